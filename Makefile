@@ -1,0 +1,72 @@
+# Options: PYTHON=... names the interpreter for a new .venv; ARGS=... goes to `dvc repro`, pytest or `uv pip compile`.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint format lock clean-cache
+
+# Without bytecode, DVC and TensorFlow take twice as long to start.
+unexport PYTHONDONTWRITEBYTECODE
+
+# python3 comes first, because it is the one that the user or the distribution chose; all of them give the same results.
+# Each is tried by running it, as a shim may have no Python behind it, and answers with the interpreter below any .venv.
+interpreters := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
+probe = (3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_executable)
+
+# Stages and tests call `python` and `dvc`.
+use_venv = export PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile | expand -t 18
+
+repro: setup  ## run the study; only what changed is trained
+	$(use_venv); dvc repro $(ARGS)
+
+test: lint  ## run every check: lint, format, types and tests
+	$(use_venv); pytest $(ARGS)
+
+lint: setup
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+format: setup  ## format the code and apply ruff's safe fixes
+	.venv/bin/ruff check --fix-only
+	.venv/bin/ruff format
+
+setup: .venv/.synced  ## make .venv agree with requirements.lock
+
+# The stamp comes last, so an interrupted run starts again. antlr4-python3-runtime exists as source only: setuptools, which
+# builds it, is installed first and from the lock file, like everything else. compileall skips what is compiled already; it
+# fails for templates that are no Python, which does not matter.
+.venv/.synced: requirements.lock
+	@set -e; python=; \
+	if uv --version >/dev/null 2>&1; then uv=yes; modules=sys; else uv=; modules=sys,ensurepip; fi; \
+	for name in $(interpreters); do \
+	    python=$$("$$name" -c "import $$modules; $(probe)" 2>/dev/null) && break; \
+	done; \
+	if [ "$$uv" ] && [ -z "$$python$(PYTHON)" ]; then python=3.13; fi; \
+	if [ -z "$$python" ]; then \
+	    echo "No Python 3.11 to 3.13 with venv (tried $(interpreters)). Install python3 and python3-venv, or uv." >&2; \
+	    exit 1; \
+	fi; \
+	if [ "$$uv" ]; then \
+	    .venv/bin/python -c '' 2>/dev/null || uv venv --clear --python "$$python" .venv; \
+	    install='uv pip install --python .venv/bin/python --no-build-isolation-package antlr4-python3-runtime'; \
+	    exact=--exact; \
+	else \
+	    "$$python" -m venv --clear .venv; \
+	    install='.venv/bin/python -m pip install --use-pep517 --no-build-isolation'; \
+	    exact=; \
+	fi; \
+	awk '/^[^ ]/ { found = /^setuptools==/ } found' requirements.lock > .venv/setuptools.txt; \
+	$$install --no-deps --require-hashes -r .venv/setuptools.txt; \
+	$$install --no-deps --require-hashes $$exact -r requirements.lock; \
+	.venv/bin/python -m compileall -qq -j 0 "$(CURDIR)/.venv/lib" || true; \
+	touch $@
+
+lock:  ## compile requirements.in; ARGS=--upgrade takes new versions
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' \
+	    $(ARGS) --output-file requirements.lock requirements.in
+
+clean-cache: setup  ## remove the downloads and replicates in the user's cache
+	@folder=$$(.venv/bin/python -c 'import platformdirs; print(platformdirs.user_cache_path("tips-on-trial"))') && \
+	if [ -d "$$folder" ]; then echo "Removing $$(du -sh "$$folder")"; rm -rf "$$folder"; else echo "$$folder is empty"; fi

@@ -1,0 +1,184 @@
+"""Measure every replicate, judge every claim, and write the tables that a reviewer reads.
+
+Reads data/runs, data/prepared (labels) and params.yaml. Writes to metrics/, all of it sorted and rounded, so that a diff shows
+what changed and nothing else: metrics.json (a headline per variant, a verdict and an effect per claim), claims.csv, summary.csv
+(mean, deviation and interval of every metric), replicates.csv, curves.csv (every epoch) and confusion.csv. Claims about time
+are judged by `plot`, since no file in Git holds a duration.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stages.lib import scores, verdicts
+from stages.lib.cli import UserError, arguments, one_line_errors
+from stages.lib.files import read_arrays, write_json, write_text
+from stages.lib.prepared import SPLITS, read_split
+from stages.lib.settings import Claim, Study, load_study
+
+DIGITS = 5
+"""Decimals in the tables; a test set of 10,000 rows tells accuracies apart to the fourth."""
+
+
+def claimed_metrics(study: Study) -> list[str]:
+    """Metrics of the history that claims and reported numbers name, beside those that every replicate has."""
+    named = [claim.metric for claim in study.claims.values()]
+    named += [metric for variant in study.variants.values() for metric in variant.reported]
+    return sorted({name for name in named if name not in scores.METRICS})
+
+
+def read_replicate(folder: Path, labels: dict[str, np.ndarray], task: str, extra: list[str]) -> tuple[dict[str, float], Any]:
+    """The metrics of one replicate, and its history. Raises UserError where it was not trained."""
+    try:
+        history = pd.read_csv(folder / "history.csv")
+        split_scores = json.loads((folder / "scores.json").read_text())
+        predictions = read_arrays(folder / "predictions.npz")
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing; run `dvc repro`, or the train stage first") from None
+    numbers = {split: {name: float(text) for name, text in values.items()} for split, values in split_scores.items()}
+    return scores.replicate_metrics(history, numbers, predictions, labels, task, extra), history
+
+
+def table_of(study: Study, runs: Path, labels: dict[str, np.ndarray], task: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row for each replicate with its metrics, and one for each of its epochs, both by variant and seed."""
+    extra = claimed_metrics(study)
+    rows, histories = [], []
+    for variant in study.variants:
+        for seed in study.seeds(variant):
+            metrics, history = read_replicate(runs / variant / str(seed), labels, task, extra)
+            rows.append({"variant": variant, "seed": seed, **metrics})
+            histories.append(history.assign(variant=variant, seed=seed))
+    return pd.DataFrame(rows), pd.concat(histories)
+
+
+def summary_of(replicates: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Mean, standard deviation and interval of every metric of every variant, over its replicates."""
+    rows = []
+    for variant, group in replicates.groupby("variant", sort=False):
+        for metric in group.columns.drop(["variant", "seed"]):
+            values = group[metric].to_numpy()
+            interval = verdicts.mean_interval(values.tolist(), confidence)
+            finite = math.isfinite(interval.mean)
+            numbers = {
+                "mean": interval.mean if finite else scores.rank_value(metric, math.nan),
+                "sd": float(values.std(ddof=1)) if finite and len(values) > 1 else 0.0 if finite else math.nan,
+                "low": interval.low,
+                "high": interval.high,
+            }
+            rows.append({"variant": variant, "metric": metric, "replicates": len(group), **shown_row(metric, numbers)})
+    return pd.DataFrame(rows)
+
+
+def shown_row(metric: str, numbers: dict[str, float]) -> dict[str, float | str]:
+    return {name: scores.shown(metric, value, DIGITS) for name, value in numbers.items()}
+
+
+def judge_claim(study: Study, claim: Claim, replicates: pd.DataFrame) -> verdicts.Judgement:
+    """The verdict of a claim, by the first seeds of each of its variants: as many as it asks for, whatever other claims do.
+
+    `replicates` has a column of the claim's metric.
+    """
+    first = replicates[replicates["seed"] < study.claim_seeds(claim)]
+    groups = [
+        [scores.rank_value(claim.metric, value) for value in first.loc[first["variant"] == variant, claim.metric]]
+        for variant in claim.variants
+    ]
+    return verdicts.judge(groups, claim.expect, claim.margin, claim.threshold, study.statistics.confidence)
+
+
+def claims_table(study: Study, replicates: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """One row for each of the named claims: what was expected, what was measured, the verdict."""
+    rows = []
+    for name in names:
+        claim = study.claims[name]
+        judgement = judge_claim(study, claim, replicates)
+        numbers = {"effect": judgement.effect, "low": judgement.low, "high": judgement.high}
+        rows.append(
+            {
+                "claim": name,
+                "verdict": judgement.verdict,
+                **shown_row(claim.metric, numbers),
+                "close": judgement.close,
+                "replicates": study.claim_seeds(claim),
+                "metric": claim.metric,
+                "expect": claim.expect,
+                "threshold": claim.threshold,
+                "margin": claim.margin,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def curves_of(histories: pd.DataFrame) -> pd.DataFrame:
+    """Mean, smallest and largest value of every curve at every epoch, over the replicates that were still training."""
+    groups = histories.groupby(["variant", "epoch"], sort=False)
+    curves = groups.size().rename("replicates").to_frame()
+    for name in histories.columns.drop(["variant", "seed", "epoch"]):
+        for how in ("mean", "min", "max"):
+            curves[f"{name}_{how}"] = groups[name].agg(how)
+    return curves.reset_index()
+
+
+def confusion_of(study: Study, runs: Path, labels: np.ndarray, class_names: list[str]) -> pd.DataFrame:
+    """For each variant and true class, the test rows of all replicates by predicted class, and the share that is right."""
+    rows = []
+    for variant in study.variants:
+        counts = np.zeros((len(class_names), len(class_names)), dtype=int)
+        for seed in study.seeds(variant):
+            predictions = read_arrays(runs / variant / str(seed) / "predictions.npz")["test"]
+            np.add.at(counts, (labels, scores.predicted_classes(predictions)), 1)
+        for true, name in enumerate(class_names):
+            total = counts[true].sum()
+            right = round(float(counts[true, true] / total), DIGITS) if total else math.nan
+            rows.append(
+                {
+                    "variant": variant,
+                    "class": name,
+                    "accuracy": right,
+                    **dict(zip(class_names, counts[true], strict=True)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def metrics_of(summary: pd.DataFrame, claims: pd.DataFrame, task: str) -> dict[str, Any]:
+    """What `dvc metrics diff` compares: one headline a variant, and for each claim its verdict and effect."""
+    headline = "test_accuracy" if task == "classification" else "test_loss"
+    chosen = summary[summary["metric"] == headline]
+    return {
+        "variants": {row.variant: {headline: row.mean} for row in chosen.itertuples()},
+        "claims": {row.claim: {"verdict": row.verdict, "effect": row.effect} for row in claims.itertuples()},
+    }
+
+
+def write_csv(table: pd.DataFrame, target: Path) -> None:
+    write_text(target, table.round(DIGITS).to_csv(index=False, lineterminator="\n"))
+
+
+def main() -> None:
+    study_folder: Path = arguments(__doc__).parse_args().study
+    with one_line_errors("evaluate"):
+        study = load_study(study_folder)
+        prepared, runs, metrics = study_folder / "data/prepared", study_folder / "data/runs", study_folder / "metrics"
+        facts = json.loads((prepared / "facts.json").read_text())
+        labels = {split: read_split(prepared, split)[1] for split in SPLITS if split in facts["splits"]}
+        replicates, histories = table_of(study, runs, labels, facts["task"])
+        summary = summary_of(replicates, study.statistics.confidence)
+        claims = claims_table(study, replicates, [name for name, claim in study.claims.items() if not claim.about_time])
+        write_json(metrics / "metrics.json", metrics_of(summary, claims, facts["task"]))
+        write_csv(claims, metrics / "claims.csv")
+        write_csv(summary, metrics / "summary.csv")
+        write_csv(replicates, metrics / "replicates.csv")
+        write_csv(curves_of(histories), metrics / "curves.csv")
+        if facts["task"] == "classification":
+            write_csv(confusion_of(study, runs, labels["test"], facts["class_names"]), metrics / "confusion.csv")
+
+
+if __name__ == "__main__":
+    main()

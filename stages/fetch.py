@@ -1,0 +1,39 @@
+"""Fetch the study's data set: verified raw files in STUDY/data/raw.
+
+Reads data.dataset in STUDY/params.yaml, and that entry of data/datasets.yaml. Writes STUDY/data/raw/<file>, unpacked.
+Files come from the user's download cache, else from DATA_MIRROR (a folder or a URL, optional), else from their sources.
+Every file's SHA-256 is pinned, so a study never trains on something else, whoever serves it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.lib.cli import arguments, one_line_errors
+from stages.lib.datasets import CATALOGUE, Dataset, load_catalogue, pick
+from stages.lib.download import obtain, user_cache
+from stages.lib.files import whole
+from stages.lib.settings import load_study
+
+
+def fetch(name: str, dataset: Dataset, raw: Path, mirror: str | None, cache: Path) -> None:
+    """Put each file of a data set into the folder `raw`. Raises UserError if one is not to be had."""
+    for file in dataset.files.values():
+        content = obtain(name, file, mirror, cache)
+        with whole(raw / file.name) as temporary:
+            shutil.copyfile(content, temporary)
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    study: Path = arguments(__doc__).parse_args(given).study
+    with one_line_errors("fetch"):
+        name = load_study(study).data.dataset
+        dataset = pick(load_catalogue(CATALOGUE), name)
+        fetch(name, dataset, study / "data" / "raw", os.environ.get("DATA_MIRROR"), user_cache())
+
+
+if __name__ == "__main__":
+    main()

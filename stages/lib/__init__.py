@@ -1,0 +1,1 @@
+"""What the stages share: pure functions and typed settings; reading, writing and wiring stay in the stages."""

@@ -1,0 +1,36 @@
+"""The command line that every stage shares: one argument, the study's folder, and one line for a user's mistake."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class UserError(Exception):
+    """A mistake that the user can mend: the message says what is wrong, where, and what is allowed, in one or two lines."""
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The parser of a stage: `python -m stages.NAME [STUDY]`; a stage may add options of its own."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "study",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        metavar="STUDY",
+        help="the study's folder, relative to the checkout's root (default: the root, the starter study)",
+    )
+    return parser
+
+
+@contextmanager
+def one_line_errors(stage: str) -> Iterator[None]:
+    """End the stage with exit status 1 and `STAGE: message` on standard error where its body raises UserError."""
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f"{stage}: {error}")

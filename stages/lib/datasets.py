@@ -1,0 +1,310 @@
+"""The catalogue of data sets, and their raw files as arrays: each kind of reader is a class with its options.
+
+Readers trust nothing: a file's SHA-256 is compared before it is opened, every value must be a finite number, and
+nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Mapping
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
+
+from stages.lib.cli import UserError
+from stages.lib.files import read_arrays
+from stages.lib.strict_yaml import Section, one_of, read_yaml, unknown, validated, wrong
+
+CATALOGUE = Path("data/datasets.yaml")
+DTYPES = ("uint8", "int16", "int32", "int64", "float32", "float64")
+IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def _matching(pattern: str, allowed: str) -> AfterValidator:
+    """A validator for a string that must match `pattern` as a whole; `allowed` says what does, in words."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise wrong(f"{value!r} must be {allowed}")
+        return value
+
+    return AfterValidator(check)
+
+
+SOURCE = r"https?://[^/]+/.+|file:///.+|package:\w+/.+"
+Source = Annotated[str, _matching(SOURCE, "https://..., http://..., file:///... or package:NAME/PATH")]
+Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "64 hexadecimal digits in small letters")]
+FileName = Annotated[str, _matching(r"\w[\w.-]*", "a file name: letters, digits and . _ -, without a folder")]
+Column = int | str  # the position, from 0, negative from the end; or the name in the header
+Part = Literal["all", "train", "test"]
+Shape = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
+
+
+class File(Section):
+    name: FileName  # in data/raw
+    sha256: Sha256  # of the unpacked content: mirrors compress anew
+    sources: Annotated[tuple[Source, ...], Field(strict=False, min_length=1)]  # tried in this order
+    member: str | None = None  # the file's name inside the archive (tar or zip) that the sources hold
+
+
+class Raw(NamedTuple):
+    """One part as a file holds it, and the file that mistakes in it are reported for."""
+
+    x: np.ndarray
+    y: np.ndarray
+    path: Path
+
+
+class Csv(Section):
+    """Text with commas, one row per line; a file per part."""
+
+    kind: Literal["csv"]
+    header: bool = False  # whether the first row names the columns
+    target: Column = -1
+    features: Annotated[tuple[Column, ...] | None, Field(strict=False)] = None  # default: every column but the target
+    dtype: Annotated[str, one_of("dtype", DTYPES)] = "float32"  # of the inputs
+    shape: Shape | None = None  # of one row's inputs, such as [28, 28]
+
+    roles: ClassVar = (("all",), ("train", "test"))
+
+    @model_validator(mode="after")
+    def _names_need_a_header(self) -> Csv:
+        named = [column for column in (self.target, *(self.features or ())) if isinstance(column, str)]
+        if named and not self.header:
+            raise wrong(f"{named[0]!r} names a column, which needs header: true")
+        return self
+
+    def read(self, paths: Mapping[str, Path]) -> dict[str, Raw]:
+        return {part: self._read(path) for part, path in paths.items()}
+
+    def _read(self, path: Path) -> Raw:
+        frame = _frame(path, self.header)
+        target = _position(self.target, frame, path)
+        others = [position for position in range(frame.shape[1]) if position != target]
+        features = others if self.features is None else [_position(column, frame, path) for column in self.features]
+        if target in features:
+            raise UserError(f"{path}: column {self.target!r} is the target and cannot be a feature too")
+        if not features:
+            raise UserError(f"{path}: no column is left for a feature")
+        x = _cells(frame.iloc[:, features], self.dtype, path)
+        y = _cells(frame.iloc[:, [target]], "float64", path)
+        return Raw(_shaped(x, self.shape, path), y, path)
+
+
+class Idx(Section):
+    """The format of MNIST: a header with type and dimensions, then the values; a file for images, one for labels."""
+
+    kind: Literal["idx"]
+
+    roles: ClassVar = (("images", "labels"), ("train_images", "train_labels", "test_images", "test_labels"))
+
+    def read(self, paths: Mapping[str, Path]) -> dict[str, Raw]:
+        prefixes = {"all": ""} if "images" in paths else {"train": "train_", "test": "test_"}
+        pairs = {part: (paths[f"{prefix}images"], paths[f"{prefix}labels"]) for part, prefix in prefixes.items()}
+        return {part: Raw(read_idx(images), read_idx(labels), labels) for part, (images, labels) in pairs.items()}
+
+
+class Npz(Section):
+    """A NumPy archive without pickled objects."""
+
+    kind: Literal["npz"]
+    parts: dict[Part, Annotated[tuple[str, str], Field(strict=False)]]  # part -> names of the inputs and the targets
+    shape: Shape | None = None  # of one row's inputs
+
+    roles: ClassVar = (("arrays",),)
+
+    @model_validator(mode="after")
+    def _known_parts(self) -> Npz:
+        if set(self.parts) not in ({"all"}, {"train", "test"}):
+            raise wrong(f"parts: holds {', '.join(self.parts) or 'nothing'}; it must hold all, or train and test")
+        return self
+
+    def read(self, paths: Mapping[str, Path]) -> dict[str, Raw]:
+        path = paths["arrays"]
+        if not zipfile.is_zipfile(path):
+            raise UserError(f"{path}: not an NPZ file, which is a zip archive")
+        try:
+            arrays = read_arrays(path)
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path}: not an NPZ file of plain arrays: {error}") from None
+        for name in (name for pair in self.parts.values() for name in pair):
+            if name not in arrays:
+                raise UserError(f"{path}: {unknown('array', name, sorted(arrays))}")
+        return {part: Raw(_shaped(arrays[x], self.shape, path), arrays[y], path) for part, (x, y) in self.parts.items()}
+
+
+Reader = Csv | Idx | Npz
+READERS: dict[str, type[Reader]] = {"csv": Csv, "idx": Idx, "npz": Npz}
+
+
+def _reader(value: Any) -> Reader:
+    if not isinstance(value, dict):
+        raise wrong(f"{value!r} must be a mapping with a kind")
+    if value.get("kind") not in READERS:
+        raise unknown("kind of reader", value.get("kind"), READERS)
+    return READERS[value["kind"]].model_validate(value)
+
+
+class Dataset(Section):
+    title: str
+    task: Literal["classification", "regression"]
+    reader: Annotated[Reader, PlainValidator(_reader)]
+    files: dict[str, File]  # role -> file; the reader says which roles
+    licence: str
+    citation: str
+    class_names: Annotated[tuple[str, ...], Field(strict=False)] = ()  # of the labels 0, 1, ...; optional
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Dataset:
+        if set(self.files) not in map(set, self.reader.roles):
+            allowed = ", or ".join(" + ".join(roles) for roles in self.reader.roles)
+            raise wrong(f"files: holds {', '.join(self.files) or 'nothing'}; a reader of {self.reader.kind} needs {allowed}")
+        if len({file.name for file in self.files.values()}) < len(self.files):
+            raise wrong("files: two have the same name")
+        if self.class_names and self.task == "regression":
+            raise wrong("class_names: a regression has no classes")
+        return self
+
+
+def load_catalogue(path: Path) -> dict[str, Dataset]:
+    """Name -> data set. Raises UserError naming the file, the key, the value and what is allowed."""
+    content = read_yaml(path)
+    for name in content:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise UserError(f"{path}: {name!r} is no name: a small letter, then small letters, digits and underscores")
+    return {name: validated(partial(Dataset.model_validate, entry), path, (name,)) for name, entry in content.items()}
+
+
+def pick(catalogue: Mapping[str, Dataset], name: str) -> Dataset:
+    """Raises UserError for an unknown name, listing the known ones."""
+    if name not in catalogue:
+        raise UserError(f"{CATALOGUE}: {unknown('data set', name, catalogue)}")
+    return catalogue[name]
+
+
+def read_parts(dataset: Dataset, folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The raw files in `folder` as part -> (x, y), the parts being `all`, or `train` and `test`.
+
+    x keeps the type that it has in the file, (n, ...); y is int64 for classification, float64 for regression, (n,).
+    """
+    paths = {role: folder / file.name for role, file in dataset.files.items()}
+    for role, file in dataset.files.items():
+        if not paths[role].is_file():
+            raise UserError(f"{paths[role]}: missing; run the fetch stage")
+        if (found := sha256_of(paths[role])) != file.sha256:
+            raise UserError(f"{paths[role]}: altered since its fetch: SHA-256 expected {file.sha256}, found {found}")
+    raw = {part: _checked(each) for part, each in dataset.reader.read(paths).items()}
+    if dataset.task == "regression":
+        return {part: (x, y.astype(np.float64)) for part, (x, y, _) in raw.items()}
+    _check_labels(raw, len(dataset.class_names))
+    return {part: (x, y.astype(np.int64)) for part, (x, y, _) in raw.items()}
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """An IDX file: two zero bytes, a type, the number of dimensions, each of them (big-endian, 32 bits), the values."""
+    content = path.read_bytes()
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_TYPES:
+        raise UserError(f"{path}: not an IDX file: it begins with {content[:4].hex(' ') or 'nothing'}")
+    dtype, start = np.dtype(IDX_TYPES[content[2]]), 4 + 4 * content[3]
+    dimensions = [int.from_bytes(content[place : place + 4]) for place in range(4, start, 4)]
+    expected = start + dtype.itemsize * prod(dimensions)
+    if len(content) != expected:
+        raise UserError(f"{path}: an IDX file of {dimensions} values has {expected} bytes, not {len(content)}")
+    return np.frombuffer(content, dtype, offset=start).reshape(dimensions).astype(dtype.newbyteorder("="))
+
+
+def _frame(path: Path, header: bool) -> pd.DataFrame:
+    """The rows of a CSV file, as long as the first; cells that are no numbers stay text."""
+    first = 0 if header else None
+    try:
+        frame = pd.read_csv(path, header=first, keep_default_na=False, low_memory=False)
+    except pd.errors.EmptyDataError:
+        raise UserError(f"{path}: has no rows") from None
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        ragged = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        if ragged:
+            raise UserError(f"{path}: line {ragged[2]} has {ragged[3]} columns, the first has {ragged[1]}") from None
+        raise UserError(f"{path}: not a CSV file: {error}") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what exceeds the header for an index
+        raise UserError(f"{path}: rows have more columns than the header, which has {frame.shape[1]}")
+    if frame.empty:
+        raise UserError(f"{path}: has no rows")
+    return frame
+
+
+def _position(column: Column, frame: pd.DataFrame, path: Path) -> int:
+    names = list(frame.columns)
+    if isinstance(column, str):
+        if column not in names:
+            raise UserError(f"{path}: {unknown('column', column, names)}")
+        return names.index(column)
+    if not -len(names) <= column < len(names):
+        raise UserError(f"{path}: there is no column {column} among {len(names)}; they count from 0, or from -1 backwards")
+    return column % len(names)
+
+
+def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:
+    return column if column.dtype.kind in "iuf" else pd.to_numeric(column.astype(str), errors="coerce")
+
+
+def _cells(frame: pd.DataFrame, dtype: str, path: Path) -> np.ndarray:
+    """The cells as numbers, (rows, columns). Raises UserError for the first that `dtype` cannot hold."""
+    values: np.ndarray = frame.apply(_numbers).to_numpy()
+    integer = np.issubdtype(dtype, np.integer)
+    limits = np.iinfo(dtype) if integer else np.finfo(dtype)
+    fits = (values >= limits.min) & (values <= limits.max)  # not for NaN
+    if integer:
+        fits &= np.where(fits, values, 0) % 1 == 0
+    if not fits.all():
+        row, column = np.argwhere(~fits)[0]
+        name, cell = frame.columns[column], str(frame.iloc[row, column])
+        place = f"row {row + 1}, column {repr(name) if isinstance(name, str) else name + 1} (counted from 1)"
+        raise UserError(f"{path}: {place}: {cell!r} is no finite number that {dtype} can hold")
+    return values.astype(dtype)
+
+
+def _shaped(x: np.ndarray, shape: Shape | None, path: Path) -> np.ndarray:
+    """The same rows, each of them in `shape`."""
+    if shape is None:
+        return x
+    if prod(x.shape[1:]) != prod(shape):
+        raise UserError(f"{path}: rows of {prod(x.shape[1:])} values do not fit shape {list(shape)}")
+    return x.reshape(-1, *shape)
+
+
+def _checked(raw: Raw) -> Raw:
+    """A part whose rows agree and hold finite numbers, its targets as (n,)."""
+    x, y, path = raw
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or x.size == 0:
+        raise UserError(f"{path}: inputs of shape {x.shape}, targets of shape {y.shape}; must be (n, ...) and (n,)")
+    for what, values in (("inputs", x), ("targets", y)):
+        if values.dtype.kind not in "iuf":
+            raise UserError(f"{path}: the {what} are of type {values.dtype}, not numbers")
+        if not (finite := np.isfinite(values)).all():
+            first = tuple(np.argwhere(~finite)[0])
+            raise UserError(f"{path}: the {what} hold {values[first]} in row {first[0] + 1}, not a finite number")
+    return Raw(x, y, path)
+
+
+def _check_labels(raw: Mapping[str, Raw], named: int) -> None:
+    """Raises UserError unless all labels are 0 to k - 1, k being the named classes or else the labels that occur."""
+    classes = named or len(np.unique(np.concatenate([y for _, y, _ in raw.values()])))
+    for _, y, path in raw.values():
+        if (odd := np.flatnonzero(~np.isin(y, np.arange(classes)))).size:
+            row = odd[0]
+            raise UserError(f"{path}: row {row + 1}: label {y[row]}; labels of {classes} classes are 0 to {classes - 1}")

@@ -1,0 +1,139 @@
+"""What is measured of a replicate: the metrics that claims may name, and how each is computed from what training wrote."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+# Metric -> what it is. <level> is an accuracy such as 0.95, <n> the number of an epoch.
+METRICS = {
+    "train_loss": "loss on the training rows, measured after training",
+    "val_loss": "loss on the validation rows, after training",
+    "test_loss": "loss on the test rows, after training",
+    "train_accuracy": "accuracy on the training rows, measured after training",
+    "val_accuracy": "accuracy on the validation rows, after training",
+    "test_accuracy": "accuracy on the test rows, after training",
+    "train_mae": "mean absolute error on the training rows, in the target's unit",
+    "val_mae": "mean absolute error on the validation rows, in the target's unit",
+    "test_mae": "mean absolute error on the test rows, in the target's unit",
+    "generalization_gap": "how much better training rows do than test rows: in accuracy, or in loss for a regression",
+    "best_val_accuracy": "highest validation accuracy of any epoch",
+    "best_val_loss": "lowest validation loss of any epoch",
+    "best_epoch": "epoch of the best validation accuracy (of the best validation loss for a regression), the first such",
+    "epochs": "epochs trained",
+    "epochs_to_<level>_accuracy": "epochs until the running training accuracy reached the level",
+    "epochs_to_<level>_val_accuracy": "epochs until the validation accuracy reached the level",
+    "accuracy_after_epoch_<n>": "running training accuracy of epoch n",
+    "val_accuracy_after_epoch_<n>": "validation accuracy after epoch n",
+    "seconds_per_epoch": "wall time of an epoch, validation included",
+    "seconds": "wall time of the replicate",
+}
+_EPOCHS_TO = re.compile(r"epochs_to_(0\.\d+|1\.0)_(accuracy|val_accuracy)")
+_AFTER_EPOCH = re.compile(r"(accuracy|val_accuracy)_after_epoch_([1-9]\d*)")
+
+
+def is_metric(name: str) -> bool:
+    if "<" in name:
+        return False
+    return name in METRICS or bool(_EPOCHS_TO.fullmatch(name) or _AFTER_EPOCH.fullmatch(name))
+
+
+def is_time(name: str) -> bool:
+    """Whether the metric is a duration: no tracked file holds it, since it differs from run to run."""
+    return name.startswith("seconds")
+
+
+def higher_is_better(name: str) -> bool:
+    return name.startswith(("train_accuracy", "val_accuracy", "test_accuracy", "accuracy", "best_val_accuracy"))
+
+
+def rank_value(name: str, value: float) -> float:
+    """The value with what is not a number (a loss that diverged) in the place of the worst: beyond every number."""
+    if math.isnan(value):
+        return -math.inf if higher_is_better(name) else math.inf
+    return value
+
+
+def shown(name: str, value: float, digits: int = 5) -> float | str:
+    """The value as files and reports show it: rounded, or the word for what is not finite."""
+    if math.isfinite(value):
+        return round(value, digits)
+    return "never" if name.startswith("epochs_to") else "diverged"
+
+
+def predicted_classes(predictions: np.ndarray) -> np.ndarray:
+    """The class with the highest score of each row of `predictions` (n, classes)."""
+    return np.asarray(predictions.argmax(axis=1))
+
+
+def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """Share of rows whose highest score is their label's; NaN where any score is not finite, as of a network that diverged."""
+    if not np.isfinite(predictions).all():
+        return math.nan
+    return float((predicted_classes(predictions) == labels).mean())
+
+
+def mean_absolute_error(predictions: np.ndarray, targets: np.ndarray) -> float:
+    """Mean of |prediction - target| over rows; `predictions` is (n, 1), `targets` (n,)."""
+    return float(np.abs(predictions[:, 0].astype(np.float64) - targets).mean())
+
+
+def from_history(name: str, history: pd.DataFrame) -> float:
+    """A metric that names a level or an epoch, from one replicate's history with one row an epoch.
+
+    A level that was never reached took infinitely many epochs; an epoch after training ended is not a number.
+    """
+    if match := _EPOCHS_TO.fullmatch(name):
+        reached = history[match[2]].to_numpy() >= float(match[1])
+        return float(reached.argmax() + 1) if reached.any() else math.inf
+    if match := _AFTER_EPOCH.fullmatch(name):
+        epoch = int(match[2])
+        return float(history[match[1]].iloc[epoch - 1]) if epoch <= len(history) else math.nan
+    raise ValueError(f"{name} is not a metric of the history")
+
+
+def replicate_metrics(
+    history: pd.DataFrame,
+    scores: Mapping[str, Mapping[str, float]],
+    predictions: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
+    task: str,
+    extra: Iterable[str] = (),
+) -> dict[str, float]:
+    """Every metric of one replicate but the durations.
+
+    Args:
+        history: columns epoch, loss, accuracy (or mae) and, with a validation split, val_loss and val_accuracy (or val_mae).
+        scores: split -> loss and accuracy (or mae), as measured after training.
+        predictions: split -> (n, classes), or (n, 1) for a regression; splits validation (if any) and test.
+        labels: split -> (n,).
+        task: classification or regression.
+        extra: metrics of the history that claims name.
+    """
+    quality, measure = ("accuracy", accuracy) if task == "classification" else ("mae", mean_absolute_error)
+    result: dict[str, float] = {}
+    for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
+        if split in scores:
+            result[f"{short}_loss"] = scores[split]["loss"]
+            result[f"{short}_{quality}"] = (
+                measure(predictions[split], labels[split]) if split in predictions else scores[split][quality]
+            )
+    if task == "classification":
+        result["generalization_gap"] = result["train_accuracy"] - result["test_accuracy"]
+    else:
+        result["generalization_gap"] = result["test_loss"] - result["train_loss"]
+    result["epochs"] = float(len(history))
+    if "val_loss" in history:
+        losses = history["val_loss"].to_numpy()
+        result["best_val_loss"] = float(np.nanmin(losses)) if not np.isnan(losses).all() else math.nan
+        if task == "classification":
+            accuracies = history["val_accuracy"].to_numpy()
+            result["best_val_accuracy"] = float(accuracies.max())
+            result["best_epoch"] = float(accuracies.argmax() + 1)
+        else:
+            result["best_epoch"] = float(np.where(np.isnan(losses), np.inf, losses).argmin() + 1)
+    return result | {name: from_history(name, history) for name in extra}

@@ -1,0 +1,337 @@
+"""params.yaml as frozen, typed settings, with every variant's `extends` chain resolved into one full recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from stages.lib.cli import UserError
+from stages.lib.scores import METRICS, is_metric, is_time
+from stages.lib.strict_yaml import Name, Section, describe, one_of, read_yaml, unknown, validated, wrong
+
+# The names that Keras knows, written down because the stages that only read results must not spend seconds on importing it.
+# A test compares them with the installed Keras.
+ACTIVATIONS = (
+    "celu elu exponential gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear log_sigmoid "
+    "log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax "
+    "squareplus swish tanh tanh_shrink"
+).split()
+INITIALIZERS = (
+    "glorot_normal glorot_uniform he_normal he_uniform lecun_normal lecun_uniform orthogonal random_normal random_uniform "
+    "truncated_normal variance_scaling zeros ones"
+).split()
+LOSSES = (
+    "categorical_crossentropy sparse_categorical_crossentropy mean_squared_error mse mean_absolute_error mae "
+    "mean_absolute_percentage_error mape mean_squared_logarithmic_error msle binary_crossentropy binary_focal_crossentropy "
+    "categorical_focal_crossentropy categorical_hinge cosine_similarity dice hinge huber kl_divergence log_cosh poisson "
+    "squared_hinge tversky"
+).split()
+DEFAULT_RATES = {  # Keras's own learning rates, for `learning_rate: default`
+    **dict.fromkeys(
+        "adadelta adafactor adagrad adam adamax adamw ftrl lion muon nadam rmsprop".split(),
+        0.001,
+    ),
+    "schedulefreeadamw": 0.0025,
+    "sgd": 0.01,
+}
+BACKENDS = ("tensorflow", "jax", "torch")
+SCALINGS = ("none", "max", "min_max", "mean", "standard")
+MONITORS = ("none", "loss", "accuracy", "val_loss", "val_accuracy")
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Rows = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]], Field(strict=False)]
+
+
+def _metric(name: str) -> str:
+    if not is_metric(name):
+        raise unknown("metric", name, METRICS)
+    return name
+
+
+Metric = Annotated[str, AfterValidator(_metric)]
+
+
+class StratifiedSplit(Section):
+    """Rows drawn at random without replacement, each class in the proportion that it has in the whole."""
+
+    method: Literal["stratified"]
+    train: Count  # rows
+    validation: Annotated[int, Field(ge=0)]  # rows
+    test: Count  # rows
+    seed: Annotated[int, Field(ge=0)]
+
+
+class RowRange(Section):
+    """Rows `first` up to but without `stop` of one part of the data set (`all`, `train`, `test`), in their order."""
+
+    part: Name
+    rows: Rows
+
+    @field_validator("rows")
+    @classmethod
+    def _rising(cls, rows: tuple[int, int]) -> tuple[int, int]:
+        if rows[0] >= rows[1]:
+            raise wrong(f"[{rows[0]}, {rows[1]}] holds no row; write [first, stop] with first < stop")
+        return rows
+
+
+class RowsSplit(Section):
+    """Rows as given. `validation: none` trains without one."""
+
+    method: Literal["rows"]
+    train: RowRange
+    validation: RowRange | Literal["none"]
+    test: RowRange
+
+
+class Data(Section):
+    dataset: Name  # an entry of data/datasets.yaml
+    split: Annotated[StratifiedSplit | RowsSplit, Field(discriminator="method")]
+
+
+class View(Section):
+    """How raw values become inputs; fitted on the training split alone."""
+
+    scale: Annotated[str, one_of("scaling", SCALINGS)] = "none"
+    per: Literal["all", "feature"] = "all"  # one statistic over all values, or one for each feature
+    invert: bool = False  # x -> smallest + largest - x, of the training split: black on white becomes white on black
+    test_noise: NotNegative = 0.0  # standard deviation of normal noise on the scaled test inputs
+    noise_seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Model(Section):
+    """The architecture: convolutions, then dense layers, then the output layer."""
+
+    conv: Annotated[tuple[Count, ...], Field(strict=False)]  # filters of each convolution, each followed by max pooling
+    kernel_size: Count  # pixels, square
+    pool_size: Count  # pixels, square
+    hidden: Annotated[tuple[Count, ...], Field(strict=False)]  # units of each dense layer
+    activation: Annotated[str, one_of("activation", ACTIVATIONS)]
+    output_activation: Annotated[str, one_of("activation", ACTIVATIONS)]
+    kernel_initializer: Annotated[str, one_of("initializer", INITIALIZERS)]
+    batch_normalization: Literal["none", "before", "after"]  # the activation
+    dropout: Share  # of the units of every dense hidden layer
+    l2: NotNegative  # penalty on the squared weights of every kernel
+
+
+class EarlyStopping(Section):
+    monitor: Annotated[str, one_of("monitor", MONITORS)]  # none: train all epochs
+    patience: Annotated[int, Field(ge=0)]  # epochs
+    min_delta: NotNegative
+    restore_best: bool  # end with the weights of the best epoch
+
+
+class Train(Section):
+    loss: Annotated[str, one_of("loss", LOSSES)]
+    optimizer: Annotated[str, one_of("optimizer", DEFAULT_RATES)]
+    learning_rate: Positive | Literal["default"]  # default: Keras's own for the optimizer
+    momentum: Share  # of sgd and rmsprop
+    batch_size: Count  # rows
+    epochs: Count
+    early_stopping: EarlyStopping
+    best_checkpoint: bool  # also keep the weights of the epoch with the smallest validation loss
+    tensorboard: bool  # also keep logs for TensorBoard, which hold time stamps: not the same bytes from run to run
+
+    @field_validator("learning_rate", mode="wrap")
+    @classmethod
+    def _a_rate(cls, value: Any, handler: Any) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise wrong(f"{value!r} must be a number greater than 0, or default") from None
+
+    @model_validator(mode="after")
+    def _momentum_where_it_exists(self) -> Train:
+        if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
+            raise wrong(f"momentum is a setting of sgd and rmsprop, not of {self.optimizer}; set it to 0.0")
+        return self
+
+
+class Replicates(Section):
+    seeds: Count  # replicates of each variant, seeds 0, 1, ...; a claim can ask for more
+    backend: Annotated[str, one_of("backend", BACKENDS)]
+    keep_models: Literal["first", "all", "none"]  # whose weights go to data/runs
+    time_limit: Positive  # seconds; a replicate that takes longer is stopped and tried once more
+
+
+class Variant(Section):
+    tip: str  # one sentence
+    extends: Name | None = None
+    view: Name | None = None
+    model: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+    reported: dict[Metric, float] = {}  # the numbers that the source prints
+    ours: bool = False  # a control that is not in the source
+
+
+class Claim(Section):
+    """A statement about one variant, or about the second variant of `compare` against the first."""
+
+    says: str
+    variant: Name | None = None
+    compare: Annotated[tuple[Name, Name] | None, Field(strict=False)] = None
+    metric: Metric
+    expect: Literal["higher", "lower", "same", "at_least", "at_most"]
+    threshold: float | None = None  # of at_least and at_most
+    margin: NotNegative = 0.0  # the smallest difference that counts
+    seeds: Count | None = None  # replicates that this claim needs, where that is more than replicates.seeds
+    reported: str | None = None  # what the source says
+    ours: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Claim:
+        if (self.variant is None) == (self.compare is None):
+            raise wrong("give either variant (one name) or compare (two names)")
+        if self.compare and self.compare[0] == self.compare[1]:
+            raise wrong(f"compare names {self.compare[0]!r} twice")
+        absolute = self.expect in ("at_least", "at_most")
+        if absolute and (self.threshold is None or self.variant is None):
+            raise wrong(f"expect: {self.expect} needs a threshold and one variant")
+        if not absolute and self.threshold is not None:
+            raise wrong(f"threshold belongs to at_least and at_most, not to expect: {self.expect}")
+        if self.expect in ("higher", "lower") and self.compare is None:
+            raise wrong(f"expect: {self.expect} needs compare with two variants")
+        if self.expect == "same" and self.margin == 0:
+            raise wrong("expect: same needs a margin greater than 0: the largest difference that still counts as the same")
+        return self
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        return self.compare or (self.variant or "",)
+
+    @property
+    def about_time(self) -> bool:
+        """Whether the metric is a duration, which no tracked file holds."""
+        return is_time(self.metric)
+
+
+class Statistics(Section):
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]  # of every interval
+
+
+class Recipe(Section):
+    """Everything about a replicate but its seed and the data: two variants with equal recipes are the same experiment."""
+
+    view: View
+    model: Model
+    train: Train
+    backend: str
+
+
+class Study(Section):
+    """A whole params.yaml."""
+
+    title: str
+    source: str
+    data: Data
+    views: dict[Name, View]
+    model: Model
+    train: Train
+    replicates: Replicates
+    variants: dict[Name, Variant]
+    claims: dict[Name, Claim] = {}
+    statistics: Statistics
+    errata: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """Variant -> its full recipe, in the order of the file."""
+        return {name: resolve(self, name) for name in self.variants}
+
+    def view_of(self, variant: str) -> str:
+        """The name of the view that a variant trains on: its own, or its nearest ancestor's."""
+        for each in reversed(chain(self, variant)):
+            if each.view:
+                return each.view
+        raise wrong(f"neither {variant!r} nor a variant that it extends names a view")
+
+    def seeds(self, variant: str) -> range:
+        """The seeds that a variant is trained with: `replicates.seeds`, or more where a claim about it asks for more."""
+        wanted = [claim.seeds or 0 for claim in self.claims.values() if variant in claim.variants]
+        return range(max([self.replicates.seeds, *wanted]))
+
+    def claim_seeds(self, claim: Claim) -> int:
+        """How many replicates of each of its variants a claim is judged by, whatever other claims ask for."""
+        return max(self.replicates.seeds, claim.seeds or 0)
+
+
+def chain(study: Study, name: str) -> list[Variant]:
+    """A variant and its ancestors, the eldest first. Raises a pydantic error for an unknown parent or a loop."""
+    seen: list[str] = []
+    current: str | None = name
+    while current is not None:
+        if current in seen:
+            raise wrong(f"extends goes round in a loop: {' -> '.join([*seen, current])}")
+        if current not in study.variants:
+            raise unknown("variant", current, study.variants)
+        seen.append(current)
+        current = study.variants[current].extends
+    return [study.variants[each] for each in reversed(seen)]
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, mapping by mapping."""
+    result = dict(base)
+    for key, value in changes.items():
+        inner = result.get(key)
+        result[key] = merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def resolve(study: Study, name: str) -> Recipe:
+    """The full recipe of a variant: the study's defaults, then what each ancestor changes, then its own changes."""
+    model, train = study.model.model_dump(), study.train.model_dump()
+    for variant in chain(study, name):
+        model, train = merged(model, variant.model), merged(train, variant.train)
+    if train.get("learning_rate") == "default" and train.get("optimizer") in DEFAULT_RATES:
+        train["learning_rate"] = DEFAULT_RATES[train["optimizer"]]
+    view = study.views[study.view_of(name)]
+    return Recipe.model_validate({"view": view, "model": model, "train": train, "backend": study.replicates.backend})
+
+
+def load_study(folder: Path) -> Study:
+    """The settings of the study in `folder`. Raises UserError naming the file, the key, the value and what is allowed."""
+    path = folder / "params.yaml"
+    content = read_yaml(path)
+    study = validated(lambda: Study.model_validate(content), path)
+    for kind, section in (("views", study.views), ("variants", study.variants)):
+        if not section:
+            raise UserError(f"{path}: {kind}: is empty; a study needs at least one")
+    for name, variant in study.variants.items():
+        if variant.view is not None and variant.view not in study.views:
+            raise UserError(f"{path}: variants.{name}.view: {unknown('view', variant.view, study.views)}")
+        if variant.extends is not None and variant.extends not in study.variants:
+            raise UserError(f"{path}: variants.{name}.extends: {unknown('variant', variant.extends, study.variants)}")
+    for name, claim in study.claims.items():
+        for variant_name in claim.variants:
+            if variant_name not in study.variants:
+                key = "compare" if claim.compare else "variant"
+                raise UserError(f"{path}: claims.{name}.{key}: {unknown('variant', variant_name, study.variants)}")
+    for name in sorted(study.variants, key=lambda each: _depth(study, each)):  # parents first: they own their mistakes
+        try:
+            resolve(study, name)
+        except ValidationError as error:
+            raise UserError(f"{path}: {describe(error.errors(include_url=False)[0], ('variants', name))}") from None
+        except PydanticCustomError as error:
+            raise UserError(f"{path}: variants.{name}: {error}") from None
+    if study.data.split.validation in (0, "none"):
+        for name, recipe in study.recipes.items():
+            if recipe.train.best_checkpoint or recipe.train.early_stopping.monitor.startswith("val_"):
+                raise UserError(f"{path}: variants.{name}: best_checkpoint and monitors of val_* need a validation split")
+    return study
+
+
+def _depth(study: Study, name: str) -> int:
+    """How many ancestors a variant has; a loop counts as none and is refused when it is resolved."""
+    depth, current = 0, study.variants[name].extends
+    while current is not None and depth <= len(study.variants):
+        depth, current = depth + 1, study.variants[current].extends
+    return depth

@@ -1,0 +1,183 @@
+"""Train every variant with every seed, in parallel, and remember each replicate.
+
+Reads data/prepared and params.yaml. Writes data/runs/VARIANT/SEED/ (history.csv, scores.json, predictions.npz, model.json and
+model.weights.h5) and data/timings.json. A replicate that was trained before, here or in another checkout, comes from the user's
+cache; so an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from ruamel.yaml import YAML
+
+from stages.lib import engine
+from stages.lib.cli import UserError, arguments, one_line_errors
+from stages.lib.files import write_bytes, write_json
+from stages.lib.prepared import Prepared, read_prepared
+from stages.lib.progress import ReplicateProgress
+from stages.lib.replicates import ReplicateCache, environment, replicate_key
+from stages.lib.result import Result
+from stages.lib.settings import Recipe, Study, load_study
+from stages.lib.strict_yaml import unknown
+
+WEIGHTS = ".weights.h5"
+
+
+def jobs_of(study: Study, prepared: Prepared) -> list[engine.Job]:
+    """Every replicate of the study, in the order of params.yaml."""
+    fingerprint, surroundings = prepared.fingerprint(), environment(study.replicates.backend)
+    rows, *input_shape = prepared.splits["train"][0].shape
+    jobs = []
+    for variant, recipe in study.recipes.items():
+        view = study.view_of(variant)
+        price = engine.cost(recipe.model, recipe.train.epochs, recipe.train.batch_size, rows, input_shape, prepared.outputs)
+        for seed in study.seeds(variant):
+            key = replicate_key(recipe, prepared.views[view], seed, fingerprint, surroundings)
+            jobs.append(engine.Job(variant, seed, recipe, view, key, price))
+    return jobs
+
+
+def write_replicate(folder: Path, result: Result, keep_model: bool) -> None:
+    for name, content in result.files.items():
+        if keep_model or not name.endswith(WEIGHTS):
+            write_bytes(folder / name, content)
+
+
+def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCache) -> dict[str, object]:
+    """Put every replicate into `runs`, training those that the cache does not hold, and return the timings."""
+    started = time.perf_counter()
+    shutil.rmtree(runs, ignore_errors=True)
+    keep = study.replicates.keep_models
+    timings: dict[str, dict[str, dict[str, float]]] = {variant: {} for variant in study.variants}
+    notes: list[str] = []
+
+    def finish(job: engine.Job, result: Result) -> None:
+        write_replicate(runs / job.variant / str(job.seed), result, keep == "all" or (keep == "first" and job.seed == 0))
+        timings[job.variant][str(job.seed)] = {
+            "seconds": round(result.seconds, 3),
+            "seconds_per_epoch": round(result.seconds_per_epoch, 4),
+        }
+
+    jobs = jobs_of(study, prepared)
+    missing = []
+    for job in jobs:
+        if result := cache.get(job.key, notes.append):
+            finish(job, result)
+        else:
+            missing.append(job)
+    workers = engine.worker_count(len(missing))
+    trained_seconds = 0.0
+    with ReplicateProgress(len(jobs), len(jobs) - len(missing), sum(job.cost for job in missing)) as progress:
+        for note in notes:
+            progress.say(note)
+        if missing:
+            with engine.local_client(workers, worker_environment(study.replicates.backend)) as client:
+
+                def tick(running: int) -> None:
+                    progress.tick(running)
+                    stop_when_orphaned()
+
+                for job, result in engine.run(client, missing, prepared, study.replicates.time_limit, tick):
+                    cache.put(job.key, result)
+                    finish(job, result)
+                    trained_seconds += result.seconds
+                    progress.finished(job.cost)
+            cache.prune()
+    wall = time.perf_counter() - started
+    progress.say(f"{len(missing)} replicates trained, {len(jobs) - len(missing)} from the cache, in {wall:.1f} s")
+    return {
+        "replicates": timings,
+        "stage": {
+            "trained": len(missing),
+            "cached": len(jobs) - len(missing),
+            "workers": workers,
+            "seconds": round(wall, 3),
+            "busy": round(trained_seconds / (workers * wall), 3) if workers else None,
+        },
+        "environment": environment(study.replicates.backend),
+    }
+
+
+def worker_environment(backend: str) -> dict[str, str]:
+    """Environment variables of a process that trains with one thread, set before it imports Keras."""
+    single_thread = dict.fromkeys(
+        "OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS TF_NUM_INTRAOP_THREADS TF_NUM_INTEROP_THREADS".split(),
+        "1",
+    )
+    xla = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {xla}".strip()
+    return {**single_thread, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2", "XLA_FLAGS": flags}
+
+
+_PARENT = os.getppid()
+
+
+def stop_when_orphaned() -> None:
+    """End when DVC, which started this stage, is gone: the next `dvc repro` starts a stage of its own."""
+    if "DVC_STAGE" in os.environ and os.getppid() != _PARENT:
+        raise UserError("dvc, which started this stage, is gone; run `dvc repro` to go on where this stopped")
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Hold the study's lock, waiting for another train stage of it to end; the system frees the lock of one that was killed."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    file_lock = FileLock(lock)
+    try:
+        file_lock.acquire(timeout=0)
+    except Timeout:
+        print("train: another train stage of this study is running; waiting for it to end", file=sys.stderr, flush=True)
+        while not file_lock.is_locked:
+            stop_when_orphaned()
+            try:
+                file_lock.acquire(timeout=0.5)
+            except Timeout:
+                continue
+    try:
+        yield
+    finally:
+        file_lock.release()
+
+
+def show(study: Study, variant: str) -> None:
+    """Print a variant's full recipe as YAML."""
+    if variant not in study.variants:
+        raise UserError(f"--show: {unknown('variant', variant, study.variants)}")
+    recipe: Recipe = study.recipes[variant]
+    content = {"variant": variant, "tip": study.variants[variant].tip, "seeds": len(study.seeds(variant))}
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.dump(content | {"view_name": study.view_of(variant)} | json.loads(recipe.model_dump_json()), sys.stdout)
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--show", metavar="VARIANT", help="print the full recipe of a variant and train nothing")
+    options = parser.parse_args()
+    with one_line_errors("train"):
+        study = load_study(options.study)
+        if options.show:
+            show(study, options.show)
+            return
+        chosen = os.environ.get("KERAS_BACKEND", study.replicates.backend)
+        if chosen != study.replicates.backend:
+            raise UserError(
+                f"KERAS_BACKEND is {chosen}, but replicates.backend is {study.replicates.backend}; unset or change one"
+            )
+        data = options.study / "data"
+        with alone(data / ".train.lock"):
+            timings = train_study(study, read_prepared(data / "prepared"), data / "runs", ReplicateCache.of_user())
+            write_json(data / "timings.json", timings)
+
+
+if __name__ == "__main__":
+    main()

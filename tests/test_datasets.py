@@ -1,0 +1,323 @@
+"""The catalogue refuses what is misspelt, the readers what is damaged: each in one line that says where."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stages.lib.cli import UserError
+from stages.lib.datasets import Dataset, load_catalogue, pick, read_parts
+
+ROOT = Path(__file__).parents[1]
+FILE = {"name": "all.csv", "sha256": "0" * 64, "sources": ["https://example.org/all.csv"]}
+ENTRY: dict[str, Any] = {
+    "title": "Numbers",
+    "task": "classification",
+    "reader": {"kind": "csv"},
+    "files": {"all": FILE},
+    "licence": "CC0",
+    "citation": "none",
+}
+CODES = {"u1": 0x08, "i1": 0x09, ">i2": 0x0B, ">i4": 0x0C, ">f4": 0x0D, ">f8": 0x0E}
+
+
+def dataset(folder: Path, reader: dict[str, Any], contents: Mapping[str, bytes], **others: Any) -> Dataset:
+    """A data set whose files, role -> content, lie in `folder`."""
+    files = {}
+    for role, content in contents.items():
+        (folder / role).write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        files[role] = {"name": role, "sha256": sha256, "sources": ["https://example.org/file"]}
+    return Dataset.model_validate({**ENTRY, "reader": reader, "files": files, **others})
+
+
+def read(folder: Path, reader: dict[str, Any], contents: Mapping[str, bytes], **others: Any) -> Any:
+    return read_parts(dataset(folder, reader, contents, **others), folder)
+
+
+def read_csv(folder: Path, text: str, task: str = "regression", **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    x, y = read(folder, {"kind": "csv", **options}, {"all": text.encode()}, task=task)["all"]
+    return x, y
+
+
+def idx(array: Any, dtype: str = "u1") -> bytes:
+    array = np.asarray(array, dtype)
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, CODES[dtype], array.ndim, *array.shape) + bytes(array.tobytes())
+
+
+def npz(folder: Path, **arrays: Any) -> bytes:
+    np.savez(folder / "made.npz", **arrays)
+    return (folder / "made.npz").read_bytes()
+
+
+def message(call: Any, *given: Any, **options: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        call(*given, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def refused(folder: Path, **changes: Any) -> str:
+    """What load_catalogue says about ENTRY with changes, without the file's name."""
+    path = folder / "datasets.yaml"
+    entry = {key: value for key, value in {**ENTRY, **changes}.items() if value is not None}
+    path.write_text(json.dumps({"mine": entry}))
+    said = message(load_catalogue, path)
+    assert said.startswith(f"{path}: mine")
+    return said.removeprefix(f"{path}: mine")
+
+
+# The catalogue
+
+
+def test_shipped_catalogue_is_valid() -> None:
+    assert "mnist_5k" in load_catalogue(ROOT / "data" / "datasets.yaml")
+
+
+def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
+    lines = (ROOT / "data" / "datasets.yaml").read_text().split("# Examples:\n")[1].splitlines()
+    examples = [line.removeprefix("#").removeprefix(" ") for line in lines if line.startswith("#")]
+    (tmp_path / "datasets.yaml").write_text("\n".join(examples))
+    kinds = {name: entry.reader.kind for name, entry in load_catalogue(tmp_path / "datasets.yaml").items()}
+    assert kinds == {"flowers": "csv", "letters": "idx", "waves": "npz"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"titel": "x"}, ": unknown key 'titel' (did you mean 'title'?); known: title, task, reader, files,"),
+        ({"licence": None}, ".licence: is missing"),
+        ({"task": "ranking"}, ".task: 'ranking' must be classification or regression"),
+        ({"title": 5}, ".title: 5 must be text"),
+        ({"reader": "csv"}, ".reader: 'csv' must be a mapping with a kind"),
+        ({"reader": {"kind": "tsv"}}, ".reader: unknown kind of reader 'tsv'"),
+        ({"reader": {"kind": "csv", "dtype": "float16"}}, ".reader.dtype: unknown dtype 'float16'"),
+        ({"reader": {"kind": "csv", "shape": [28, 0]}}, ".reader.shape.1: 0 must be greater than or equal to 1"),
+        ({"reader": {"kind": "csv", "header": "yes"}}, ".reader.header: 'yes' must be true or false"),
+        ({"reader": {"kind": "csv", "target": "y"}}, ".reader: 'y' names a column, which needs header: true"),
+        ({"reader": {"kind": "idx", "shape": [2]}}, ".reader: unknown key 'shape'"),
+        ({"reader": {"kind": "npz", "parts": {"train": ["x", "y"]}}}, ".reader: parts: holds train; it must hold all,"),
+        ({"reader": {"kind": "idx"}}, ": files: holds all; a reader of idx needs images + labels, or train_images +"),
+        ({"files": {"train": FILE, "test": FILE}}, ": files: two have the same name"),
+        ({"files": {"all": {**FILE, "name": "../all.csv"}}}, ".files.all.name: '../all.csv' must be a file name"),
+        ({"files": {"all": {**FILE, "sha256": "0" * 63}}}, ".files.all.sha256: '000000"),
+        ({"files": {"all": {**FILE, "sources": ["ftp://a/b"]}}}, ".files.all.sources.0: 'ftp://a/b' must be https://"),
+        ({"files": {"all": {**FILE, "sources": []}}}, ".files.all.sources: [] "),
+        ({"task": "regression", "class_names": ["a"]}, ": class_names: a regression has no classes"),
+    ],
+)
+def test_mistake_in_an_entry(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    assert refused(tmp_path, **changes).startswith(said)
+
+
+def test_mistake_in_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "datasets.yaml"
+    path.write_text("Mine-5k: {}")
+    assert message(load_catalogue, path).startswith(f"{path}: 'Mine-5k' is no name")
+
+
+def test_entry_is_frozen() -> None:
+    entry: Any = Dataset.model_validate(ENTRY)
+    with pytest.raises(ValueError, match="frozen"):
+        entry.title = "other"
+
+
+def test_unknown_name_lists_the_known() -> None:
+    known = {"mine": Dataset.model_validate(ENTRY)}
+    assert pick(known, "mine") is known["mine"]
+    assert message(pick, known, "yours").endswith("unknown data set 'yours'; known: mine")
+
+
+# All readers
+
+
+def test_altered_file_is_refused(tmp_path: Path) -> None:
+    entry = dataset(tmp_path, {"kind": "csv"}, {"all": b"1,0\n"})
+    (tmp_path / "all").write_bytes(b"2,0\n")
+    expected, found = (hashlib.sha256(content).hexdigest() for content in (b"1,0\n", b"2,0\n"))
+    said = f"{tmp_path / 'all'}: altered since its fetch: SHA-256 expected {expected}, found {found}"
+    assert message(read_parts, entry, tmp_path) == said
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    said = f"{tmp_path / 'all.csv'}: missing; run the fetch stage"
+    assert message(read_parts, Dataset.model_validate(ENTRY), tmp_path) == said
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "said"),
+    [
+        ([0, 1, 3], [], "row 3: label 3.0; labels of 3 classes are 0 to 2"),
+        ([1, 2, 3], [], "row 3: label 3.0; labels of 3 classes are 0 to 2"),
+        ([0, -1, 1], [], "row 2: label -1.0; labels of 3 classes are 0 to 2"),
+        ([0, 0.5, 1], [], "row 2: label 0.5; labels of 3 classes are 0 to 2"),
+        ([0, 1, 2], ["a", "b"], "row 3: label 2.0; labels of 2 classes are 0 to 1"),
+    ],
+)
+def test_labels_are_0_to_k_minus_1(tmp_path: Path, labels: list[float], names: list[str], said: str) -> None:
+    text = "".join(f"7,{label}\n" for label in labels).encode()
+    assert message(read, tmp_path, {"kind": "csv"}, {"all": text}, class_names=names) == f"{tmp_path / 'all'}: {said}"
+
+
+def test_class_may_be_absent_from_a_part(tmp_path: Path) -> None:
+    parts = read(tmp_path, {"kind": "csv"}, {"train": b"7,0\n8,1\n9,2\n", "test": b"7,2\n"})
+    assert [(part, y.tolist()) for part, (_, y) in parts.items()] == [("train", [0, 1, 2]), ("test", [2])]
+    assert all(y.dtype == np.int64 for _, y in parts.values())
+
+
+# CSV
+
+
+def test_csv_by_position(tmp_path: Path) -> None:
+    x, y = read_csv(tmp_path, "1,2,0.5\n3,4,1e-3\n")
+    assert (x.dtype.name, x.tolist()) == ("float32", [[1, 2], [3, 4]])
+    assert (y.dtype.name, y.tolist()) == ("float64", [0.5, 0.001])
+
+
+def test_csv_by_header(tmp_path: Path) -> None:
+    x, y = read_csv(tmp_path, "a,b,y,c\n1,2,3,4\n", header=True, target="y", features=["c", "a", 1], dtype="int16")
+    assert (x.dtype.name, x.tolist(), y.tolist()) == ("int16", [[4, 1, 2]], [3])
+
+
+def test_csv_shape(tmp_path: Path) -> None:
+    x, _ = read_csv(tmp_path, "9,1,2,3,4\n", target=0, shape=[2, 2], dtype="uint8")
+    assert (x.dtype.name, x.tolist()) == ("uint8", [[[1, 2], [3, 4]]])
+
+
+def test_csv_text_elsewhere_does_not_matter(tmp_path: Path) -> None:
+    x, y = read_csv(tmp_path, "5,NA,1\n6,,2\n", features=[0])
+    assert (x.tolist(), y.tolist()) == ([[5], [6]], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("1,2\n3,x\n", {}, "row 2, column 2 (counted from 1): 'x' is no finite number that float64 can hold"),
+        ("a,y\n1,2\n", {}, "row 1, column 1 (counted from 1): 'a' is no finite number that float32 can hold"),
+        ("a,y\nx,2\n", {"header": True}, "row 1, column 'a' (counted from 1): 'x' is no finite number"),
+        ("1,2\n,4\n", {}, "row 2, column 1 (counted from 1): '' is no finite number"),
+        ("1,2\nnan,4\n", {}, "row 2, column 1 (counted from 1): 'nan' is no finite number"),
+        ("1,2\ninf,4\n", {}, "row 2, column 1 (counted from 1): 'inf' is no finite number"),
+        ("True,2\nFalse,4\n", {}, "row 1, column 1 (counted from 1): 'True' is no finite number"),
+        ("1,2,3\n4,5\n", {}, "row 2, column 3 (counted from 1): '' is no finite number"),
+        ("1,2\n3,4,5\n", {}, "line 2 has 3 columns, the first has 2"),
+        ("a,y\n1,2,3\n", {"header": True}, "rows have more columns than the header, which has 2"),
+        ("256,2\n", {"dtype": "uint8"}, "row 1, column 1 (counted from 1): '256' is no finite number that uint8 can"),
+        ("1.5,2\n", {"dtype": "uint8"}, "row 1, column 1 (counted from 1): '1.5' is no finite number that uint8 can"),
+        ("1e300,2\n", {}, "row 1, column 1 (counted from 1): '1e+300' is no finite number that float32 can hold"),
+        ("", {}, "has no rows"),
+        ("a,y\n", {"header": True}, "has no rows"),
+        ("1,2\n", {"target": 2}, "there is no column 2 among 2; they count from 0, or from -1 backwards"),
+        ("a,y\n1,2\n", {"header": True, "target": "z"}, "unknown column 'z'"),
+        ("1,2\n", {"features": [1]}, "column -1 is the target and cannot be a feature too"),
+        ("1\n", {}, "no column is left for a feature"),
+        ("1,2,3\n", {"shape": [3]}, "rows of 2 values do not fit shape [3]"),
+        ("\xff\xfe,2\n", {}, "not a CSV file: "),
+    ],
+)
+def test_csv_refused(tmp_path: Path, text: str, options: dict[str, Any], said: str) -> None:
+    reader = {"kind": "csv", **options}
+    given = message(read, tmp_path, reader, {"all": text.encode("latin-1")}, task="regression")
+    assert given.startswith(f"{tmp_path / 'all'}: {said}")
+
+
+# IDX
+
+
+def test_idx_images(tmp_path: Path) -> None:
+    images = np.arange(3 * 28 * 28).reshape(3, 28, 28) % 256
+    x, y = read(tmp_path, {"kind": "idx"}, {"images": idx(images), "labels": idx([0, 1, 0])})["all"]
+    assert (x.shape, x.dtype, y.dtype, y.tolist()) == ((3, 28, 28), np.uint8, np.int64, [0, 1, 0])
+    assert np.array_equal(x, images)
+
+
+def test_idx_parts(tmp_path: Path) -> None:
+    names = ("train_images", "train_labels", "test_images", "test_labels")
+    arrays = ([[1], [2]], [0, 1], [[3]], [1])
+    parts = read(tmp_path, {"kind": "idx"}, {name: idx(array) for name, array in zip(names, arrays, strict=True)})
+    assert {part: (x.tolist(), y.tolist()) for part, (x, y) in parts.items()} == {
+        "train": ([[1], [2]], [0, 1]),
+        "test": ([[3]], [1]),
+    }
+
+
+@pytest.mark.parametrize("dtype", CODES)
+def test_idx_types(tmp_path: Path, dtype: str) -> None:
+    x, _ = read(tmp_path, {"kind": "idx"}, {"images": idx([[1, 100]], dtype), "labels": idx([0])})["all"]
+    assert (x.tolist(), x.dtype) == ([[1, 100]], np.dtype(dtype).newbyteorder("="))
+    assert x.dtype.isnative
+    assert x.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (b"", "not an IDX file: it begins with nothing"),
+        (gzip.compress(b""), "not an IDX file: it begins with 1f 8b 08 00"),
+        (b"\0\0\x07\x01\0\0\0\x01\0", "not an IDX file: it begins with 00 00 07 01"),
+        (idx([[1, 2]])[:-1], "an IDX file of [1, 2] values has 14 bytes, not 13"),
+        (idx([[1, 2]]) + b"\0", "an IDX file of [1, 2] values has 14 bytes, not 15"),
+        (idx([[1, 2]])[:6], "an IDX file of [0, 0] values has 12 bytes, not 6"),
+    ],
+)
+def test_idx_refused(tmp_path: Path, images: bytes, said: str) -> None:
+    contents = {"images": images, "labels": idx([0])}
+    assert message(read, tmp_path, {"kind": "idx"}, contents) == f"{tmp_path / 'images'}: {said}"
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "said"),
+    [
+        (idx([[1], [2]]), idx([0]), "inputs of shape (2, 1), targets of shape (1,); must be (n, ...) and (n,)"),
+        (idx([1]), idx([0]), "inputs of shape (1,), targets of shape (1,); must be (n, ...) and (n,)"),
+        (idx(np.empty((0, 2))), idx([]), "inputs of shape (0, 2), targets of shape (0,); must be (n, ...) and (n,)"),
+        (idx([[1.0], [np.nan]], ">f4"), idx([0, 1]), "the inputs hold nan in row 2, not a finite number"),
+    ],
+)
+def test_idx_rows_must_agree(tmp_path: Path, images: bytes, labels: bytes, said: str) -> None:
+    contents = {"images": images, "labels": labels}
+    assert message(read, tmp_path, {"kind": "idx"}, contents) == f"{tmp_path / 'labels'}: {said}"
+
+
+# NPZ
+
+
+def test_npz_parts(tmp_path: Path) -> None:
+    content = npz(tmp_path, a=np.ones((2, 4), np.float32), b=[[0], [1]], c=np.zeros((1, 4), np.float32), d=[1])
+    reader = {"kind": "npz", "parts": {"train": ["a", "b"], "test": ["c", "d"]}, "shape": [2, 2]}
+    parts = read(tmp_path, reader, {"arrays": content})
+    assert {part: (x.shape, x.dtype, y.tolist(), y.dtype) for part, (x, y) in parts.items()} == {
+        "train": ((2, 2, 2), np.float32, [0, 1], np.int64),
+        "test": ((1, 2, 2), np.float32, [1], np.int64),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x": [[1]]}, "unknown array 'y'; known: x"),
+        ({"x": np.array([[None]]), "y": [0]}, "not an NPZ file of plain arrays: "),
+        ({"x": [["a"]], "y": [0]}, "the inputs are of type <U1, not numbers"),
+        ({"x": [[1]], "y": [True]}, "the targets are of type bool, not numbers"),
+        ({"x": [[np.inf]], "y": [0]}, "the inputs hold inf in row 1, not a finite number"),
+        ({"x": [[1]], "y": [np.nan]}, "the targets hold nan in row 1, not a finite number"),
+    ],
+)
+def test_npz_refused(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
+    reader = {"kind": "npz", "parts": {"all": ["x", "y"]}}
+    given = message(read, tmp_path, reader, {"arrays": npz(tmp_path, **arrays)})
+    assert given.startswith(f"{tmp_path / 'arrays'}: {said}")
+
+
+def test_npz_must_be_an_archive(tmp_path: Path) -> None:
+    reader = {"kind": "npz", "parts": {"all": ["x", "y"]}}
+    said = f"{tmp_path / 'arrays'}: not an NPZ file, which is a zip archive"
+    assert message(read, tmp_path, reader, {"arrays": b"\x93NUMPY"}) == said

@@ -1,0 +1,105 @@
+"""The stage as a user runs it: from params.yaml and the catalogue to verified files in data/raw."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stages import fetch
+from stages.lib.datasets import CATALOGUE, load_catalogue, read_parts
+from stages.lib.download import obtain
+
+ROOT = Path(__file__).parents[1]
+CONTENT = b"1,2,0\n3,4,1\n"
+ENTRY = """\
+tiny:
+  title: Four numbers
+  task: classification
+  reader: {{kind: csv}}
+  files:
+    all:
+      name: tiny.csv
+      sha256: {sha256}
+      sources: ["https://127.0.0.1:9/tiny.csv.gz"]
+  licence: CC0
+  citation: none
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with a catalogue of one data set, a mirror that has it, and a study that asks for it."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "datasets.yaml").write_text(ENTRY.format(sha256=hashlib.sha256(CONTENT).hexdigest()))
+    (tmp_path / "mirror" / "tiny").mkdir(parents=True)
+    (tmp_path / "mirror" / "tiny" / "tiny.csv.gz").write_bytes(gzip.compress(CONTENT))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_MIRROR", "mirror")
+    monkeypatch.setattr(fetch, "user_cache", lambda: tmp_path / "cache")
+    ask_for(monkeypatch, "tiny")
+    return tmp_path
+
+
+def ask_for(monkeypatch: pytest.MonkeyPatch, dataset: str) -> None:
+    monkeypatch.setattr(fetch, "load_study", lambda _: SimpleNamespace(data=SimpleNamespace(dataset=dataset)))
+
+
+def test_files_lie_in_the_study(checkout: Path) -> None:
+    raw = checkout / "tutorials" / "one" / "data" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "notes.txt").write_text("mine")
+    (raw / "tiny.csv").write_text("old")
+    fetch.main(["tutorials/one"])
+    assert {path.name: path.read_bytes() for path in raw.iterdir()} == {"tiny.csv": CONTENT, "notes.txt": b"mine"}
+    x, y = read_parts(load_catalogue(CATALOGUE)["tiny"], raw)["all"]
+    assert (x.tolist(), y.tolist()) == ([[1, 2], [3, 4]], [0, 1])
+
+
+def test_changing_a_raw_file_leaves_the_cache_alone(checkout: Path) -> None:
+    fetch.main([])
+    (checkout / "data" / "raw" / "tiny.csv").write_text("changed")
+    fetch.main([])
+    assert (checkout / "data" / "raw" / "tiny.csv").read_bytes() == CONTENT
+
+
+def test_wrong_file_is_refused_in_a_few_lines(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "obtain", partial(obtain, pauses=()))
+    (checkout / "mirror" / "tiny" / "tiny.csv.gz").write_bytes(b"other")
+    with pytest.raises(SystemExit) as caught:
+        fetch.main([])
+    lines = str(caught.value.code).splitlines()
+    assert lines[0].startswith("fetch: tiny: no source has tiny.csv as it should be")
+    assert len(lines) == 3
+    assert "wrong content: SHA-256 expected" in lines[1]
+    assert not (checkout / "data" / "raw").exists()
+
+
+def test_unknown_data_set_lists_the_known(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask_for(monkeypatch, "tinny")
+    with pytest.raises(SystemExit) as caught:
+        fetch.main([])
+    message = "fetch: data/datasets.yaml: unknown data set 'tinny' (did you mean 'tiny'?); known: tiny"
+    assert caught.value.code == message
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        fetch.main(["--help"])
+    assert caught.value.code == 0
+    assert "DATA_MIRROR" in capsys.readouterr().out
+
+
+def test_bundled_digits(tmp_path: Path) -> None:
+    dataset = load_catalogue(ROOT / CATALOGUE)["mnist_5k"]
+    fetch.fetch("mnist_5k", dataset, tmp_path / "raw", None, tmp_path / "cache")
+    parts = read_parts(dataset, tmp_path / "raw")
+    x, y = parts["all"]
+    assert (list(parts), x.shape, x.dtype.name, y.dtype.name) == (["all"], (5000, 28, 28), "uint8", "int64")
+    assert (int(x.min()), int(x.max())) == (0, 255)
+    assert np.array_equal(y, np.repeat(np.arange(10), 500))

@@ -1,0 +1,135 @@
+"""The replicate cache: what decides a result is in its key, and what it returns is what was put."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import prepared_for, study_with
+
+from stages.lib import replicates
+from stages.lib.replicates import ReplicateCache, environment, replicate_key
+from stages.lib.result import Result
+
+RESULT = Result({"history.csv": b"epoch\n1\n", "logs/train/events": b"\0\1"}, 1.5, 0.25)
+KEY = "ab" + "0" * 62
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> ReplicateCache:
+    return ReplicateCache(tmp_path / "cache", limit=10**6)
+
+
+def said() -> tuple[list[str], Callable[[str], None]]:
+    lines: list[str] = []
+    return lines, lines.append
+
+
+def test_what_was_put_comes_back(cache: ReplicateCache) -> None:
+    lines, say = said()
+    assert cache.get(KEY, say) is None
+    cache.put(KEY, RESULT)
+    assert cache.get(KEY, say) == RESULT
+    assert lines == []
+
+
+def test_putting_twice_keeps_the_first(cache: ReplicateCache) -> None:
+    cache.put(KEY, RESULT)
+    cache.put(KEY, replace(RESULT, seconds=9.0))
+    assert cache.get(KEY, lambda _: None) == RESULT
+    assert len(list(cache.folder.glob("*/*"))) == 1
+
+
+@pytest.mark.parametrize("name", ["history.csv", "logs/train/events", "manifest.json"])
+@pytest.mark.parametrize("damage", ["altered", "truncated", "removed"])
+def test_a_damaged_entry_is_said_and_removed(cache: ReplicateCache, name: str, damage: str) -> None:
+    cache.put(KEY, RESULT)
+    file = next(cache.folder.rglob(name))
+    if damage == "altered":
+        file.write_bytes(b"x" + file.read_bytes()[1:])
+    elif damage == "truncated":
+        file.write_bytes(file.read_bytes()[:-1])
+        if name == "manifest.json":  # without its last newline it is still whole
+            file.write_bytes(file.read_bytes()[:-1])
+    else:
+        file.unlink()
+    lines, say = said()
+    assert cache.get(KEY, say) is None
+    assert len(lines) == 1
+    assert "damaged" in lines[0]
+    cache.put(KEY, RESULT)
+    assert cache.get(KEY, say) == RESULT
+
+
+def test_the_entries_used_longest_ago_go_first(cache: ReplicateCache) -> None:
+    keys = [f"{number:02x}" + "0" * 62 for number in range(4)]
+    for age, key in enumerate(keys):
+        cache.put(key, Result({"a": bytes(1000)}, 1.0, 1.0))
+        os.utime(next(cache.folder.glob(f"*/{key}")), (age, age))
+    cache.get(keys[0], lambda _: None)  # now the one used last
+    cache.limit = 3000
+    cache.prune()
+    assert [cache.get(key, lambda _: None) is not None for key in keys] == [True, False, False, True]
+
+
+def test_an_interrupted_put_leaves_nothing(cache: ReplicateCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache.put(KEY, RESULT)
+    monkeypatch.undo()
+    assert cache.get(KEY, lambda _: None) is None
+    assert [path for path in cache.folder.rglob("*") if path.is_file()] == []
+
+
+def test_everything_that_decides_a_result_is_in_the_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    study = study_with()
+    prepared = prepared_for(study)
+    recipe, view, surroundings = study.recipes["plain"], prepared.views["scaled"], environment("tensorflow")
+    other_recipe = study_with({"train": {"learning_rate": 0.02}}).recipes["plain"]
+    changed = [
+        replicate_key(recipe, view, 0, "data", surroundings),
+        replicate_key(recipe, view, 1, "data", surroundings),
+        replicate_key(recipe, view, 0, "other data", surroundings),
+        replicate_key(recipe, prepared.views["noisy"], 0, "data", surroundings),
+        replicate_key(recipe, replace(view, noise_seed=1), 0, "data", surroundings),
+        replicate_key(other_recipe, view, 0, "data", surroundings),
+        *(replicate_key(recipe, view, 0, "data", {**surroundings, name: "other"}) for name in surroundings),
+    ]
+    assert len(set(changed)) == len(changed)
+    assert replicate_key(recipe, view, 0, "data", environment("tensorflow")) == changed[0]
+
+    sources = tmp_path / "lib"
+    sources.mkdir()
+    for name in replicates.TRAINING_MODULES:
+        (sources / f"{name}.py").write_text("one")
+    monkeypatch.setattr(replicates, "__file__", str(sources / "replicates.py"))
+    before = replicates.training_source()
+    (sources / "views.py").write_text("two")
+    assert replicates.training_source() != before
+
+
+def test_a_variable_that_changes_arithmetic_is_part_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = environment("tensorflow")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert environment("tensorflow") != before
+
+
+def test_the_fingerprint_sees_a_single_value() -> None:
+    prepared = prepared_for(study_with())
+    before = prepared.fingerprint()
+    prepared.splits["test"][0][3, 2, 1] += 1
+    assert prepared.fingerprint() != before
+
+
+def test_the_limit_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("TIPS_CACHE_GB", "0.5")
+    cache = ReplicateCache.of_user()
+    assert cache.limit == 500_000_000
+    assert tmp_path in cache.folder.parents

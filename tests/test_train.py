@@ -1,0 +1,280 @@
+"""The train stage as DVC runs it: in a process of its own, with real workers, and killed at bad moments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import ROOT, environment_of, prepared_for, stage, study_with
+
+from stages import train
+from stages.lib import engine
+from stages.lib.replicates import ReplicateCache
+
+Study = Callable[..., Path]
+LONGER = {"train": {"epochs": 60}, "replicates": {"seeds": 4}}
+"""So that a run lasts long enough to be killed in the middle."""
+
+
+def bytes_of(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def timings(study: Path) -> Any:
+    return json.loads((study / "data" / "timings.json").read_text())["stage"]
+
+
+def start(study: Path, cache: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages.train", str(study)],
+        cwd=ROOT,
+        env=environment_of(cache, **environment),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Look again and again until the condition holds; fail when it does not within the time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def entries(cache: Path) -> list[Path]:
+    return list(cache.glob("tips-on-trial/replicates/??/*"))
+
+
+def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [child for child in children(process) if "spawn_main" in " ".join(child.cmdline())]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What an undisturbed run with one worker writes for the longer study."""
+    from conftest import write_params, write_prepared
+
+    folder, cache = tmp_path_factory.mktemp("expected"), tmp_path_factory.mktemp("cache")
+    write_params(folder, LONGER)
+    write_prepared(prepared_for(study_with(LONGER)), folder / "data" / "prepared")
+    done = stage("train", folder, cache=cache, TIPS_WORKERS="1")
+    assert done.returncode == 0, done.stderr
+    return bytes_of(folder / "data" / "runs")
+
+
+def test_the_number_of_workers_changes_no_byte(small_study: Study, tmp_path: Path, expected: dict[str, str]) -> None:
+    study = small_study(LONGER)
+    done = stage("train", study, cache=tmp_path / "cache", TIPS_WORKERS="2")
+    assert done.returncode == 0, done.stderr
+    assert bytes_of(study / "data" / "runs") == expected
+    assert timings(study)["workers"] == 2
+    assert "12 replicates trained, 0 from the cache" in done.stderr
+    assert "WARNING" not in done.stderr
+
+
+def test_a_killed_driver_leaves_no_worker_and_the_next_run_goes_on(
+    small_study: Study, tmp_path: Path, expected: dict[str, str]
+) -> None:
+    study, cache = small_study(LONGER), tmp_path / "cache"
+    process = start(study, cache)
+    until(lambda: len(entries(cache)) >= 2)
+    orphans = children(process)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(orphans, timeout=5)
+    assert orphans
+    assert not alive
+    assert not (study / "data" / "timings.json").exists()
+
+    done = stage("train", study, cache=cache)
+    assert done.returncode == 0, done.stderr
+    assert timings(study)["cached"] >= 2
+    assert bytes_of(study / "data" / "runs") == expected
+
+
+def test_a_killed_worker_costs_only_its_replicate(small_study: Study, tmp_path: Path, expected: dict[str, str]) -> None:
+    study, cache = small_study(LONGER), tmp_path / "cache"
+    process = start(study, cache)
+    until(lambda: len(entries(cache)) >= 2)
+    workers_of(process)[0].send_signal(signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert bytes_of(study / "data" / "runs") == expected
+
+
+def test_a_stage_whose_dvc_was_killed_ends_by_itself(small_study: Study, tmp_path: Path) -> None:
+    study, cache = small_study({"train": {"epochs": 3000}}), tmp_path / "cache"
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'stages.train', sys.argv[1]])"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(study)], cwd=ROOT, env=environment_of(cache, DVC_STAGE="train")
+    )
+    until(lambda: len(psutil.Process(parent.pid).children(recursive=True)) >= 3)
+    orphans = psutil.Process(parent.pid).children(recursive=True)
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(orphans, timeout=15)
+    assert not alive
+
+
+def test_two_stages_of_one_study_take_turns(small_study: Study, tmp_path: Path, expected: dict[str, str]) -> None:
+    study, cache = small_study(LONGER), tmp_path / "cache"
+    first = start(study, cache)
+    until(lambda: (study / "data" / ".train.lock").exists())
+    second = start(study, cache)
+    _, first_errors = first.communicate(timeout=180)
+    _, second_errors = second.communicate(timeout=180)
+    assert (first.returncode, second.returncode) == (0, 0), first_errors + second_errors
+    assert sum("another train stage" in errors for errors in (first_errors, second_errors)) == 1
+    assert sum("12 replicates trained" in errors for errors in (first_errors, second_errors)) == 1
+    assert bytes_of(study / "data" / "runs") == expected
+
+
+def test_only_what_changed_is_trained(small_study: Study, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    study = small_study()
+    assert stage("train", study, cache=cache).returncode == 0
+    first = bytes_of(study / "data" / "runs")
+    assert timings(study)["trained"] == 9
+
+    small_study({"variants": {"dropped": {"model": {"dropout": 0.4}}}})
+    assert stage("train", study, cache=cache).returncode == 0
+    assert timings(study)["trained"] == 3
+    changed = {name for name, digest in bytes_of(study / "data" / "runs").items() if first[name] != digest}
+    assert changed
+    assert all(name.startswith("dropped/") for name in changed)
+
+    small_study()
+    damaged = entries(cache)[0] / "history.csv"
+    damaged.write_bytes(b"")
+    done = stage("train", study, cache=cache)
+    trained_again = timings(study)["trained"]
+    assert ("damaged" in done.stderr) == (trained_again == 1)
+    assert trained_again <= 1  # none, where the damaged entry is of the other dropout
+    assert bytes_of(study / "data" / "runs") == first
+
+
+def test_a_damaged_cache_entry_is_said_and_trained_again(small_study: Study, tmp_path: Path) -> None:
+    study, cache = small_study(), tmp_path / "cache"
+    assert stage("train", study, cache=cache).returncode == 0
+    first = bytes_of(study / "data" / "runs")
+    (entries(cache)[0] / "predictions.npz").write_bytes(b"")
+    done = stage("train", study, cache=cache)
+    assert "is damaged; it is removed and trained again" in done.stderr
+    assert timings(study)["trained"] == 1
+    assert bytes_of(study / "data" / "runs") == first
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("first", [True, False]), ("all", [True, True]), ("none", [False, False])])
+def test_the_weights_that_the_study_wants_are_kept(
+    small_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str, kept: list[bool]
+) -> None:
+    """Without workers: the cache holds every replicate."""
+    from stages.lib.result import Result
+
+    study = small_study({"replicates": {"keep_models": keep, "seeds": 2}})
+    settings, prepared = train.load_study(study), train.read_prepared(study / "data" / "prepared")
+    cache = ReplicateCache(tmp_path / "cache", 10**9)
+    for job in train.jobs_of(settings, prepared):
+        cache.put(job.key, Result({"history.csv": b"x", "model.weights.h5": b"y"}, 1.0, 1.0))
+    monkeypatch.setattr(engine, "local_client", None)
+    train.train_study(settings, prepared, study / "data" / "runs", cache)
+    weights = [(study / "data" / "runs" / "plain" / str(seed) / "model.weights.h5").exists() for seed in (0, 1)]
+    assert weights == kept
+
+
+def test_a_replicate_that_takes_too_long_ends_the_stage_with_one_line(small_study: Study, tmp_path: Path) -> None:
+    study = small_study({"replicates": {"time_limit": 0.5, "seeds": 1}, "train": {"epochs": 100000}})
+    done = stage("train", study, cache=tmp_path / "cache")
+    assert done.returncode == 1
+    assert "replicates.time_limit (0.5 s) 3 times" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_network_that_cannot_be_built_ends_the_stage_with_one_line(small_study: Study, tmp_path: Path) -> None:
+    study = small_study({"variants": {"plain": {"model": {"conv": [4, 4, 4, 4]}}}})
+    done = stage("train", study, cache=tmp_path / "cache")
+    assert done.returncode == 1
+    assert "train: plain, seed 0: " in done.stderr or "train: dropped, seed 0: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_show_prints_the_full_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    train.show(train.load_study(ROOT), "three_sigmoid_mse")
+    shown = capsys.readouterr().out
+    for line in ("variant: three_sigmoid_mse", "loss: mse", "optimizer: sgd", "activation: sigmoid", "scale: max"):
+        assert line in shown
+
+
+def test_show_of_an_unknown_variant_lists_the_known_ones(small_study: Study, tmp_path: Path) -> None:
+    done = stage("train", small_study(), "--show", "plane", cache=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        "train: --show: unknown variant 'plane' (did you mean 'plain'?); known: dropped, noisy, plain"
+    )
+
+
+def test_a_backend_that_disagrees_is_refused(small_study: Study, tmp_path: Path) -> None:
+    done = stage("train", small_study(), cache=tmp_path, KERAS_BACKEND="jax")
+    assert done.returncode == 1
+    assert "KERAS_BACKEND is jax, but replicates.backend is tensorflow" in done.stderr
+
+
+def test_the_driver_imports_neither_keras_nor_tensorflow() -> None:
+    check = "import sys, stages.train; print([name for name in ('keras', 'tensorflow') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_workers_are_limited_by_the_jobs_and_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIPS_WORKERS", "3")
+    assert [engine.worker_count(jobs) for jobs in (0, 1, 5)] == [0, 1, 3]
+    monkeypatch.setenv("TIPS_WORKERS", "many")
+    with pytest.raises(train.UserError, match="TIPS_WORKERS: 'many'"):
+        engine.worker_count(5)
+
+
+def test_the_longest_replicate_is_first_and_a_worker_keeps_its_network() -> None:
+    def job(seed: int, units: int, cost: float) -> engine.Job:
+        recipe = study_with({"model": {"hidden": [units]}}).recipes["plain"]
+        return engine.Job("plain", seed, recipe, "scaled", str(seed), cost)
+
+    waiting = [job(0, 8, 3.0), job(1, 8, 3.0), job(2, 4, 2.0), job(3, 2, 1.0)]
+    small, smaller = waiting[2].group, waiting[3].group
+    assert engine._next(waiting, set(), set()).seed == 0
+    assert engine._next(waiting[1:], set(), {waiting[0].group}).seed == 2
+    assert engine._next(waiting, {smaller}, set()).seed == 3
+    assert engine._next(waiting[2:], set(), {small, smaller}).seed == 2
+
+
+def test_a_convolution_costs_more_than_a_dense_layer() -> None:
+    settings = study_with({"model": {"conv": [16, 32], "hidden": [64]}}).model
+    dense = study_with({"model": {"hidden": [512]}}).model
+    convolution = engine.cost(settings, 1, 64, 1000, (28, 28), 10)
+    assert convolution > engine.cost(dense, 1, 64, 1000, (28, 28), 10)
+    by_hand = 26 * 26 * 9 * 16 + 11 * 11 * 9 * 16 * 32 + 5 * 5 * 32 * 64 + 64 * 10
+    assert convolution == pytest.approx(3 * by_hand * 1000 + 16 * 2e7)
+
+
+def test_the_lock_is_free_after_the_stage(tmp_path: Path) -> None:
+    for _ in range(2):
+        with train.alone(tmp_path / "lock"):
+            assert os.path.exists(tmp_path / "lock")  # noqa: PTH110
