@@ -6,7 +6,7 @@
 # Without bytecode, DVC and TensorFlow take twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-# python3 comes first, because it is the one that the user or the distribution chose; all of them give the same results.
+# python3 comes first, because the user or the distribution chose it; the lock file has the same NumPy and TensorFlow for all.
 # Each is tried by running it, as a shim may have no Python behind it, and answers with the interpreter below any .venv.
 interpreters := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 probe = (3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_executable)
@@ -23,7 +23,7 @@ repro: setup  ## run the study; only what changed is trained
 test: lint  ## run every check: lint, format, types and tests
 	$(use_venv); pytest $(ARGS)
 
-lint: setup
+lint: setup  ## run the quick checks: lint, format and types
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
@@ -34,8 +34,8 @@ format: setup  ## format the code and apply ruff's safe fixes
 
 setup: .venv/.synced  ## make .venv agree with requirements.lock
 
-# The stamp comes last, so an interrupted run starts again. antlr4-python3-runtime exists as source only: setuptools, which
-# builds it, is installed first and from the lock file, like everything else. compileall skips what is compiled already; it
+# The stamp comes last, so an interrupted run starts again. antlr4-python3-runtime exists as source only: setuptools, to
+# build it, is installed first and from the lock file, like everything else. compileall skips what is compiled already; it
 # fails for templates that are no Python, which does not matter.
 .venv/.synced: requirements.lock
 	@set -e; python=; \
@@ -69,4 +69,4 @@ lock:  ## compile requirements.in; ARGS=--upgrade takes new versions
 
 clean-cache: setup  ## remove the downloads and replicates in the user's cache
 	@folder=$$(.venv/bin/python -c 'import platformdirs; print(platformdirs.user_cache_path("tips-on-trial"))') && \
-	if [ -d "$$folder" ]; then echo "Removing $$(du -sh "$$folder")"; rm -rf "$$folder"; else echo "$$folder is empty"; fi
+	if [ -d "$$folder" ]; then echo "Removing $$(du -sh "$$folder")"; rm -rf "$$folder"; else echo "Nothing at $$folder"; fi

@@ -99,7 +99,7 @@ def test_a_killed_driver_leaves_no_worker_and_the_next_run_goes_on(
     until(lambda: len(entries(cache)) >= 2)
     orphans = children(process)
     process.kill()
-    process.wait()
+    process.communicate()
     _, alive = psutil.wait_procs(orphans, timeout=5)
     assert orphans
     assert not alive
@@ -270,7 +270,7 @@ def test_a_convolution_costs_more_than_a_dense_layer() -> None:
     dense = study_with({"model": {"hidden": [512]}}).model
     convolution = engine.cost(settings, 1, 64, 1000, (28, 28), 10)
     assert convolution > engine.cost(dense, 1, 64, 1000, (28, 28), 10)
-    by_hand = 26 * 26 * 9 * 16 + 11 * 11 * 9 * 16 * 32 + 5 * 5 * 32 * 64 + 64 * 10
+    by_hand = engine.CONVOLUTION * (26 * 26 * 9 * 16 + 11 * 11 * 9 * 16 * 32) + 5 * 5 * 32 * 64 + 64 * 10
     assert convolution == pytest.approx(3 * by_hand * 1000 + 16 * 2e7)
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 WORKER_MEMORY = 1.5e9
 """Bytes that a worker is planned for: TensorFlow, one data set and its view, a few traced networks."""
+CONVOLUTION = 2.0
+"""Time of a multiply-add in a convolution, against one in a dense layer (measured, one core with AVX-512)."""
 ATTEMPTS = 3
 """Times that a replicate is given to a worker before its deaths are taken for the replicate's own fault."""
 
@@ -100,7 +102,7 @@ def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Seq
     height, width, channels = (*input_shape, 1)[:3] if len(input_shape) > 1 else (1, int(np.prod(input_shape)), 1)
     for filters in model.conv:
         height, width = height - model.kernel_size + 1, width - model.kernel_size + 1
-        adds += height * width * model.kernel_size**2 * channels * filters
+        adds += CONVOLUTION * height * width * model.kernel_size**2 * channels * filters
         height, width, channels = height // model.pool_size, width // model.pool_size, filters
     units = height * width * channels
     for width in (*model.hidden, outputs):

@@ -39,7 +39,7 @@ class ReplicateProgress:
 
     def __str__(self) -> str:
         left = ""
-        if self._spent:
+        if self._spent > 0.05 * self._cost:  # before, the import of Keras dominates
             seconds = (time.monotonic() - self._started) * (self._cost / self._spent - 1)
             left = f", about {int(seconds // 60)}:{int(seconds % 60):02d} left" if self.done < self.total else ""
         return f"{self.done} of {self.total} replicates, {self.cached} cached, {self.running} running{left}"

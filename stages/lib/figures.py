@@ -1,0 +1,566 @@
+"""The figures: tables in, Matplotlib figures out, and their bytes, which are the same from run to run.
+
+Nothing here uses pyplot, whose state is global, nor the user's matplotlibrc. Verdicts differ by marker as well as by colour, and the
+colours (after Okabe and Ito, darkened for contrast on white) stay apart for the colour-blind.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import style, ticker
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.transforms import blended_transform_factory
+
+WIDTH = 9.375  # inches: 900 pixels, what a README shows without scaling
+GREY, PALE, BLUE, ORANGE, GREEN = "#666666", "#dfe7ee", "#0060a8", "#b84100", "#00735a"
+
+STYLED = style.context(
+    [
+        "default",
+        {
+            "font.family": "DejaVu Sans",  # ships with Matplotlib
+            "font.size": 8.5,
+            "axes.titlesize": 9.5,
+            "axes.titlelocation": "left",
+            "axes.titleweight": "bold",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": "#999999",
+            "axes.linewidth": 0.7,
+            "xtick.color": GREY,
+            "ytick.color": GREY,
+            "xtick.major.width": 0.7,
+            "ytick.major.width": 0.7,
+            "legend.frameon": False,
+            "text.parse_math": False,  # a class may be called $5
+            "svg.hashsalt": "tips-on-trial",  # fixed ids
+            "svg.fonttype": "path",  # looks the same without the font
+        },
+    ]
+)
+"""Decorator: the style of every figure, whatever the user's own."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a verdict is drawn."""
+
+    marker: str
+    colour: str
+    face: str
+
+
+VERDICTS = {
+    "supported": Look("o", GREEN, GREEN),
+    "refuted": Look("X", ORANGE, ORANGE),
+    "equivalent": Look("s", BLUE, BLUE),
+    "inconclusive": Look("D", GREY, "white"),
+}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How the values of a metric are shown."""
+
+    quantity: str
+    level: str  # the unit of a value
+    difference: str  # the unit of a difference
+    factor: float = 1.0
+    digits: int = 4
+
+    def number(self, value: object, signed: bool = False) -> str:
+        """The value as a number in this unit, with a minus sign for a minus; a word, such as `diverged`, stays."""
+        number = finite(value)
+        if math.isnan(number):
+            return str(value)
+        text = f"{number * self.factor:{'+' if signed else ''},.{self.digits}f}"
+        return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("+-")
+
+    def value(self, value: object) -> str:
+        """The value with its unit."""
+        return self._with(self.number(value), value, self.level)
+
+    def change(self, value: object) -> str:
+        """The difference with its sign and its unit."""
+        return self._with(self.number(value, signed=True), value, self.difference)
+
+    def interval(self, low: object, high: object) -> str:
+        return f"[{self.number(low)}, {self.number(high)}]"
+
+    def _with(self, text: str, value: object, unit: str) -> str:
+        return text if math.isnan(finite(value)) or not unit else f"{text} {unit}"
+
+
+ACCURACY = Unit("accuracy", "%", "points", 100, 2)
+UNITS = (  # the first whose pattern is found in the metric's name
+    (re.compile("^seconds"), Unit("duration", "s", "s", digits=3)),
+    (re.compile("^epochs|epoch$"), Unit("number of epochs", "epochs", "epochs", digits=1)),
+    (re.compile("accuracy"), ACCURACY),
+    (re.compile("mae$"), Unit("mean absolute error", "", "")),
+    (re.compile("loss"), Unit("loss", "", "")),
+)
+
+
+def unit_of(metric: str, task: str) -> Unit:
+    if metric == "generalization_gap":  # between two accuracies, or two losses
+        metric = "accuracy" if task == "classification" else "loss"
+    return next((unit for pattern, unit in UNITS if pattern.search(metric)), Unit(metric.replace("_", " "), "", ""))
+
+
+def finite(cell: object) -> float:
+    """The number in a cell of a table; NaN for a word, nothing and what is not finite."""
+    try:
+        value = float(cell)  # type: ignore[arg-type]  # what is no number raises
+    except (TypeError, ValueError):
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def numbers(column: pd.Series) -> np.ndarray:
+    """A column as numbers, NaN where `finite` says so."""
+    return np.array([finite(cell) for cell in column], dtype=np.float64)
+
+
+# Bytes
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG, without date or version, its coordinates rounded to a hundredth of a point."""
+    buffer = io.BytesIO()
+    _save(figure, buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    return re.sub(rb' (?:d|x|y)="[^"]*"', lambda match: re.sub(rb"\d+\.\d{3,}", _rounded, match[0]), buffer.getvalue())
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG with two pixels to each of the page's, without date or version."""
+    buffer = io.BytesIO()
+    _save(figure, buffer, format="png", dpi=192, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+@STYLED
+def _save(figure: Figure, buffer: io.BytesIO, **how: Any) -> None:
+    figure.savefig(buffer, facecolor="white", **how)
+
+
+def _rounded(match: re.Match[bytes]) -> bytes:
+    return f"{float(match[0]):.2f}".rstrip("0").rstrip(".").encode()
+
+
+# Claims
+
+
+def target(expect: str, margin: float, threshold: float) -> tuple[float, float]:
+    """Where the whole interval must lie for the claim to be supported."""
+    return {
+        "higher": (margin, math.inf),
+        "lower": (-math.inf, -margin),
+        "same": (-margin, margin),
+        "at_least": (threshold, math.inf),
+        "at_most": (-math.inf, threshold),
+    }[expect]
+
+
+@STYLED
+def claims(table: pd.DataFrame, task: str) -> Figure:
+    """Effects with their intervals, and the zone in which a supported claim's interval lies: a panel for each unit.
+
+    table: the columns of claims.csv, and `groups`, what is compared.
+    """
+    left, right, row, head, foot, legend = 3.05, 1.75, 0.4, 0.34, 0.42, 0.62  # inches
+    units = [unit_of(metric, task) for metric in table["metric"]]
+    titles = [
+        f"Difference in {unit.quantity}{f', {unit.difference}' if unit.difference else ''}"
+        if " − " in groups
+        else f"{unit.quantity.capitalize()}{f', {unit.level}' if unit.level else ''}"
+        for unit, groups in zip(units, table["groups"], strict=True)
+    ]
+    panels = {title: [i for i, each in enumerate(titles) if each == title] for title in dict.fromkeys(titles)}
+    height = legend + sum(head + row * len(rows) + foot for rows in panels.values())
+    figure = Figure(figsize=(WIDTH, height))
+    _claims_legend(figure, set(table["verdict"]), height)
+    top = height - legend
+    for title, rows in panels.items():
+        top -= head
+        tall = row * len(rows)
+        axes = figure.add_axes((left / WIDTH, (top - tall) / height, 1 - (left + right) / WIDTH, tall / height))
+        axes.set_title(title, x=-left / (WIDTH - left - right) + 0.02, pad=7)
+        _claims_panel(axes, table.iloc[rows], units[rows[0]])
+        top -= tall + foot
+    return figure
+
+
+def _claims_legend(figure: Figure, present: Collection[str], height: float) -> None:
+    handles: list[Any] = [
+        Line2D([], [], marker=look.marker, color=look.colour, markerfacecolor=look.face, label=verdict, linewidth=1.6)
+        for verdict, look in VERDICTS.items()
+        if verdict in present
+    ]
+    handles.append(Patch(facecolor=PALE, label="supported if the whole interval lies here"))
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.01, 1 - 0.06 / height), ncols=len(handles))
+
+
+def _claims_panel(axes: Axes, rows: pd.DataFrame, unit: Unit) -> None:
+    effects, lows, highs = (numbers(rows[name]) * unit.factor for name in ("effect", "low", "high"))
+    margins, thresholds = (numbers(rows[name]) * unit.factor for name in ("margin", "threshold"))
+    zones = [target(*each) for each in zip(rows["expect"], margins, thresholds, strict=True)]
+    difference = " − " in rows["groups"].iloc[0]
+    edges = np.array([edge for zone in zones for edge in zone if math.isfinite(edge)])
+    _effect_scale(axes, np.concatenate([effects, lows, highs, edges, -edges if difference else edges]), margins, difference)
+    first, last = axes.get_xlim()
+    beside = blended_transform_factory(axes.transAxes, axes.transData)
+    if difference:
+        axes.axvline(0, color="#999999", linewidth=0.8)
+    for y, claim in enumerate(rows.to_dict("records")):
+        look = VERDICTS[claim["verdict"]]
+        low, high = max(zones[y][0], first), min(zones[y][1], last)
+        axes.barh(y, high - low, left=low, height=0.8, color=PALE, zorder=0)
+        for edge in zones[y]:
+            if math.isfinite(edge):
+                axes.vlines(edge, y - 0.4, y + 0.4, color="#8fa5b8", linewidth=1)
+            else:  # the zone goes on
+                axes.plot(
+                    0.985 if edge > 0 else 0.015, y, ">" if edge > 0 else "<", color="#8fa5b8", markersize=4, transform=beside
+                )
+        if math.isnan(lows[y]):
+            axes.text(0.5, y, f"no interval: {claim['effect']}", transform=beside, ha="center", va="center", color=look.colour)
+        else:
+            axes.hlines(y, lows[y], highs[y], color=look.colour, linewidth=1.8)
+            axes.plot(effects[y], y, look.marker, color=look.colour, markerfacecolor=look.face, markersize=6)
+        _two_lines(axes, y, -0.02, "right", claim["claim"], f"{claim['groups']}: {claim['metric']}", "black")
+        measured = "" if math.isnan(lows[y]) else f"{unit.number(claim['effect'])} {unit.interval(claim['low'], claim['high'])}"
+        _two_lines(axes, y, 1.02, "left", claim["verdict"] + (", close" if claim["close"] else ""), measured, look.colour)
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(first, last), yticks=[])
+    axes.spines["left"].set_visible(False)
+
+
+def _two_lines(axes: Axes, y: float, x: float, align: str, first: str, second: str, colour: str) -> None:
+    beside = blended_transform_factory(axes.transAxes, axes.transData)
+    axes.text(
+        x, y - (0.06 if second else 0), first, transform=beside, ha=align, va="bottom" if second else "center", color=colour
+    )
+    axes.text(x, y + 0.04, second, transform=beside, ha=align, va="top", fontsize=6.8, color=GREY)
+
+
+def _effect_scale(axes: Axes, values: np.ndarray, margins: np.ndarray, difference: bool) -> None:
+    """Limits, scale and ticks: where effects dwarf the smallest margin the axis is linear only around it, else everywhere."""
+    seen = np.append(values[np.isfinite(values)], [0.0] if difference else [])
+    low, high = (float(seen.min()), float(seen.max())) if len(seen) else (-1.0, 1.0)
+    counted = margins[margins > 0]
+    linear = _round_up(2 * float(counted.min())) if len(counted) else math.inf
+    if difference and max(-low, high) > 10 * linear:
+        axes.set_xscale("symlog", linthresh=linear, linscale=0.8)
+        steps = [linear * factor for factor in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)]
+        ticks = [sign * step for step in steps for sign in (-1, 1)]
+        low, high = (
+            edge * 1.5 if abs(edge) > linear else math.copysign(linear * 1.5, edge or side)
+            for edge, side in ((low, -1), (high, 1))
+        )
+        axes.set_xticks(sorted([0.0, *(tick for tick in ticks if low <= tick <= high)]))
+        axes.minorticks_off()
+    else:
+        room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+        low, high = low - room, high + room
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(7))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
+    axes.set_xlim(low, high)
+
+
+def _round_up(value: float) -> float:
+    """The next number of the form 1, 2 or 5 times a power of ten."""
+    power = 10 ** math.floor(math.log10(value))
+    return float(next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9)))
+
+
+# Variants
+
+
+@STYLED
+def leaderboard(
+    summary: pd.DataFrame, replicates: pd.DataFrame, reported: Mapping[str, float], metric: str, task: str
+) -> Figure:
+    """Every variant's mean of the metric with its interval, its replicates as dots, the best first and what diverged last."""
+    unit = unit_of(metric, task)
+    rows = ranked(summary, metric, task).to_dict("records")
+    left, right, row, top, bottom = 2.1, 1.75, 0.25, 0.42, 0.55  # inches
+    height = top + row * len(rows) + bottom
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_axes((left / WIDTH, bottom / height, 1 - (left + right) / WIDTH, row * len(rows) / height))
+    _quality_scale(axes, np.concatenate([numbers(replicates[metric]), numbers(pd.Series(reported))]), task)
+    for y, line in enumerate(rows):
+        dots = numbers(replicates.loc[replicates["variant"] == line["variant"], metric])
+        lost = int(np.isnan(dots).sum())
+        axes.axhline(y, color="#eeeeee", linewidth=0.7, zorder=0)
+        axes.plot(dots, np.full(len(dots), y), "o", color=BLUE, alpha=0.35, markersize=3.6, markeredgewidth=0)
+        text = f"{unit.number(line['mean'])} {unit.interval(line['low'], line['high'])}"
+        if lost:
+            text = f"diverged: {lost} of {len(dots)}"
+        else:
+            axes.hlines(y, finite(line["low"]), finite(line["high"]), color=BLUE, linewidth=1.8)
+            axes.plot(finite(line["mean"]), y, "|", color=BLUE, markersize=9, markeredgewidth=2)
+        if line["variant"] in reported:
+            axes.plot(reported[line["variant"]], y, "D", color=ORANGE, markerfacecolor="none", markersize=5.5)
+        axes.text(1.02, y, text, transform=blended_transform_factory(axes.transAxes, axes.transData), va="center", color=GREY)
+    axes.set_yticks(range(len(rows)), [line["variant"] for line in rows], color="black")
+    axes.set(ylim=(len(rows) - 0.5, -0.5))
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    handles = [
+        Line2D([], [], color=BLUE, marker="|", markersize=9, markeredgewidth=2, linewidth=1.8, label="mean and interval"),
+        Line2D([], [], color=BLUE, marker="o", alpha=0.35, markersize=4, linestyle="", label="one replicate"),
+        Line2D([], [], color=ORANGE, marker="D", markerfacecolor="none", linestyle="", label="reported by the source"),
+    ]
+    figure.legend(handles=handles[: 3 if reported else 2], loc="upper left", bbox_to_anchor=(0.01, 1 - 0.04 / height), ncols=3)
+    return figure
+
+
+def ranked(summary: pd.DataFrame, metric: str, task: str) -> pd.DataFrame:
+    """The summary's rows of one metric, the best mean first; equals, and what diverged, in the order of the file."""
+    rows = summary[summary["metric"] == metric]
+    key = numbers(rows["mean"]) * (-1 if unit_of(metric, task) is ACCURACY else 1)
+    return rows.iloc[np.argsort(key, kind="stable")]  # NaN goes last
+
+
+def _quality_scale(axes: Axes, values: np.ndarray, task: str) -> None:
+    """Equal ratios of errors, or of losses, are equal lengths: the best variants differ by little, and are what one looks at."""
+    seen = values[np.isfinite(values)]
+    if task == "classification":
+        least = 1e-4  # an error of 0 has no logarithm
+        axes.set_xscale("function", functions=(lambda x: -np.log10(np.maximum(1 - x, least)), lambda x: 1 - 10.0**-x))
+        low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 0.9)
+        axes.set_xlim(max(low - 0.1 * (1 - low), -0.05), 1 - max((1 - high) * 0.8, least))
+        wanted = [0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999]
+        axes.set_xticks([tick for tick in wanted if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]])
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{100 * tick:g}"))
+        axes.set_xlabel("test accuracy, %, stretched so that equal ratios of errors are equal lengths", color=GREY)
+    else:
+        positive = seen[seen > 0]
+        if len(positive):
+            axes.set_xscale("log")
+            axes.set_xlim(positive.min() / 1.15, positive.max() * 1.15)
+        plain = ticker.FuncFormatter(lambda tick, _: f"{tick:g}")
+        axes.xaxis.set_major_formatter(plain)
+        if len(positive) and positive.max() < 20 * positive.min():  # else the decades suffice
+            axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5, 7)))
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+        axes.set_xlabel("test loss, logarithmic", color=GREY)
+
+
+# Curves
+
+
+def measures(curves: pd.DataFrame) -> list[str]:
+    """What the curves measure of the training rows: loss, and accuracy or mae."""
+    means = [name.removesuffix("_mean") for name in curves.columns if name.endswith("_mean")]
+    return [name for name in means if not name.startswith("val_")]
+
+
+@STYLED
+def learning_curves(curves: pd.DataFrame, parents: Mapping[str, str | None], measure: str) -> Figure:
+    """A panel for each variant: its mean over the seeds and the band from smallest to largest, before its parent in grey."""
+    groups = {str(name): group.iloc[:: math.ceil(len(group) / 120)] for name, group in curves.groupby("variant", sort=False)}
+    validated = f"val_{measure}_mean" in curves
+    kinds = {measure: (BLUE, "-"), f"val_{measure}": (ORANGE, (0, (3, 1)))}
+    figure, panels = _grid(len(groups), columns=4, panel=1.45, top=0.5, bottom=0.5)
+    for axes, (variant, group) in zip(panels, groups.items(), strict=True):
+        parent = parents.get(variant)
+        for name, (colour, dashes) in kinds.items():
+            if f"{name}_mean" not in curves:
+                continue
+            if parent in groups:
+                other = groups[parent]
+                axes.plot(other["epoch"], numbers(other[f"{name}_mean"]), color="#aaaaaa", linestyle=dashes, linewidth=1.1)
+            mean, low, high = (numbers(group[f"{name}_{how}"]) for how in ("mean", "min", "max"))
+            axes.fill_between(group["epoch"], low, high, color=colour, alpha=0.22, linewidth=0)
+            style_of = {"marker": "o", "markersize": 3} if len(group) == 1 else {}
+            axes.plot(group["epoch"], mean, color=colour, linestyle=dashes, linewidth=1.4, **style_of)
+        if math.isnan(finite(group[f"{measure}_mean"].iloc[-1])):
+            axes.text(0.5, 0.5, "diverged", transform=axes.transAxes, ha="center", va="center", color=ORANGE)
+        axes.set_title(variant, fontsize=8.5, pad=11)
+        axes.text(0, 1.03, f"grey: {parent}" if parent in groups else "", transform=axes.transAxes, fontsize=6.8, color=GREY)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+    _curve_scale(panels, curves, measure)
+    handles: list[Any] = [Line2D([], [], color=BLUE, label=f"{measure}, training rows")]
+    if validated:
+        handles.append(Line2D([], [], color=ORANGE, linestyle=(0, (3, 1)), label="validation rows"))
+    handles.append(Patch(facecolor="#cccccc", label="smallest to largest over the seeds"))
+    if any(parent in groups for parent in parents.values()):
+        handles.append(Line2D([], [], color="#aaaaaa", label="the variant that it extends"))
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.01, 1 - 0.06 / figure.get_figheight()), ncols=4)
+    figure.text(0.5, 0.1 / figure.get_figheight(), "epoch", ha="center", color=GREY)
+    return figure
+
+
+def _curve_scale(panels: Sequence[Axes], curves: pd.DataFrame, measure: str) -> None:
+    """One scale for all panels: accuracy from 0 to 1; losses logarithmic, without the last leap of one that explodes."""
+    if measure == "accuracy":
+        for axes in panels:
+            axes.set(ylim=(0, 1.02), yticks=[0, 0.5, 1], yticklabels=["0", "50 %", "100 %"])
+    else:
+        columns = [name for name in (f"{measure}_mean", f"val_{measure}_mean") if name in curves]
+        seen = np.concatenate([numbers(curves[name]) for name in columns])
+        seen = seen[seen > 0]  # and so no NaN
+        low, high = (seen.min(), min(seen.max(), 100 * np.quantile(seen, 0.95))) if len(seen) else (0.1, 10.0)
+        for axes in panels:
+            axes.set(yscale="log", ylim=(low / 1.3, high * 1.3))
+            axes.yaxis.set_major_locator(ticker.LogLocator(numticks=5, subs=(1,) if high > 20 * low else (1, 2, 5)))
+            axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}"))
+            axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+    longest = curves["epoch"].max()
+    for i, axes in enumerate(panels):
+        axes.set_xlim(1 if longest > 1 else 0.5, max(longest, 1.5))
+        axes.grid(axis="y", color="#eeeeee", linewidth=0.7)
+        axes.set_axisbelow(True)
+        if i % 4:
+            axes.set_yticklabels([])
+
+
+def _grid(count: int, columns: int, panel: float, top: float, bottom: float, left: float = 0.55) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels, each `panel` inches high with its title, row by row."""
+    rows = math.ceil(count / columns)
+    height, gap, title = top + rows * panel + bottom, 0.16, 0.36  # inches
+    figure = Figure(figsize=(WIDTH, height))
+    wide = (WIDTH - left - gap * columns) / columns
+    panels = []
+    for i in range(count):
+        x, y = left + (i % columns) * (wide + gap), height - top - (i // columns + 1) * panel
+        panels.append(figure.add_axes((x / WIDTH, (y + 0.1) / height, wide / WIDTH, (panel - title - 0.1) / height)))
+    return figure, panels
+
+
+# Confusion
+
+
+@STYLED
+def confusion(table: pd.DataFrame, diverged: Collection[str]) -> Figure:
+    """For each variant, the share of every true class (row) that was taken for each class (column), on a logarithmic scale."""
+    names = [str(name) for name in table["class"].unique()]
+    groups = {str(name): group for name, group in table.groupby("variant", sort=False)}
+    label = min(max(map(len, names)), 14) * 0.075 + 0.35  # inches
+    columns, gap = 4, 0.16
+    side = (WIDTH - label - gap * columns) / columns
+    figure, panels = _grid(len(groups), columns, panel=side + 0.46, top=0.4, bottom=label, left=label)
+    image: Any = None
+    for i, (axes, (variant, group)) in enumerate(zip(panels, groups.items(), strict=True)):
+        counts = group[names].to_numpy(dtype=np.float64)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        accuracy = "diverged" if variant in diverged else ACCURACY.value(np.trace(counts) / max(counts.sum(), 1))
+        axes.set_title(variant, fontsize=8.5, pad=11)
+        axes.text(0, 1.02, accuracy, transform=axes.transAxes, fontsize=6.8, color=GREY)
+        image = axes.imshow(np.maximum(shares, 1e-3), norm=LogNorm(1e-3, 1), cmap="Blues", interpolation="none", aspect="auto")
+        axes.spines[:].set_visible(True)
+        every = math.ceil(len(names) / 20)
+        ticks = range(0, len(names), every)
+        below = i + columns >= len(panels)
+        axes.set_xticks(ticks, [_short(name) for name in names[::every]] if below else [], fontsize=6.8)
+        axes.set_yticks(ticks, [_short(name) for name in names[::every]] if i % columns == 0 else [], fontsize=6.8)
+        axes.tick_params(length=0, labelrotation=0)
+        if max(map(len, names)) > 2:
+            axes.tick_params(axis="x", labelrotation=90)
+        if len(names) <= 12:
+            _errors(axes, shares)
+    if image is not None:
+        height = figure.get_figheight()
+        bar = figure.colorbar(
+            image,
+            cax=figure.add_axes((1 - 2.6 / WIDTH, 1 - 0.2 / height, 2.3 / WIDTH, 0.09 / height)),
+            orientation="horizontal",
+        )
+        bar.set_ticks([1e-3, 1e-2, 1e-1, 1], labels=["0.1 %", "1 %", "10 %", "100 %"], fontsize=6.8)
+        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.ax.minorticks_off()
+        figure.text(
+            0.01,
+            1 - 0.2 / height,
+            "Rows: true class. Columns: predicted class. Share of the row; numbers: errors of 5 % and more, in %.",
+        )
+    return figure
+
+
+def _errors(axes: Axes, shares: np.ndarray) -> None:
+    for true, predicted in np.argwhere(shares >= 0.05):
+        if true != predicted:
+            share = shares[true, predicted]
+            dark = "white" if share > 0.12 else "black"
+            axes.text(predicted, true, f"{100 * share:.0f}", ha="center", va="center", fontsize=5.6, color=dark)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 14 else f"{name[:13]}…"
+
+
+# Views
+
+
+@STYLED
+def view_samples(
+    images: Mapping[str, np.ndarray], limits: Mapping[str, tuple[float, float]], class_names: Sequence[str]
+) -> Figure:
+    """The same images under each view: a row for each view, a column for each class.
+
+    images: view -> (classes, height, width[, channels]); limits: view -> the values drawn black and white.
+    """
+    columns = len(class_names)
+    left, top, gap = 1.75, 0.32, 0.05  # inches
+    side = (WIDTH - left - gap * columns) / columns
+    side = min(side, 0.9)
+    height = top + len(images) * (side + gap) + 0.05
+    figure = Figure(figsize=(WIDTH, height))
+    for i, (view, row) in enumerate(images.items()):
+        low, high = limits[view]
+        y = height - top - (i + 1) * (side + gap) + gap
+        figure.text(0.1 / WIDTH, (y + side / 2 + 0.03) / height, view, va="bottom", weight="bold")
+        extremes = f"black {low:.3g}, white {high:.3g}".replace("-", "−")
+        figure.text(0.1 / WIDTH, (y + side / 2 - 0.03) / height, extremes, va="top", fontsize=7.5, color=GREY)
+        for j, image in enumerate(row):
+            x = left + j * (side + gap)
+            axes = figure.add_axes((x / WIDTH, y / height, side / WIDTH, side / height))
+            scaled = np.clip((image - low) / ((high - low) or 1.0), 0, 1)
+            axes.imshow(scaled.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            if i == 0:
+                axes.set_title(_short(class_names[j]), fontsize=8 if columns <= 10 else 6, loc="center", weight="normal")
+    return figure
+
+
+@STYLED
+def histograms(inputs: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """The share of the inputs in each of 64 equal bins, for every view: view -> split (train, perhaps test) -> values."""
+    figure, panels = _grid(len(inputs), columns=3, panel=1.75, top=0.36, bottom=0.02, left=0.6)
+    for i, (axes, (view, splits)) in enumerate(zip(panels, inputs.items(), strict=True)):
+        extremes = [float(extreme) for values in splits.values() for extreme in (values.min(), values.max())]
+        low, high = min(extremes), max(extremes)
+        half = (high - low) / 510 or 0.5  # of one level of a byte: so each bin holds equally many of the 256
+        edges = np.linspace(low - half, high + half, 65)
+        for split, (colour, filled) in {"train": (BLUE, True), "test": (ORANGE, False)}.items():
+            if split in splits:
+                shares = np.histogram(splits[split], edges)[0] / splits[split].size
+                axes.stairs(shares, edges, color=colour, fill=filled, alpha=0.55 if filled else 1, linewidth=1.1, baseline=0)
+        axes.set(yscale="log", ylim=(1e-4, 1.3), xlim=(edges[0], edges[-1]))
+        axes.set_yticks([1e-4, 1e-2, 1], labels=[] if i % 3 else ["0.01 %", "1 %", "100 %"])
+        axes.minorticks_off()
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(5))
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
+        axes.set_title(view, fontsize=8.5)
+    handles = [
+        Patch(facecolor=BLUE, alpha=0.55, label="training rows"),
+        Line2D([], [], color=ORANGE, label="test rows, with their noise"),
+    ]
+    noisy = any("test" in splits for splits in inputs.values())
+    figure.legend(
+        handles=handles[: 1 + noisy], loc="upper left", bbox_to_anchor=(0.01, 1 - 0.04 / figure.get_figheight()), ncols=2
+    )
+    return figure

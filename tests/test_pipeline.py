@@ -1,0 +1,188 @@
+"""The whole workflow with the real DVC and Git, on the starter's data at a small size."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, environment_of
+from ruamel.yaml import YAML
+
+VARIANTS = ("baseline", "unscaled", "batch_4096", "rate_0_1")
+CLAIMS = ("scaling_helps", "huge_batch_learns_slower", "huge_batch_is_faster", "rate_0_1_hurts")
+
+
+class Checkout:
+    """A clone of this working tree with a small study, its own user cache, and an empty DVC cache."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        venv = str(Path(sys.executable).parent)
+        identity = {f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        path = f"{venv}{os.pathsep}{os.environ['PATH']}"
+        self.environment = environment_of(cache, PATH=path, DVC_NO_ANALYTICS="1", COLUMNS="120", **identity)
+
+    def run(self, *command: str, fails: bool = False) -> str:
+        """The command's output, standard error included; it must end well, or badly where `fails`."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, done.stdout
+        return done.stdout
+
+    def params(self) -> Any:
+        return YAML(typ="safe", pure=True).load((self.folder / "params.yaml").read_text())
+
+    def write_params(self, params: Any) -> None:
+        with (self.folder / "params.yaml").open("w") as file:
+            YAML().dump(params, file)
+
+    def json(self, name: str) -> Any:
+        return json.loads((self.folder / name).read_text())
+
+
+def small(params: Any) -> Any:
+    """The starter with four variants, three seeds and three epochs."""
+    params["train"]["epochs"] = 3
+    params["replicates"]["seeds"] = 3
+    params["variants"] = {name: params["variants"][name] for name in VARIANTS}
+    params["claims"] = {name: claim for name, claim in params["claims"].items() if name in CLAIMS}
+    for claim in params["claims"].values():
+        claim.pop("seeds", None)
+    return params
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The small study, reproduced once and committed on main."""
+    folder = tmp_path_factory.mktemp("checkout") / "clone"
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    made = Checkout(folder, tmp_path_factory.mktemp("cache"))
+    made.write_params(small(made.params()))
+    made.run("git", "init", "-q", "-b", "main")
+    made.run("dvc", "repro")
+    made.run("git", "add", "-A")
+    made.run("git", "commit", "-q", "-m", "small")
+    return made
+
+
+def test_repro_makes_the_metrics_and_the_report(checkout: Checkout) -> None:
+    metrics = checkout.json("metrics/metrics.json")
+    assert set(metrics["variants"]) == set(VARIANTS)
+    assert 0.5 < metrics["variants"]["baseline"]["test_accuracy"] < 1
+    assert all(claim["verdict"] for claim in metrics["claims"].values())
+    assert "huge_batch_is_faster" not in metrics["claims"]
+    assert "huge_batch_is_faster" in (checkout.folder / "data/report.html").read_text()
+    tracked = checkout.run("git", "ls-files")
+    assert "metrics/metrics.json" in tracked
+    assert "data/runs" not in tracked
+    assert "report.html" not in tracked
+    assert checkout.run("git", "status", "--porcelain") == ""
+
+
+def test_a_second_repro_has_nothing_to_do(checkout: Checkout) -> None:
+    assert "up to date" in checkout.run("dvc", "repro")
+    assert checkout.run("git", "status", "--porcelain") == ""
+
+
+def test_a_cold_run_with_one_worker_changes_only_the_durations(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.run("git", "clone", "-q", ".", str(tmp_path / "second"))
+    second = Checkout(tmp_path / "second", tmp_path / "cache")
+    second.environment["TIPS_WORKERS"] = "1"
+    second.run("dvc", "repro")
+    assert second.json("data/timings.json")["stage"]["cached"] == 0
+    changed = second.run("git", "diff", "--name-only").split()
+    assert changed in ([], ["dvc.lock"])
+    lines = [line for line in second.run("git", "diff", "-U0", "dvc.lock").splitlines() if line[:2] in ("+ ", "- ")]
+    assert all(line[1:].split()[0] in ("md5:", "size:") for line in lines)
+    with_context = second.run("git", "diff", "-U1", "dvc.lock")
+    paths = {line.split()[-1] for line in with_context.splitlines() if "path:" in line}
+    assert paths <= {"data/timings.json", "data/report.html"}
+
+
+def test_an_experiment_changes_what_inherits_the_knob_and_trains_nothing_else(checkout: Checkout) -> None:
+    before = checkout.json("metrics/metrics.json")
+    output = checkout.run("dvc", "exp", "run", "-n", "huge", "-S", "train.batch_size=4096")
+    assert "Ran experiment" in output
+    after = checkout.json("metrics/metrics.json")
+    assert after["variants"]["baseline"] != before["variants"]["baseline"]
+    assert after["variants"]["batch_4096"] == before["variants"]["batch_4096"]
+    assert checkout.json("data/timings.json")["stage"]["cached"] >= 3
+
+    differences = checkout.run("dvc", "metrics", "diff", "main", "--no-path")
+    assert "variants.baseline.test_accuracy" in differences
+    assert "variants.batch_4096" not in differences
+    assert "train.batch_size" in checkout.run("dvc", "params", "diff")
+    assert "huge" in checkout.run("dvc", "exp", "show", "--only-changed", "--drop", "claims|stages|data|metrics")
+    assert "baseline" in checkout.run("dvc", "metrics", "show")
+    assert "index.html" in checkout.run("dvc", "plots", "show")
+
+    checkout.run("git", "checkout", "-q", "--", ".")
+    checkout.run("dvc", "repro")  # back to where it was: nothing is trained
+    assert checkout.json("data/timings.json")["stage"]["trained"] in (0, 12)  # 12: restored by DVC, as it was written
+    assert checkout.json("metrics/metrics.json") == before
+
+
+def test_a_temporary_experiment_leaves_the_workspace_alone(checkout: Checkout) -> None:
+    before = {path: path.read_bytes() for path in (checkout.folder / "metrics").rglob("*.csv")}
+    output = checkout.run("dvc", "exp", "run", "--temp", "-n", "gentle", "-S", "train.learning_rate=0.0001")
+    assert "Ran experiment" in output
+    assert {path: path.read_bytes() for path in before} == before
+    assert checkout.run("git", "status", "--porcelain") == ""
+    shown = checkout.run("dvc", "exp", "show", "--json")
+    assert "gentle" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("train.learning_rate=abc", "params.yaml: train.learning_rate: 'abc' must be a number greater than 0"),
+        ("train.batch_size=0", "params.yaml: train.batch_size: 0 must be"),
+        (
+            "variants.baseline.view=scalled",
+            "params.yaml: variants.baseline.view: unknown view 'scalled' (did you mean 'scaled'?",
+        ),
+    ],
+)
+def test_a_mistake_is_refused_before_anything_trains(checkout: Checkout, change: str, message: str) -> None:
+    started = time.monotonic()
+    output = checkout.run("dvc", "exp", "run", "-S", change, fails=True)
+    assert message in output
+    assert "Traceback" not in output
+    assert "replicates" not in output
+    assert time.monotonic() - started < 60
+    checkout.run("git", "checkout", "-q", "--", ".")
+    checkout.run("dvc", "checkout")
+
+
+def test_a_run_whose_dvc_was_killed_goes_on(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.run("git", "clone", "-q", ".", str(tmp_path / "killed"))
+    killed = Checkout(tmp_path / "killed", tmp_path / "cache")
+    process = subprocess.Popen(["dvc", "repro", "-q"], cwd=killed.folder, env=killed.environment)
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "cache").glob("tips-on-trial/replicates/??/*"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    killed.run("dvc", "repro")
+    assert killed.json("data/timings.json")["stage"]["cached"] >= 2
+    assert set(killed.run("git", "diff", "--name-only").split()) <= {"dvc.lock"}
