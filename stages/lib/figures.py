@@ -1,7 +1,7 @@
 """The figures: tables in, Matplotlib figures out, and their bytes, which are the same from run to run.
 
-Nothing here uses pyplot, whose state is global, nor the user's matplotlibrc. Verdicts differ by marker as well as by colour, and the
-colours (after Okabe and Ito, darkened for contrast on white) stay apart for the colour-blind.
+Nothing here uses pyplot, whose state is global, nor the user's matplotlibrc. Verdicts differ by marker as well as by colour,
+and the colours (after Okabe and Ito, darkened for contrast on white) stay apart for the colour-blind.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ STYLED = style.context(
             "legend.frameon": False,
             "text.parse_math": False,  # a class may be called $5
             "svg.hashsalt": "tips-on-trial",  # fixed ids
-            "svg.fonttype": "path",  # looks the same without the font
+            "svg.fonttype": "none",  # text stays text: a fifth of the bytes
         },
     ]
 )
@@ -96,6 +96,11 @@ class Unit:
         """The difference with its sign and its unit."""
         return self._with(self.number(value, signed=True), value, self.difference)
 
+    def title(self, difference: bool) -> str:
+        """The title of an axis of values, or of differences."""
+        text, unit = (f"difference in {self.quantity}", self.difference) if difference else (self.quantity, self.level)
+        return text.capitalize() + (f", {unit}" if unit and unit != self.quantity else "")
+
     def interval(self, low: object, high: object) -> str:
         return f"[{self.number(low)}, {self.number(high)}]"
 
@@ -106,7 +111,7 @@ class Unit:
 ACCURACY = Unit("accuracy", "%", "points", 100, 2)
 UNITS = (  # the first whose pattern is found in the metric's name
     (re.compile("^seconds"), Unit("duration", "s", "s", digits=3)),
-    (re.compile("^epochs|epoch$"), Unit("number of epochs", "epochs", "epochs", digits=1)),
+    (re.compile("^epochs|epoch$"), Unit("epochs", "epochs", "epochs", digits=1)),
     (re.compile("accuracy"), ACCURACY),
     (re.compile("mae$"), Unit("mean absolute error", "", "")),
     (re.compile("loss"), Unit("loss", "", "")),
@@ -133,14 +138,23 @@ def numbers(column: pd.Series) -> np.ndarray:
     return np.array([finite(cell) for cell in column], dtype=np.float64)
 
 
+def drawable(values: np.ndarray, accuracy: bool) -> np.ndarray:
+    """Values that a logit scale (of an accuracy) or a logarithmic one can show: its ends lie at infinity."""
+    return np.clip(values, 1e-4, 1 - 1e-4) if accuracy else np.maximum(values, 1e-9)
+
+
 # Bytes
 
 
 def svg(figure: Figure) -> bytes:
-    """The figure as SVG, without date or version, its coordinates rounded to a hundredth of a point."""
+    """The figure as SVG, without date or version, its coordinates rounded to a hundredth of a point.
+
+    Where DejaVu Sans is missing, its relative Verdana is as wide, and the usual sans serifs are narrower: no text runs over.
+    """
     buffer = io.BytesIO()
     _save(figure, buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return re.sub(rb' (?:d|x|y)="[^"]*"', lambda match: re.sub(rb"\d+\.\d{3,}", _rounded, match[0]), buffer.getvalue())
+    text = buffer.getvalue().replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif")
+    return re.sub(rb' (?:d|x|y)="[^"]*"', lambda match: re.sub(rb"\d+\.\d{3,}", _rounded, match[0]), text)
 
 
 def png(figure: Figure) -> bytes:
@@ -179,14 +193,9 @@ def claims(table: pd.DataFrame, task: str) -> Figure:
 
     table: the columns of claims.csv, and `groups`, what is compared.
     """
-    left, right, row, head, foot, legend = 3.05, 1.75, 0.4, 0.34, 0.42, 0.62  # inches
+    left, right, row, head, foot, legend = 3.05, 1.75, 0.4, 0.36, 0.36, 0.42  # inches
     units = [unit_of(metric, task) for metric in table["metric"]]
-    titles = [
-        f"Difference in {unit.quantity}{f', {unit.difference}' if unit.difference else ''}"
-        if " − " in groups
-        else f"{unit.quantity.capitalize()}{f', {unit.level}' if unit.level else ''}"
-        for unit, groups in zip(units, table["groups"], strict=True)
-    ]
+    titles = [unit.title(" − " in groups) for unit, groups in zip(units, table["groups"], strict=True)]
     panels = {title: [i for i, each in enumerate(titles) if each == title] for title in dict.fromkeys(titles)}
     height = legend + sum(head + row * len(rows) + foot for rows in panels.values())
     figure = Figure(figsize=(WIDTH, height))
@@ -235,7 +244,15 @@ def _claims_panel(axes: Axes, rows: pd.DataFrame, unit: Unit) -> None:
                     0.985 if edge > 0 else 0.015, y, ">" if edge > 0 else "<", color="#8fa5b8", markersize=4, transform=beside
                 )
         if math.isnan(lows[y]):
-            axes.text(0.5, y, f"no interval: {claim['effect']}", transform=beside, ha="center", va="center", color=look.colour)
+            axes.text(
+                0.5,
+                y,
+                "no interval: " + {"never": "never reached"}.get(claim["effect"], claim["effect"]),
+                transform=beside,
+                ha="center",
+                va="center",
+                color=look.colour,
+            )
         else:
             axes.hlines(y, lows[y], highs[y], color=look.colour, linewidth=1.8)
             axes.plot(effects[y], y, look.marker, color=look.colour, markerfacecolor=look.face, markersize=6)
@@ -262,7 +279,7 @@ def _effect_scale(axes: Axes, values: np.ndarray, margins: np.ndarray, differenc
     linear = _round_up(2 * float(counted.min())) if len(counted) else math.inf
     if difference and max(-low, high) > 10 * linear:
         axes.set_xscale("symlog", linthresh=linear, linscale=0.8)
-        steps = [linear * factor for factor in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)]
+        steps = [linear, *(step for power in range(-6, 9) for step in (10.0**power, 3 * 10.0**power) if step > 1.9 * linear)]
         ticks = [sign * step for step in steps for sign in (-1, 1)]
         low, high = (
             edge * 1.5 if abs(edge) > linear else math.copysign(linear * 1.5, edge or side)
@@ -270,10 +287,11 @@ def _effect_scale(axes: Axes, values: np.ndarray, margins: np.ndarray, differenc
         )
         axes.set_xticks(sorted([0.0, *(tick for tick in ticks if low <= tick <= high)]))
         axes.minorticks_off()
+        axes.text(1.02, -0.012, f"logarithmic beyond ±{linear:g}", transform=axes.transAxes, va="top", fontsize=6.8, color=GREY)
     else:
         room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
         low, high = low - room, high + room
-        axes.xaxis.set_major_locator(ticker.MaxNLocator(7))
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
     axes.set_xlim(low, high)
 
@@ -285,6 +303,8 @@ def _round_up(value: float) -> float:
 
 
 # Variants
+
+ACCURACY_TICKS = (0.01, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
 @STYLED
@@ -298,20 +318,29 @@ def leaderboard(
     height = top + row * len(rows) + bottom
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((left / WIDTH, bottom / height, 1 - (left + right) / WIDTH, row * len(rows) / height))
-    _quality_scale(axes, np.concatenate([numbers(replicates[metric]), numbers(pd.Series(reported))]), task)
+    accuracy = unit is ACCURACY
+    _quality_scale(axes, np.concatenate([numbers(replicates[metric]), numbers(pd.Series(reported))]), accuracy)
     for y, line in enumerate(rows):
-        dots = numbers(replicates.loc[replicates["variant"] == line["variant"], metric])
+        dots = drawable(numbers(replicates.loc[replicates["variant"] == line["variant"], metric]), accuracy)
+        low, mean, high = drawable(np.array([finite(line[name]) for name in ("low", "mean", "high")]), accuracy)
         lost = int(np.isnan(dots).sum())
         axes.axhline(y, color="#eeeeee", linewidth=0.7, zorder=0)
-        axes.plot(dots, np.full(len(dots), y), "o", color=BLUE, alpha=0.35, markersize=3.6, markeredgewidth=0)
+        axes.plot(dots, np.full(len(dots), y + 0.24), "o", color=BLUE, alpha=0.4, markersize=3.4, markeredgewidth=0)
         text = f"{unit.number(line['mean'])} {unit.interval(line['low'], line['high'])}"
         if lost:
             text = f"diverged: {lost} of {len(dots)}"
         else:
-            axes.hlines(y, finite(line["low"]), finite(line["high"]), color=BLUE, linewidth=1.8)
-            axes.plot(finite(line["mean"]), y, "|", color=BLUE, markersize=9, markeredgewidth=2)
+            axes.hlines(y, low, high, color=BLUE, linewidth=1.8)
+            axes.plot(mean, y, "|", color=BLUE, markersize=9, markeredgewidth=2)
         if line["variant"] in reported:
-            axes.plot(reported[line["variant"]], y, "D", color=ORANGE, markerfacecolor="none", markersize=5.5)
+            axes.plot(
+                drawable(np.array(reported[line["variant"]]), accuracy),
+                y,
+                "D",
+                color=ORANGE,
+                markerfacecolor="none",
+                markersize=5.5,
+            )
         axes.text(1.02, y, text, transform=blended_transform_factory(axes.transAxes, axes.transData), va="center", color=GREY)
     axes.set_yticks(range(len(rows)), [line["variant"] for line in rows], color="black")
     axes.set(ylim=(len(rows) - 0.5, -0.5))
@@ -333,29 +362,26 @@ def ranked(summary: pd.DataFrame, metric: str, task: str) -> pd.DataFrame:
     return rows.iloc[np.argsort(key, kind="stable")]  # NaN goes last
 
 
-def _quality_scale(axes: Axes, values: np.ndarray, task: str) -> None:
-    """Equal ratios of errors, or of losses, are equal lengths: the best variants differ by little, and are what one looks at."""
-    seen = values[np.isfinite(values)]
-    if task == "classification":
-        least = 1e-4  # an error of 0 has no logarithm
-        axes.set_xscale("function", functions=(lambda x: -np.log10(np.maximum(1 - x, least)), lambda x: 1 - 10.0**-x))
-        low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 0.9)
-        axes.set_xlim(max(low - 0.1 * (1 - low), -0.05), 1 - max((1 - high) * 0.8, least))
-        wanted = [0, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999]
-        axes.set_xticks([tick for tick in wanted if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]])
-        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{100 * tick:g}"))
-        axes.set_xlabel("test accuracy, %, stretched so that equal ratios of errors are equal lengths", color=GREY)
+def _quality_scale(axes: Axes, values: np.ndarray, accuracy: bool) -> None:
+    """Logit for an accuracy, logarithmic for a loss: the best variants differ by little, and are what one looks at."""
+    seen = drawable(values[np.isfinite(values)], accuracy)
+    if accuracy:
+        low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.1, 0.9)
+        low, high = 0.85 * low, 1 - 0.85 * (1 - high)
+        axes.set_xscale("logit")
+        axes.set_xlim(low, high)
+        ticks = [tick for tick in ACCURACY_TICKS if low <= tick <= high]
+        axes.set_xticks(ticks, [f"{100 * tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_xlabel("test accuracy, %, on a logit scale", color=GREY)
     else:
-        positive = seen[seen > 0]
-        if len(positive):
-            axes.set_xscale("log")
-            axes.set_xlim(positive.min() / 1.15, positive.max() * 1.15)
-        plain = ticker.FuncFormatter(lambda tick, _: f"{tick:g}")
-        axes.xaxis.set_major_formatter(plain)
-        if len(positive) and positive.max() < 20 * positive.min():  # else the decades suffice
-            axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5, 7)))
+        low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.1, 1.0)
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.15, high * 1.15)
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5, 7) if high < 20 * low else (1,)))
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}"))
         axes.xaxis.set_minor_formatter(ticker.NullFormatter())
-        axes.set_xlabel("test loss, logarithmic", color=GREY)
+        axes.set_xlabel("test loss, on a logarithmic scale", color=GREY)
 
 
 # Curves
@@ -373,7 +399,11 @@ def learning_curves(curves: pd.DataFrame, parents: Mapping[str, str | None], mea
     groups = {str(name): group.iloc[:: math.ceil(len(group) / 120)] for name, group in curves.groupby("variant", sort=False)}
     validated = f"val_{measure}_mean" in curves
     kinds = {measure: (BLUE, "-"), f"val_{measure}": (ORANGE, (0, (3, 1)))}
-    figure, panels = _grid(len(groups), columns=4, panel=1.45, top=0.5, bottom=0.5)
+
+    def drawn(group: pd.DataFrame, column: str) -> np.ndarray:
+        return drawable(numbers(group[column]), measure == "accuracy")
+
+    figure, panels = _grid(len(groups), 4, 1.2, above=0.38, below=0.06, top=0.3, bottom=0.45)
     for axes, (variant, group) in zip(panels, groups.items(), strict=True):
         parent = parents.get(variant)
         for name, (colour, dashes) in kinds.items():
@@ -381,14 +411,14 @@ def learning_curves(curves: pd.DataFrame, parents: Mapping[str, str | None], mea
                 continue
             if parent in groups:
                 other = groups[parent]
-                axes.plot(other["epoch"], numbers(other[f"{name}_mean"]), color="#aaaaaa", linestyle=dashes, linewidth=1.1)
-            mean, low, high = (numbers(group[f"{name}_{how}"]) for how in ("mean", "min", "max"))
+                axes.plot(other["epoch"], drawn(other, f"{name}_mean"), color="#aaaaaa", linestyle=dashes, linewidth=1.1)
+            mean, low, high = (drawn(group, f"{name}_{how}") for how in ("mean", "min", "max"))
             axes.fill_between(group["epoch"], low, high, color=colour, alpha=0.22, linewidth=0)
-            style_of = {"marker": "o", "markersize": 3} if len(group) == 1 else {}
-            axes.plot(group["epoch"], mean, color=colour, linestyle=dashes, linewidth=1.4, **style_of)
+            dot = "o" if len(group) == 1 else None  # one epoch makes no line
+            axes.plot(group["epoch"], mean, color=colour, linestyle=dashes, linewidth=1.4, marker=dot, markersize=3)
         if math.isnan(finite(group[f"{measure}_mean"].iloc[-1])):
             axes.text(0.5, 0.5, "diverged", transform=axes.transAxes, ha="center", va="center", color=ORANGE)
-        axes.set_title(variant, fontsize=8.5, pad=11)
+        axes.set_title(variant, fontsize=8.5, pad=12.5)
         axes.text(0, 1.03, f"grey: {parent}" if parent in groups else "", transform=axes.transAxes, fontsize=6.8, color=GREY)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
     _curve_scale(panels, curves, measure)
@@ -404,20 +434,22 @@ def learning_curves(curves: pd.DataFrame, parents: Mapping[str, str | None], mea
 
 
 def _curve_scale(panels: Sequence[Axes], curves: pd.DataFrame, measure: str) -> None:
-    """One scale for all panels: accuracy from 0 to 1; losses logarithmic, without the last leap of one that explodes."""
-    if measure == "accuracy":
-        for axes in panels:
-            axes.set(ylim=(0, 1.02), yticks=[0, 0.5, 1], yticklabels=["0", "50 %", "100 %"])
-    else:
-        columns = [name for name in (f"{measure}_mean", f"val_{measure}_mean") if name in curves]
-        seen = np.concatenate([numbers(curves[name]) for name in columns])
-        seen = seen[seen > 0]  # and so no NaN
-        low, high = (seen.min(), min(seen.max(), 100 * np.quantile(seen, 0.95))) if len(seen) else (0.1, 10.0)
-        for axes in panels:
+    """One scale for all panels: logit for an accuracy; logarithmic, without the last leap of what explodes, for a loss."""
+    columns = [name for name in (f"{measure}_mean", f"val_{measure}_mean") if name in curves]
+    seen = np.concatenate([numbers(curves[name]) for name in columns])
+    seen = seen[seen > 0]  # and so no NaN
+    for axes in panels:
+        if measure == "accuracy":
+            lowest = float(np.clip(0.8 * seen.min(), 0.005, 0.4)) if len(seen) else 0.05
+            axes.set_yscale("logit")
+            axes.set_yticks([0.01, 0.1, 0.5, 0.9, 0.99], ["1 %", "10 %", "50 %", "90 %", "99 %"])
+            axes.set_ylim(lowest, 0.998)
+        else:
+            low, high = (seen.min(), min(seen.max(), 100 * np.quantile(seen, 0.95))) if len(seen) else (0.1, 10.0)
             axes.set(yscale="log", ylim=(low / 1.3, high * 1.3))
             axes.yaxis.set_major_locator(ticker.LogLocator(numticks=5, subs=(1,) if high > 20 * low else (1, 2, 5)))
             axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}"))
-            axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+        axes.minorticks_off()
     longest = curves["epoch"].max()
     for i, axes in enumerate(panels):
         axes.set_xlim(1 if longest > 1 else 0.5, max(longest, 1.5))
@@ -425,18 +457,23 @@ def _curve_scale(panels: Sequence[Axes], curves: pd.DataFrame, measure: str) -> 
         axes.set_axisbelow(True)
         if i % 4:
             axes.set_yticklabels([])
+        if i + 4 < len(panels):
+            axes.set_xticklabels([])
 
 
-def _grid(count: int, columns: int, panel: float, top: float, bottom: float, left: float = 0.55) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels, each `panel` inches high with its title, row by row."""
-    rows = math.ceil(count / columns)
-    height, gap, title = top + rows * panel + bottom, 0.16, 0.36  # inches
+def _grid(
+    count: int, columns: int, size: float, *, above: float, below: float, top: float, bottom: float = 0.0, left: float = 0.6
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels, row by row: each `size` inches high, with room `above` for its title and `below`."""
+    rows, gap = math.ceil(count / columns), 0.16
+    height = top + rows * (above + size + below) + bottom
     figure = Figure(figsize=(WIDTH, height))
-    wide = (WIDTH - left - gap * columns) / columns
+    wide = (WIDTH - left) / columns - gap
     panels = []
     for i in range(count):
-        x, y = left + (i % columns) * (wide + gap), height - top - (i // columns + 1) * panel
-        panels.append(figure.add_axes((x / WIDTH, (y + 0.1) / height, wide / WIDTH, (panel - title - 0.1) / height)))
+        x = left + (i % columns) * (wide + gap)
+        y = height - top - (i // columns + 1) * (above + size + below) + below
+        panels.append(figure.add_axes((x / WIDTH, y / height, wide / WIDTH, size / height)))
     return figure, panels
 
 
@@ -449,15 +486,15 @@ def confusion(table: pd.DataFrame, diverged: Collection[str]) -> Figure:
     names = [str(name) for name in table["class"].unique()]
     groups = {str(name): group for name, group in table.groupby("variant", sort=False)}
     label = min(max(map(len, names)), 14) * 0.075 + 0.35  # inches
-    columns, gap = 4, 0.16
-    side = (WIDTH - label - gap * columns) / columns
-    figure, panels = _grid(len(groups), columns, panel=side + 0.46, top=0.4, bottom=label, left=label)
+    columns = 4
+    side = (WIDTH - label) / columns - 0.16
+    figure, panels = _grid(len(groups), columns, side, above=0.4, below=0.04, top=0.35, bottom=label, left=label)
     image: Any = None
     for i, (axes, (variant, group)) in enumerate(zip(panels, groups.items(), strict=True)):
         counts = group[names].to_numpy(dtype=np.float64)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         accuracy = "diverged" if variant in diverged else ACCURACY.value(np.trace(counts) / max(counts.sum(), 1))
-        axes.set_title(variant, fontsize=8.5, pad=11)
+        axes.set_title(variant, fontsize=8.5, pad=12.5)
         axes.text(0, 1.02, accuracy, transform=axes.transAxes, fontsize=6.8, color=GREY)
         image = axes.imshow(np.maximum(shares, 1e-3), norm=LogNorm(1e-3, 1), cmap="Blues", interpolation="none", aspect="auto")
         axes.spines[:].set_visible(True)
@@ -479,7 +516,7 @@ def confusion(table: pd.DataFrame, diverged: Collection[str]) -> Figure:
             orientation="horizontal",
         )
         bar.set_ticks([1e-3, 1e-2, 1e-1, 1], labels=["0.1 %", "1 %", "10 %", "100 %"], fontsize=6.8)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         bar.ax.minorticks_off()
         figure.text(
             0.01,
@@ -522,7 +559,7 @@ def view_samples(
         low, high = limits[view]
         y = height - top - (i + 1) * (side + gap) + gap
         figure.text(0.1 / WIDTH, (y + side / 2 + 0.03) / height, view, va="bottom", weight="bold")
-        extremes = f"black {low:.3g}, white {high:.3g}".replace("-", "−")
+        extremes = f"black {low + 0.0:.3g}, white {high:.3g}".replace("-", "−")
         figure.text(0.1 / WIDTH, (y + side / 2 - 0.03) / height, extremes, va="top", fontsize=7.5, color=GREY)
         for j, image in enumerate(row):
             x = left + j * (side + gap)
@@ -530,7 +567,7 @@ def view_samples(
             scaled = np.clip((image - low) / ((high - low) or 1.0), 0, 1)
             axes.imshow(scaled.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
+            axes.spines[:].set_visible(True)
             if i == 0:
                 axes.set_title(_short(class_names[j]), fontsize=8 if columns <= 10 else 6, loc="center", weight="normal")
     return figure
@@ -539,7 +576,7 @@ def view_samples(
 @STYLED
 def histograms(inputs: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     """The share of the inputs in each of 64 equal bins, for every view: view -> split (train, perhaps test) -> values."""
-    figure, panels = _grid(len(inputs), columns=3, panel=1.75, top=0.36, bottom=0.02, left=0.6)
+    figure, panels = _grid(len(inputs), 3, 1.25, above=0.3, below=0.3, top=0.3)
     for i, (axes, (view, splits)) in enumerate(zip(panels, inputs.items(), strict=True)):
         extremes = [float(extreme) for values in splits.values() for extreme in (values.min(), values.max())]
         low, high = min(extremes), max(extremes)

@@ -42,6 +42,16 @@ def is_metric(name: str) -> bool:
     return name in METRICS or bool(_EPOCHS_TO.fullmatch(name) or _AFTER_EPOCH.fullmatch(name))
 
 
+def needs_validation(name: str) -> bool:
+    """Whether the metric, or the monitor of early stopping, is measured on validation rows."""
+    return name.startswith(("val_", "best_")) or "_val_" in name
+
+
+def has_measure(task: str, name: str) -> bool:
+    """Whether a classification, or a regression, has the metric, or the monitor of early stopping."""
+    return not name.endswith("_mae") if task == "classification" else "accuracy" not in name
+
+
 def is_time(name: str) -> bool:
     """Whether the metric is a duration: no tracked file holds it, since it differs from run to run."""
     return name.startswith("seconds")

@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from stages.lib.cli import UserError
-from stages.lib.scores import METRICS, is_metric, is_time
-from stages.lib.strict_yaml import Name, Section, describe, one_of, read_yaml, unknown, validated, wrong
+from stages.lib.scores import METRICS, has_measure, is_metric, is_time, needs_validation
+from stages.lib.strict_yaml import TWO, Name, Section, chosen_by, describe, one_of, read_yaml, shown, unknown, validated, wrong
 
 # The names that Keras knows, written down because the stages that only read results must not spend seconds on importing it.
 # A test compares them with the installed Keras.
@@ -47,12 +47,12 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Rows = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]], Field(strict=False)]
+Row = Annotated[int, Field(ge=0)]
 
 
 def _metric(name: str) -> str:
     if not is_metric(name):
-        raise unknown("metric", name, METRICS)
+        raise unknown("metric", name, METRICS, "; <level> is a share such as 0.95, <n> an epoch such as 1")
     return name
 
 
@@ -73,7 +73,7 @@ class RowRange(Section):
     """Rows `first` up to but without `stop` of one part of the data set (`all`, `train`, `test`), in their order."""
 
     part: Name
-    rows: Rows
+    rows: Annotated[tuple[Row, Row], Field(strict=False), TWO]
 
     @field_validator("rows")
     @classmethod
@@ -83,18 +83,29 @@ class RowRange(Section):
         return rows
 
 
+def _range_or_none(value: Any) -> RowRange | str:
+    if isinstance(value, Mapping | RowRange):
+        return RowRange.model_validate(value)
+    if value != "none":
+        raise wrong(f"{shown(value)} must be none, or a mapping of part and rows")
+    return "none"
+
+
 class RowsSplit(Section):
     """Rows as given. `validation: none` trains without one."""
 
     method: Literal["rows"]
     train: RowRange
-    validation: RowRange | Literal["none"]
+    validation: Annotated[RowRange | Literal["none"], PlainValidator(_range_or_none)]
     test: RowRange
+
+
+SPLITS: dict[str, type[Section]] = {"stratified": StratifiedSplit, "rows": RowsSplit}
 
 
 class Data(Section):
     dataset: Name  # an entry of data/datasets.yaml
-    split: Annotated[StratifiedSplit | RowsSplit, Field(discriminator="method")]
+    split: Annotated[StratifiedSplit | RowsSplit, chosen_by("method", SPLITS)]
 
 
 class View(Section):
@@ -146,12 +157,12 @@ class Train(Section):
         try:
             return handler(value)
         except ValidationError:
-            raise wrong(f"{value!r} must be a number greater than 0, or default") from None
+            raise wrong(f"{shown(value)} must be a number greater than 0, or default") from None
 
     @model_validator(mode="after")
     def _momentum_where_it_exists(self) -> Train:
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
-            raise wrong(f"momentum is a setting of sgd and rmsprop, not of {self.optimizer}; set it to 0.0")
+            raise wrong(f"momentum {self.momentum}: only sgd and rmsprop have one, {self.optimizer} has not; set it to 0.0")
         return self
 
 
@@ -177,7 +188,7 @@ class Claim(Section):
 
     says: str
     variant: Name | None = None
-    compare: Annotated[tuple[Name, Name] | None, Field(strict=False)] = None
+    compare: Annotated[tuple[Name, Name] | None, Field(strict=False), TWO] = None
     metric: Metric
     expect: Literal["higher", "lower", "same", "at_least", "at_most"]
     threshold: float | None = None  # of at_least and at_most
@@ -251,7 +262,7 @@ class Study(Section):
         for each in reversed(chain(self, variant)):
             if each.view:
                 return each.view
-        raise wrong(f"neither {variant!r} nor a variant that it extends names a view")
+        raise wrong(f"is missing, here and in what it extends; known: {', '.join(self.views)}")
 
     def seeds(self, variant: str) -> range:
         """The seeds that a variant is trained with: `replicates.seeds`, or more where a claim about it asks for more."""
@@ -269,7 +280,7 @@ def chain(study: Study, name: str) -> list[Variant]:
     current: str | None = name
     while current is not None:
         if current in seen:
-            raise wrong(f"extends goes round in a loop: {' -> '.join([*seen, current])}")
+            raise wrong(f"goes round in a loop: {' -> '.join([*seen, current])}")
         if current not in study.variants:
             raise unknown("variant", current, study.variants)
         seen.append(current)
@@ -288,13 +299,32 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def resolve(study: Study, name: str) -> Recipe:
     """The full recipe of a variant: the study's defaults, then what each ancestor changes, then its own changes."""
-    model, train = study.model.model_dump(), study.train.model_dump()
+    model, changed = study.model.model_dump(), study.train.model_dump()
     for variant in chain(study, name):
-        model, train = merged(model, variant.model), merged(train, variant.train)
-    if train.get("learning_rate") == "default" and train.get("optimizer") in DEFAULT_RATES:
-        train["learning_rate"] = DEFAULT_RATES[train["optimizer"]]
+        model, changed = merged(model, variant.model), merged(changed, variant.train)
     view = study.views[study.view_of(name)]
-    return Recipe.model_validate({"view": view, "model": model, "train": train, "backend": study.replicates.backend})
+    recipe = Recipe.model_validate({"view": view, "model": model, "train": changed, "backend": study.replicates.backend})
+    if recipe.train.learning_rate != "default":
+        return recipe
+    train = recipe.train.model_copy(update={"learning_rate": DEFAULT_RATES[recipe.train.optimizer]})
+    return recipe.model_copy(update={"train": train})
+
+
+def measures(study: Study) -> dict[str, str]:
+    """Key path -> the measure that is named there: what claims judge, what the source reports, what stops training."""
+    trains = {"train": study.train} | {f"variants.{name}.train": recipe.train for name, recipe in study.recipes.items()}
+    found = {f"{place}.early_stopping.monitor": train.early_stopping.monitor for place, train in trains.items()}
+    found |= {f"{place}.best_checkpoint": "val_loss" for place, train in trains.items() if train.best_checkpoint}
+    found |= {f"claims.{name}.metric": claim.metric for name, claim in study.claims.items()}
+    reported = {name: variant.reported for name, variant in study.variants.items()}
+    return found | {f"variants.{name}.reported.{metric}": metric for name, metrics in reported.items() for metric in metrics}
+
+
+def check_task(study: Study, task: str) -> None:
+    """Raises UserError for a measure that the data set's task does not have, such as the accuracy of a regression."""
+    for place, measure in measures(study).items():
+        if not has_measure(task, measure):
+            raise UserError(f"params.yaml: {place}: {measure} is not measured in a {task}")
 
 
 def load_study(folder: Path) -> Study:
@@ -310,28 +340,25 @@ def load_study(folder: Path) -> Study:
             raise UserError(f"{path}: variants.{name}.view: {unknown('view', variant.view, study.views)}")
         if variant.extends is not None and variant.extends not in study.variants:
             raise UserError(f"{path}: variants.{name}.extends: {unknown('variant', variant.extends, study.variants)}")
+    for name in study.variants:
+        try:
+            chain(study, name)
+        except PydanticCustomError as error:
+            raise UserError(f"{path}: variants.{name}.extends: {error}") from None
     for name, claim in study.claims.items():
         for variant_name in claim.variants:
             if variant_name not in study.variants:
                 key = "compare" if claim.compare else "variant"
                 raise UserError(f"{path}: claims.{name}.{key}: {unknown('variant', variant_name, study.variants)}")
-    for name in sorted(study.variants, key=lambda each: _depth(study, each)):  # parents first: they own their mistakes
+    for name in sorted(study.variants, key=lambda each: len(chain(study, each))):  # parents first: they own their mistakes
         try:
             resolve(study, name)
         except ValidationError as error:
             raise UserError(f"{path}: {describe(error.errors(include_url=False)[0], ('variants', name))}") from None
         except PydanticCustomError as error:
-            raise UserError(f"{path}: variants.{name}: {error}") from None
+            raise UserError(f"{path}: variants.{name}.view: {error}") from None
     if study.data.split.validation in (0, "none"):
-        for name, recipe in study.recipes.items():
-            if recipe.train.best_checkpoint or recipe.train.early_stopping.monitor.startswith("val_"):
-                raise UserError(f"{path}: variants.{name}: best_checkpoint and monitors of val_* need a validation split")
+        for place, measure in measures(study).items():
+            if needs_validation(measure):
+                raise UserError(f"{path}: {place}: {measure} needs validation rows, and data.split sets none apart")
     return study
-
-
-def _depth(study: Study, name: str) -> int:
-    """How many ancestors a variant has; a loop counts as none and is refused when it is resolved."""
-    depth, current = 0, study.variants[name].extends
-    while current is not None and depth <= len(study.variants):
-        depth, current = depth + 1, study.variants[current].extends
-    return depth

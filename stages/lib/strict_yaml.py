@@ -5,12 +5,23 @@ Read with ruamel.yaml's YAML 1.2 rules, which are DVC's: `1e-3` is a number and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -39,10 +50,24 @@ class Section(BaseModel):
 AnySection = TypeVar("AnySection", bound=Section)
 
 
-def unknown(kind: str, name: object, known: Collection[str]) -> PydanticCustomError:
-    """An error for a name that is not among the known ones: lists them, and guesses what was meant."""
-    guess = get_close_matches(str(name), known, n=1)
-    message = f"unknown {kind} {name!r}{f' (did you mean {guess[0]!r}?)' if guess else ''}; known: {', '.join(known)}"
+def shown(value: object) -> str:
+    """A value as a message shows it: much as YAML writes it, on one line, and cut where it is long."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    text = str(value) if isinstance(value, date) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _dotted(parts: Collection[object]) -> str:
+    """A key's path; a part that would not stay on one line is quoted."""
+    return ".".join(str(part) if re.fullmatch(r"[\w-]{1,60}", str(part)) else shown(part) for part in parts) or "top level"
+
+
+def unknown(kind: str, name: object, known: Collection[str], note: str = "") -> PydanticCustomError:
+    """An error for a name that is not among the known ones: lists them, guesses what was meant, and adds the note."""
+    guess = [close for close in get_close_matches(str(name), known, n=1) if close != name]
+    meant = f" (did you mean {guess[0]!r}?)" if guess else ""
+    message = f"unknown {kind} {shown(name)}{meant}; known: {', '.join(known)}{note}"
     return PydanticCustomError("unknown", "{message}", {"message": message})
 
 
@@ -62,27 +87,54 @@ def one_of(kind: str, known: Collection[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def chosen_by(key: str, sections: Mapping[str, type[Section]]) -> PlainValidator:
+    """A validator for a mapping whose `key` says which of the sections it is."""
+
+    def choose(value: Any) -> Section:
+        if isinstance(value, Section):
+            return value
+        if not isinstance(value, Mapping):
+            raise wrong(f"{shown(value)} must be a mapping")
+        if key not in value:
+            raise wrong(f"{key} is missing; known: {', '.join(sections)}")
+        if not isinstance(value[key], str) or value[key] not in sections:
+            raise unknown(key, value[key], sections)
+        return sections[value[key]].model_validate(value)
+
+    return PlainValidator(choose)
+
+
+def _two(value: Any) -> Any:
+    if isinstance(value, list | tuple) and len(value) != 2:
+        raise wrong(f"{shown(value)} must be a list of two")
+    return value
+
+
+TWO = BeforeValidator(_two)
+"""A validator for a list that must have two items."""
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises UserError where there is none, or where DVC's `-S` would not do what it seems to."""
     try:
         text = path.read_text(encoding="utf-8")
         yaml = YAML(typ="safe", pure=True)
         for event in yaml.parse(text):
-            if getattr(event, "anchor", None):
-                line = event.start_mark.line + 1
-                raise UserError(
-                    f"{path}: line {line}: anchors and aliases make `dvc exp run -S` fail in silence; write the value out"
-                )
+            merge_key = getattr(event, "value", None) == "<<" and not event.style
+            if merge_key or getattr(event, "anchor", None):
+                what = f"{path}: line {event.start_mark.line + 1}: {'merge keys' if merge_key else 'anchors and aliases'}"
+                raise UserError(f"{what} make `dvc exp run -S` fail in silence; write the value out")
         value = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; is the folder right, and is this the checkout's root?") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise UserError(f"{path}: line {mark.line + 1 if mark else '?'}: not valid YAML: {error.problem}") from None
-    except (YAMLError, UnicodeDecodeError, OSError) as error:
+        problem = " ".join(str(error.problem or error.context).split())
+        raise UserError(f"{path}: line {mark.line + 1 if mark else '?'}: not valid YAML: {problem}") from None
+    except (YAMLError, ValueError, RecursionError, OSError) as error:  # such as a date in a 13th month, or a file of bytes
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
-        raise UserError(f"{path}: must hold a mapping of sections, not {type(value).__name__}")
+        raise UserError(f"{path}: {'is empty' if value is None else shown(value)}; it must hold a mapping of sections")
     _string_keys(value, path, ())
     return value
 
@@ -91,8 +143,7 @@ def _string_keys(value: Any, path: Path, where: tuple[str, ...]) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str):
-                place = ".".join(where) or "top level"
-                raise UserError(f"{path}: {place}: the key {key!r} is read as {type(key).__name__}; quote it or rename it")
+                raise UserError(f"{path}: {_dotted(where)}: the key {shown(key)} is not text to YAML; quote it or rename it")
             _string_keys(inner, path, (*where, key))
     elif isinstance(value, list):
         for number, inner in enumerate(value):
@@ -110,7 +161,6 @@ def validated(make: Callable[[], AnySection], path: Path, where: tuple[str, ...]
 
 
 _PLAIN = {
-    "missing": "is missing",
     "string_type": "must be text",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -119,6 +169,8 @@ _PLAIN = {
     "bool_type": "must be true or false",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
+    "too_short": "must have {min_length} or more items",
+    "too_long": "must have {max_length} items or fewer",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
@@ -127,14 +179,14 @@ _PLAIN = {
 
 def describe(error: ErrorDetails, where: tuple[str, ...] = ()) -> str:
     """One line for a pydantic error: the key's path, the value, and what is allowed."""
-    place = ".".join([*where, *(str(part) for part in error["loc"] if part != "[key]")]) or "top level"
+    place = _dotted([*where, *(part for part in error["loc"] if part != "[key]")])
     kind, value = error["type"], error["input"]
     if kind in ("unknown", "wrong"):
         return f"{place}: {error['msg']}"
     if kind == "string_pattern_mismatch" and error["ctx"]["pattern"] == "^[a-z][a-z0-9_]*$":
-        return f"{place}: {value!r} is no name: a small letter, then small letters, digits and underscores"
+        return f"{place}: {shown(value)} is no name: a small letter, then small letters, digits and underscores"
     if kind == "missing":
         return f"{place}: is missing"
-    allowed = _PLAIN.get(kind, error["msg"].replace("Input should", "must").replace("'", ""))
-    shown = repr(value)
-    return f"{place}: {shown if len(shown) <= 60 else shown[:57] + '...'} {allowed}"
+    plain = _PLAIN.get(kind, "").format_map(error.get("ctx", {}))
+    allowed = plain or error["msg"].replace("Input should", "must").replace("'", "")
+    return f"{place}: {shown(value)} {allowed}"
