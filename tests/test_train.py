@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import signal
@@ -236,6 +237,20 @@ def test_a_backend_that_disagrees_is_refused(small_study: Study, tmp_path: Path)
     done = stage("train", small_study(), cache=tmp_path, KERAS_BACKEND="jax")
     assert done.returncode == 1
     assert "KERAS_BACKEND is jax, but replicates.backend is tensorflow" in done.stderr
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_train_where_they_are_installed(small_study: Study, tmp_path: Path, backend: str) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    study = small_study({"replicates": {"backend": backend}, "train": {"epochs": 10}})
+    runs = study / "data" / "runs"
+    done = stage("train", study, cache=tmp_path / "one", TIPS_WORKERS="1")
+    assert done.returncode == 0, done.stderr
+    first = bytes_of(runs)
+    assert stage("train", study, cache=tmp_path / "two", TIPS_WORKERS="2").returncode == 0
+    assert bytes_of(runs) == first
+    assert float(json.loads((runs / "plain/0/scores.json").read_text())["test"]["accuracy"]) > 0.9
 
 
 def test_the_driver_imports_neither_keras_nor_tensorflow() -> None:

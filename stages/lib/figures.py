@@ -140,7 +140,7 @@ def numbers(column: pd.Series) -> np.ndarray:
 
 def drawable(values: np.ndarray, accuracy: bool) -> np.ndarray:
     """Values that a logit scale (of an accuracy) or a logarithmic one can show: its ends lie at infinity."""
-    return np.clip(values, 1e-4, 1 - 1e-4) if accuracy else np.maximum(values, 1e-9)
+    return np.asarray(np.clip(values, 1e-4, 1 - 1e-4) if accuracy else np.maximum(values, 1e-9))
 
 
 # Bytes
