@@ -58,9 +58,7 @@ def test_every_stage_has_its_file_and_a_description() -> None:
 @pytest.mark.parametrize("stage", [name for name in STAGES if name != "train"])
 def test_every_local_import_is_a_dependency(stage: str) -> None:
     needed = {path for path in local_imports(ROOT / "stages" / f"{stage}.py") if Path(path).stem not in SHARED}
-    # A report reads what evaluate wrote, so the code of evaluate reaches it through its outputs.
-    missing = needed - dependencies(stage) - (dependencies("evaluate") if stage == "plot" else set())
-    assert missing == set()
+    assert needed - dependencies(stage) == set()
     assert f"stages/{stage}.py" in dependencies(stage)
 
 

@@ -1,0 +1,158 @@
+"""Draw the figures, judge the claims about time, and write the report.
+
+Reads metrics/*.csv, data/prepared, data/timings.json and params.yaml. Writes metrics/figures/, small and the same bytes from$
+run to run, for Git; and data/report.html, one page that holds the figures and, other than any file in Git, the durations.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stages.evaluate import claims_table
+from stages.lib import figures, views
+from stages.lib.cli import UserError, arguments, one_line_errors
+from stages.lib.files import write_bytes, write_text
+from stages.lib.prepared import Prepared, read_prepared
+from stages.lib.report import Results, headline, page
+from stages.lib.settings import Study, load_study
+
+CLAIM_COLUMNS = "claim verdict effect low high close replicates metric expect threshold margin".split()
+TIMED = "claims_about_time.svg"
+"""The one figure that is not for Git, since it shows durations."""
+SAMPLE_ROWS = 2000
+"""Rows of each split that histograms and the range of a view are drawn from."""
+SAMPLE_CLASSES = 10
+"""Classes of which an image is shown."""
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that `evaluate` wrote. Only an empty cell is no value: a variant may be called nan, a class NA."""
+    try:
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"variant": str, "class": str})
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run `dvc repro`, or the evaluate stage first") from None
+    except pd.errors.EmptyDataError:  # a study without claims
+        return pd.DataFrame()
+
+
+def require(names: Any, found: Any, path: Path, stage: str) -> None:
+    """Raises UserError where a table is older than params.yaml."""
+    if missing := [name for name in names if name not in set(found)]:
+        raise UserError(f"{path} knows no {missing[0]}, which params.yaml names; run `dvc repro`, or the {stage} stage first")
+
+
+def durations_of(study: Study, timings: dict[str, Any]) -> pd.DataFrame:
+    rows = [
+        {"variant": variant, "seed": int(seed), **seconds}
+        for variant in study.variants
+        for seed, seconds in timings["replicates"].get(variant, {}).items()
+    ]
+    return pd.DataFrame(rows, columns=["variant", "seed", "seconds", "seconds_per_epoch"])
+
+
+def compared(study: Study, claims: pd.DataFrame) -> pd.DataFrame:
+    """The claims with what each is about: `second − first`, or the one variant."""
+    claims = claims.reindex(columns=CLAIM_COLUMNS)
+    return claims.assign(groups=[" − ".join(reversed(study.claims[name].variants)) for name in claims["claim"]])
+
+
+def read_results(study: Study, folder: Path, task: str) -> Results:
+    """Every table, with the claims about time judged. Raises UserError where one is missing or older than params.yaml."""
+    metrics, timings_file = folder / "metrics", folder / "data" / "timings.json"
+    try:
+        timings = json.loads(timings_file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{timings_file} is missing; run `dvc repro`, or the train stage first") from None
+    durations = durations_of(study, timings)
+    require(study.variants, durations["variant"], timings_file, "train")
+    tables = {name: read_table(metrics / f"{name}.csv") for name in ("claims", "summary", "replicates", "curves")}
+    for name in ("summary", "replicates", "curves"):
+        require(study.variants, tables[name]["variant"], metrics / f"{name}.csv", "evaluate")
+        tables[name] = tables[name][tables[name]["variant"].isin(list(study.variants))]
+    claims = tables["claims"].reindex(columns=CLAIM_COLUMNS)
+    timed = [name for name, claim in study.claims.items() if claim.about_time]
+    require([name for name in study.claims if name not in timed], claims["claim"], metrics / "claims.csv", "evaluate")
+    return Results(
+        claims=compared(study, claims[claims["claim"].isin(list(study.claims))]),
+        timed=compared(study, claims_table(study, durations, timed)),
+        summary=tables["summary"],
+        replicates=tables["replicates"],
+        curves=tables["curves"],
+        confusion=read_table(metrics / "confusion.csv") if task == "classification" else None,
+        durations=durations,
+        timings=timings,
+    )
+
+
+def result_figures(study: Study, results: Results, task: str) -> dict[str, Figure]:
+    """File name -> figure of what was measured. The one of claims about time is for the page alone."""
+    metric = headline(task)
+    reported = {name: each.reported[metric] for name, each in study.variants.items() if metric in each.reported}
+    parents = {name: each.extends for name, each in study.variants.items()}
+    drawn = {"leaderboard.svg": figures.leaderboard(results.summary, results.replicates, reported, metric, task)}
+    for name, table in (("claims.svg", results.claims), (TIMED, results.timed)):
+        if len(table):
+            drawn[name] = figures.claims(table, task)
+    for measure in figures.measures(results.curves):
+        drawn[f"curves_{measure}.svg"] = figures.learning_curves(results.curves, parents, measure)
+    if results.confusion is not None:
+        means = results.summary[results.summary["metric"] == metric]
+        diverged = set(means.loc[means["mean"].astype(str) == "diverged", "variant"])
+        drawn["confusion.svg"] = figures.confusion(results.confusion, diverged)
+    return drawn
+
+
+def input_figures(study: Study, prepared: Prepared) -> dict[str, Figure]:
+    """File name -> figure of what the networks see under each view."""
+    train, (test, labels) = prepared.splits["train"][0][:SAMPLE_ROWS], prepared.splits["test"]
+    fitted = {name: prepared.views[name] for name in study.views}
+    trained_on = {name: views.apply(view, train, "train") for name, view in fitted.items()}
+    tested_on = {name: views.apply(view, test, "test") for name, view in fitted.items()}  # all rows: noise is drawn in one go
+    values = {
+        name: {"train": trained_on[name]} | ({"test": tested_on[name][:SAMPLE_ROWS]} if view.test_noise else {})
+        for name, view in fitted.items()
+    }
+    drawn = {"histograms.svg": figures.histograms(values)}
+    if prepared.task == "classification" and test.ndim > 2:
+        present = [label for label in range(len(prepared.facts["class_names"])) if (labels == label).any()][:SAMPLE_CLASSES]
+        first = [int(np.argmax(labels == label)) for label in present]
+        limits = {name: (float(inputs.min()), float(inputs.max())) for name, inputs in trained_on.items()}
+        samples = {name: inputs[first] for name, inputs in tested_on.items()}
+        drawn["views.png"] = figures.view_samples(samples, limits, [prepared.facts["class_names"][label] for label in present])
+    return drawn
+
+
+def write_figures(folder: Path, pictures: dict[str, bytes]) -> None:
+    """The pictures, and nothing else, in `folder`."""
+    for path in folder.glob("*"):
+        if path.name not in pictures:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name, content in pictures.items():
+        write_bytes(folder / name, content)
+
+
+def main() -> None:
+    folder: Path = arguments(__doc__).parse_args().study
+    with one_line_errors("plot"):
+        study = load_study(folder)
+        prepared = read_prepared(folder / "data" / "prepared")
+        require(study.views, prepared.views, folder / "data" / "prepared" / "views.json", "prepare")
+        results = read_results(study, folder, prepared.task)
+        drawn = result_figures(study, results, prepared.task) | input_figures(study, prepared)
+        pictures = {name: figures.png(each) if name.endswith(".png") else figures.svg(each) for name, each in drawn.items()}
+        write_figures(folder / "metrics" / "figures", {name: each for name, each in pictures.items() if name != TIMED})
+        same_test = "validation" in prepared.splits and np.array_equal(
+            prepared.splits["validation"][0], prepared.splits["test"][0]
+        )
+        write_text(folder / "data" / "report.html", page(study, folder, prepared.facts, results, pictures, same_test))
+
+
+if __name__ == "__main__":
+    main()
