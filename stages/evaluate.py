@@ -19,11 +19,14 @@ import pandas as pd
 from stages.lib import scores, verdicts
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import read_arrays, write_json, write_text
-from stages.lib.prepared import SPLITS, read_split
-from stages.lib.settings import Claim, Study, load_study
+from stages.lib.prepared import read_prepared
+from stages.lib.settings import Claim, Study, check_task, load_study
 
 DIGITS = 5
 """Decimals in the tables; a test set of 10,000 rows tells accuracies apart to the fourth."""
+
+
+CLAIM_COLUMNS = "claim verdict effect low high close replicates metric expect threshold margin".split()
 
 
 def claimed_metrics(study: Study) -> list[str]:
@@ -112,7 +115,7 @@ def claims_table(study: Study, replicates: pd.DataFrame, names: list[str]) -> pd
                 "margin": claim.margin,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=CLAIM_COLUMNS)
 
 
 def curves_of(histories: pd.DataFrame) -> pd.DataFrame:
@@ -165,19 +168,23 @@ def main() -> None:
     study_folder: Path = arguments(__doc__).parse_args().study
     with one_line_errors("evaluate"):
         study = load_study(study_folder)
-        prepared, runs, metrics = study_folder / "data/prepared", study_folder / "data/runs", study_folder / "metrics"
-        facts = json.loads((prepared / "facts.json").read_text())
-        labels = {split: read_split(prepared, split)[1] for split in SPLITS if split in facts["splits"]}
-        replicates, histories = table_of(study, runs, labels, facts["task"])
+        prepared, runs, metrics = (
+            read_prepared(study_folder / "data/prepared"),
+            study_folder / "data/runs",
+            study_folder / "metrics",
+        )
+        check_task(study, prepared.task)
+        labels = {split: y for split, (_, y) in prepared.splits.items()}
+        replicates, histories = table_of(study, runs, labels, prepared.task)
         summary = summary_of(replicates, study.statistics.confidence)
         claims = claims_table(study, replicates, [name for name, claim in study.claims.items() if not claim.about_time])
-        write_json(metrics / "metrics.json", metrics_of(summary, claims, facts["task"]))
+        write_json(metrics / "metrics.json", metrics_of(summary, claims, prepared.task))
         write_csv(claims, metrics / "claims.csv")
         write_csv(summary, metrics / "summary.csv")
         write_csv(replicates, metrics / "replicates.csv")
         write_csv(curves_of(histories), metrics / "curves.csv")
-        if facts["task"] == "classification":
-            write_csv(confusion_of(study, runs, labels["test"], facts["class_names"]), metrics / "confusion.csv")
+        if prepared.task == "classification":
+            write_csv(confusion_of(study, runs, labels["test"], prepared.facts["class_names"]), metrics / "confusion.csv")
 
 
 if __name__ == "__main__":

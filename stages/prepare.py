@@ -16,7 +16,7 @@ from stages.lib import views
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.datasets import CATALOGUE, Dataset, load_catalogue, pick, read_parts
 from stages.lib.prepared import Prepared, write_prepared
-from stages.lib.settings import RowRange, RowsSplit, StratifiedSplit, Study, load_study
+from stages.lib.settings import RowRange, RowsSplit, StratifiedSplit, Study, check_task, load_study
 
 Rows = tuple[np.ndarray, np.ndarray]
 """Values (n, ...) and labels (n,)."""
@@ -34,7 +34,9 @@ def stratified(parts: dict[str, Rows], split: StratifiedSplit) -> dict[str, Rows
     y = np.concatenate([y for _, y in parts.values()])
     wanted = split.train + split.validation + split.test
     if wanted > len(y):
-        raise UserError(f"data.split: train, validation and test add up to {wanted} rows; the data set has {len(y)}")
+        raise UserError(
+            f"params.yaml: data.split: train, validation and test add up to {wanted} rows; the data set has {len(y)}"
+        )
     draw = np.random.default_rng(split.seed)
     order = draw.permutation(len(y))
     place = np.empty(len(y))
@@ -57,12 +59,13 @@ def as_given(parts: dict[str, Rows], split: RowsSplit) -> dict[str, Rows]:
     """
 
     def take(name: str, rows: RowRange) -> Rows:
+        place = f"params.yaml: data.split.{name}"
         if rows.part not in parts:
-            raise UserError(f"data.split.{name}.part: the data set has no part {rows.part!r}; it has: {', '.join(parts)}")
+            raise UserError(f"{place}.part: the data set has no part {rows.part!r}; it has: {', '.join(parts)}")
         x, y = parts[rows.part]
         first, stop = rows.rows
         if stop > len(y):
-            raise UserError(f"data.split.{name}.rows: [{first}, {stop}] goes past the {len(y)} rows of part {rows.part!r}")
+            raise UserError(f"{place}.rows: [{first}, {stop}] goes past the {len(y)} rows of part {rows.part!r}")
         return x[first:stop], y[first:stop]
 
     ranges = {"train": split.train, "validation": split.validation, "test": split.test}
@@ -87,10 +90,12 @@ def facts(dataset: Dataset, splits: dict[str, Rows]) -> dict[str, Any]:
 
 
 def prepare(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> Prepared:
+    """Raises UserError for a split that the data set does not allow, or a measure that its task does not have."""
+    check_task(study, dataset.task)
     split = study.data.split
     if isinstance(split, StratifiedSplit):
         if dataset.task != "classification":
-            raise UserError("data.split.method: stratified needs classes; a regression takes rows")
+            raise UserError("params.yaml: data.split.method: stratified needs classes; a regression takes rows")
         splits = stratified(parts, split)
     else:
         splits = as_given(parts, split)

@@ -129,9 +129,11 @@ def replicate_metrics(
     for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
         if split in scores:
             result[f"{short}_loss"] = scores[split]["loss"]
-            result[f"{short}_{quality}"] = (
-                measure(predictions[split], labels[split]) if split in predictions else scores[split][quality]
-            )
+            if split in predictions:
+                value = measure(predictions[split], labels[split])
+            else:  # a network of NaN answers the first class for every row, which is no accuracy
+                value = math.nan if math.isnan(scores[split]["loss"]) else scores[split][quality]
+            result[f"{short}_{quality}"] = value
     if task == "classification":
         result["generalization_gap"] = result["train_accuracy"] - result["test_accuracy"]
     else:

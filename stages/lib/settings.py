@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, WrapValidator, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from stages.lib.cli import UserError
@@ -83,7 +83,7 @@ class RowRange(Section):
         return rows
 
 
-def _range_or_none(value: Any) -> RowRange | str:
+def _range_or_none(value: Any, _: object) -> RowRange | str:
     if isinstance(value, Mapping | RowRange):
         return RowRange.model_validate(value)
     if value != "none":
@@ -96,7 +96,7 @@ class RowsSplit(Section):
 
     method: Literal["rows"]
     train: RowRange
-    validation: Annotated[RowRange | Literal["none"], PlainValidator(_range_or_none)]
+    validation: Annotated[RowRange | Literal["none"], WrapValidator(_range_or_none)]
     test: RowRange
 
 
@@ -162,7 +162,7 @@ class Train(Section):
     @model_validator(mode="after")
     def _momentum_where_it_exists(self) -> Train:
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
-            raise wrong(f"momentum {self.momentum}: only sgd and rmsprop have one, {self.optimizer} has not; set it to 0.0")
+            raise wrong(f"momentum {self.momentum} is for sgd and rmsprop, not for {self.optimizer}; set it to 0.0")
         return self
 
 

@@ -17,9 +17,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    PlainValidator,
     StringConstraints,
     ValidationError,
+    WrapValidator,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -87,10 +87,10 @@ def one_of(kind: str, known: Collection[str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def chosen_by(key: str, sections: Mapping[str, type[Section]]) -> PlainValidator:
-    """A validator for a mapping whose `key` says which of the sections it is."""
+def chosen_by(key: str, sections: Mapping[str, type[Section]]) -> WrapValidator:
+    """A validator for a mapping whose `key` says which of the sections it is; pydantic's own would put tags into key paths."""
 
-    def choose(value: Any) -> Section:
+    def choose(value: Any, _: object) -> Section:
         if isinstance(value, Section):
             return value
         if not isinstance(value, Mapping):
@@ -101,7 +101,7 @@ def chosen_by(key: str, sections: Mapping[str, type[Section]]) -> PlainValidator
             raise unknown(key, value[key], sections)
         return sections[value[key]].model_validate(value)
 
-    return PlainValidator(choose)
+    return WrapValidator(choose)
 
 
 def _two(value: Any) -> Any:
@@ -120,10 +120,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         yaml = YAML(typ="safe", pure=True)
         for event in yaml.parse(text):
-            merge_key = getattr(event, "value", None) == "<<" and not event.style
-            if merge_key or getattr(event, "anchor", None):
-                what = f"{path}: line {event.start_mark.line + 1}: {'merge keys' if merge_key else 'anchors and aliases'}"
-                raise UserError(f"{what} make `dvc exp run -S` fail in silence; write the value out")
+            line = f"{path}: line {event.start_mark.line + 1}"
+            if getattr(event, "anchor", None):
+                raise UserError(f"{line}: anchors and aliases make `dvc exp run -S` fail in silence; write the value out")
+            if getattr(event, "value", None) == "<<" and not event.style:
+                raise UserError(f"{line}: merge keys make `dvc exp run -S` fail in silence; write the values out")
+            if getattr(event, "tag", None):
+                raise UserError(f"{line}: {event.tag} is a tag; write the value without it")
         value = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; is the folder right, and is this the checkout's root?") from None

@@ -53,9 +53,7 @@ def mean_interval(values: Sequence[float], confidence: float) -> Interval:
     data = np.asarray(values, dtype=np.float64)
     if not np.isfinite(data).all():
         return Interval(math.nan, math.nan, math.nan, math.nan)
-    mean = float(data.mean())
-    variance = _variance_of_mean(data)
-    return _around(mean, variance, max(len(data) - 1, 1), confidence)
+    return _around(_mean(data), _variance_of_mean(data), max(len(data) - 1, 1), confidence)
 
 
 def difference_interval(first: Sequence[float], second: Sequence[float], confidence: float) -> Interval:
@@ -70,7 +68,11 @@ def difference_interval(first: Sequence[float], second: Sequence[float], confide
     freedom = 1.0
     if va + vb > 0:
         freedom = (va + vb) ** 2 / (va**2 / max(len(a) - 1, 1) + vb**2 / max(len(b) - 1, 1))
-    return _around(float(b.mean() - a.mean()), va + vb, freedom, confidence)
+    return _around(_mean(b) - _mean(a), va + vb, freedom, confidence)
+
+
+def _mean(data: np.ndarray) -> float:
+    return float(data.mean() if np.ptp(data) else data[0])  # the mean of three times 0.1 is more than 0.1
 
 
 def _variance_of_mean(data: np.ndarray) -> float:
@@ -152,7 +154,8 @@ def _by_rank(groups: Sequence[Sequence[float]], expect: Expect, margin: float, t
     else:
         return "inconclusive"
     verdict = _by_interval(low, high, expect, margin, threshold)
-    return "inconclusive" if verdict == "equivalent" else verdict
+    near = verdict == "equivalent" or (verdict == "supported" and expect == "same")
+    return "inconclusive" if near else verdict  # how near groups are cannot be said without their means
 
 
 def _direction(groups: Sequence[Sequence[float]]) -> float:
