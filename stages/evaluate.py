@@ -24,8 +24,6 @@ from stages.lib.settings import Claim, Study, check_task, load_study
 
 DIGITS = 5
 """Decimals in the tables; a test set of 10,000 rows tells accuracies apart to the fourth."""
-
-
 CLAIM_COLUMNS = "claim verdict effect low high close replicates metric expect threshold margin".split()
 
 
@@ -119,23 +117,30 @@ def claims_table(study: Study, replicates: pd.DataFrame, names: list[str]) -> pd
 
 
 def curves_of(histories: pd.DataFrame) -> pd.DataFrame:
-    """Mean, smallest and largest value of every curve at every epoch, over the replicates that were still training."""
+    """Mean, smallest and largest value of every curve at every epoch, over the replicates that were still training.
+
+    Where one of them diverged there is no mean; the extremes are those of the others.
+    """
     groups = histories.groupby(["variant", "epoch"], sort=False)
     curves = groups.size().rename("replicates").to_frame()
     for name in histories.columns.drop(["variant", "seed", "epoch"]):
-        for how in ("mean", "min", "max"):
-            curves[f"{name}_{how}"] = groups[name].agg(how)
+        curves[f"{name}_mean"] = groups[name].mean().where(groups[name].count() == groups.size())
+        curves[f"{name}_min"], curves[f"{name}_max"] = groups[name].min(), groups[name].max()
     return curves.reset_index()
 
 
 def confusion_of(study: Study, runs: Path, labels: np.ndarray, class_names: list[str]) -> pd.DataFrame:
-    """For each variant and true class, the test rows of all replicates by predicted class, and the share that is right."""
+    """For each variant and true class, the test rows by predicted class, and the share that is right.
+
+    Over all replicates but those that diverged: a network of NaN predicts nothing.
+    """
     rows = []
     for variant in study.variants:
         counts = np.zeros((len(class_names), len(class_names)), dtype=int)
         for seed in study.seeds(variant):
             predictions = read_arrays(runs / variant / str(seed) / "predictions.npz")["test"]
-            np.add.at(counts, (labels, scores.predicted_classes(predictions)), 1)
+            if np.isfinite(predictions).all():
+                np.add.at(counts, (labels, scores.predicted_classes(predictions)), 1)
         for true, name in enumerate(class_names):
             total = counts[true].sum()
             right = round(float(counts[true, true] / total), DIGITS) if total else math.nan
@@ -168,11 +173,8 @@ def main() -> None:
     study_folder: Path = arguments(__doc__).parse_args().study
     with one_line_errors("evaluate"):
         study = load_study(study_folder)
-        prepared, runs, metrics = (
-            read_prepared(study_folder / "data/prepared"),
-            study_folder / "data/runs",
-            study_folder / "metrics",
-        )
+        prepared = read_prepared(study_folder / "data" / "prepared")
+        runs, metrics = study_folder / "data" / "runs", study_folder / "metrics"
         check_task(study, prepared.task)
         labels = {split: y for split, (_, y) in prepared.splits.items()}
         replicates, histories = table_of(study, runs, labels, prepared.task)

@@ -26,7 +26,7 @@ def stratified(parts: dict[str, Rows], split: StratifiedSplit) -> dict[str, Rows
     """Disjoint random splits of all rows, each class in each split in the proportion that it has in the whole.
 
     Within each class the rows are shuffled and spread evenly over [0, 1); sorted by that place, any run of rows holds the
-    classes in proportion, to within two rows of each.
+    classes in proportion, to within two rows of each where no class is many times larger than the others.
 
     Raises UserError where the sizes add up to more rows than there are.
     """

@@ -26,7 +26,7 @@ from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.progress import ReplicateProgress
 from stages.lib.replicates import ReplicateCache, environment, replicate_key
 from stages.lib.result import Result
-from stages.lib.settings import Recipe, Study, load_study
+from stages.lib.settings import Recipe, Study, check_task, load_study
 from stages.lib.strict_yaml import unknown
 
 WEIGHTS = ".weights.h5"
@@ -175,7 +175,9 @@ def main() -> None:
             )
         data = options.study / "data"
         with alone(data / ".train.lock"):
-            timings = train_study(study, read_prepared(data / "prepared"), data / "runs", ReplicateCache.of_user())
+            prepared = read_prepared(data / "prepared")
+            check_task(study, prepared.task)
+            timings = train_study(study, prepared, data / "runs", ReplicateCache.of_user())
             write_json(data / "timings.json", timings)
 
 

@@ -58,7 +58,7 @@ def test_inversion_mirrors_between_the_extremes_of_the_training_rows(per: str, m
 @pytest.mark.parametrize("per", ["all", "feature"])
 @pytest.mark.parametrize("scale", SCALINGS)
 def test_inverting_is_inverting_first_and_scaling_then(scale: str, per: str) -> None:
-    rows: np.ndarray = np.random.default_rng(0).integers(3, 200, (20, 4, 3)).astype(np.uint8)
+    rows = np.random.default_rng(0).integers(3, 200, (20, 4, 3)).astype(np.uint8)
     values = rows.astype(np.float64)
     axis = 0 if per == "feature" else None
     mirror = values.min(axis) + values.max(axis)
@@ -97,7 +97,7 @@ def test_pixels_are_divided_by_their_maximum() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.float32, np.float64])
 @pytest.mark.parametrize("per", ["all", "feature"])
 def test_inputs_are_float32_of_the_shape_of_the_rows(dtype: type, per: str) -> None:
-    rows = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    rows: np.ndarray = np.arange(24).reshape(2, 3, 4).astype(dtype)
     before = rows.copy()
     for split in ("train", "validation", "test"):
         inputs = views.apply(views.fit(view_with(scale="standard", per=per, test_noise=1.0), rows), rows, split)

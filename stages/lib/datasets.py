@@ -17,11 +17,11 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from stages.lib.cli import UserError
 from stages.lib.files import read_arrays
-from stages.lib.strict_yaml import Section, one_of, read_yaml, unknown, validated, wrong
+from stages.lib.strict_yaml import Section, chosen_by, one_of, read_yaml, unknown, validated, wrong
 
 CATALOGUE = Path("data/datasets.yaml")
 DTYPES = ("uint8", "int16", "int32", "int64", "float32", "float64")
@@ -145,18 +145,10 @@ Reader = Csv | Idx | Npz
 READERS: dict[str, type[Reader]] = {"csv": Csv, "idx": Idx, "npz": Npz}
 
 
-def _reader(value: Any) -> Reader:
-    if not isinstance(value, dict):
-        raise wrong(f"{value!r} must be a mapping with a kind")
-    if value.get("kind") not in READERS:
-        raise unknown("kind of reader", value.get("kind"), READERS)
-    return READERS[value["kind"]].model_validate(value)
-
-
 class Dataset(Section):
     title: str
     task: Literal["classification", "regression"]
-    reader: Annotated[Reader, PlainValidator(_reader)]
+    reader: Annotated[Reader, chosen_by("kind", READERS)]
     files: dict[str, File]  # role -> file; the reader says which roles
     licence: str
     citation: str

@@ -71,7 +71,7 @@ def rank_value(name: str, value: float) -> float:
 def shown(name: str, value: float, digits: int = 5) -> float | str:
     """The value as files and reports show it: rounded, or the word for what is not finite."""
     if math.isfinite(value):
-        return round(value, digits)
+        return round(value, digits) + 0.0  # never -0.0
     return "never" if name.startswith("epochs_to") else "diverged"
 
 

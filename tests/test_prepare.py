@@ -1,0 +1,316 @@
+"""Splits that are disjoint, in proportion and decided by the seed; and what the stage writes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import blobs, study_with, write_params
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stages import prepare
+from stages.lib.cli import UserError
+from stages.lib.datasets import Dataset
+from stages.lib.prepared import Prepared, read_prepared, write_prepared
+from stages.lib.settings import RowsSplit, StratifiedSplit
+from stages.lib.views import apply
+
+Parts = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def stratified(train: int, validation: int, test: int, seed: int = 0) -> StratifiedSplit:
+    return StratifiedSplit(method="stratified", train=train, validation=validation, test=test, seed=seed)
+
+
+def rows_split(train: tuple[str, int, int], validation: tuple[str, int, int] | None, test: tuple[str, int, int]) -> RowsSplit:
+    def given_rows(part: str, first: int, stop: int) -> dict[str, Any]:
+        return {"part": part, "rows": [first, stop]}
+
+    return RowsSplit.model_validate(
+        {
+            "method": "rows",
+            "train": given_rows(*train),
+            "validation": given_rows(*validation) if validation else "none",
+            "test": given_rows(*test),
+        }
+    )
+
+
+def numbered(classes: list[int]) -> Parts:
+    """So many rows of each class, x being the row's number."""
+    labels = np.repeat(np.arange(len(classes)), classes)
+    return {"all": (np.arange(len(labels))[:, None], labels)}
+
+
+def dataset_of(task: str = "classification", **changes: Any) -> Dataset:
+    return Dataset.model_validate(
+        {
+            "title": "Blobs",
+            "task": task,
+            "reader": {"kind": "csv"},
+            "files": {"all": {"name": "blobs.csv", "sha256": "0" * 64, "sources": ["https://example.org/blobs.csv"]}},
+            "licence": "none",
+            "citation": "the tests",
+            **changes,
+        }
+    )
+
+
+# Stratified
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    classes=st.lists(st.integers(20, 40), min_size=1, max_size=6),
+    shares=st.tuples(st.integers(1, 10), st.integers(0, 5), st.integers(1, 5)),
+    seed=st.integers(0, 2**40),
+)
+def test_splits_are_disjoint_have_their_sizes_and_hold_the_classes_in_proportion(
+    classes: list[int], shares: tuple[int, int, int], seed: int
+) -> None:
+    sizes = dict(zip(("train", "validation", "test"), shares, strict=True))
+    splits = prepare.stratified(numbered(classes), stratified(*shares, seed))
+    assert {name: len(y) for name, (_, y) in splits.items()} == {name: size for name, size in sizes.items() if size}
+    chosen = np.concatenate([x[:, 0] for x, _ in splits.values()])
+    assert len(set(chosen.tolist())) == len(chosen)
+    labels = numbered(classes)["all"][1]
+    for x, y in splits.values():
+        np.testing.assert_array_equal(y, labels[x[:, 0]])
+        share = len(y) / len(labels)
+        assert np.abs(np.bincount(y, minlength=len(classes)) - np.array(classes) * share).max() < 2
+
+
+def test_equal_classes_and_even_sizes_are_split_exactly() -> None:
+    """As the starter's: 3,500, 500 and 1,000 of 5,000 digits, 500 of each."""
+    splits = prepare.stratified(numbered([500] * 10), stratified(3500, 500, 1000))
+    for name, each in (("train", 350), ("validation", 50), ("test", 100)):
+        assert np.bincount(splits[name][1]).tolist() == [each] * 10
+
+
+def test_equal_classes_differ_by_one_row_at_most_whatever_the_sizes() -> None:
+    for seed in range(20):
+        for _, y in prepare.stratified(numbered([50] * 10), stratified(123, 45, 67, seed)).values():
+            assert np.abs(np.bincount(y, minlength=10) - len(y) / 10).max() < 1
+
+
+def test_a_rare_class_is_in_every_split() -> None:
+    for seed in range(20):
+        splits = prepare.stratified(numbered([400, 20]), stratified(210, 105, 105, seed))
+        assert [np.bincount(y).tolist() for _, y in splits.values()] == [[200, 10], [100, 5], [100, 5]]
+
+
+def test_the_seed_decides_which_rows() -> None:
+    def rows(seed: int) -> list[int]:
+        x, _ = prepare.stratified(numbered([50, 50]), stratified(20, 0, 20, seed))["train"]
+        return [int(number) for number in x[:, 0]]
+
+    assert rows(3) == rows(3)
+    assert rows(3) != rows(4)
+    assert rows(3) != sorted(rows(3))
+
+
+def test_rows_are_drawn_from_all_parts_together() -> None:
+    parts = {"train": (np.arange(10)[:, None], np.zeros(10, int)), "test": (np.arange(10, 20)[:, None], np.ones(10, int))}
+    splits = prepare.stratified(parts, stratified(10, 0, 10))
+    assert [np.bincount(y).tolist() for _, y in splits.values()] == [[5, 5], [5, 5]]
+
+
+def test_all_rows_can_be_used_but_no_more() -> None:
+    splits = prepare.stratified(numbered([6, 4]), stratified(5, 2, 3))
+    assert sorted(np.concatenate([x[:, 0] for x, _ in splits.values()]).tolist()) == list(range(10))
+    with pytest.raises(UserError) as caught:
+        prepare.stratified(numbered([6, 4]), stratified(5, 2, 4))
+    assert str(caught.value) == ("params.yaml: data.split: train, validation and test add up to 11 rows; the data set has 10")
+
+
+# As given
+
+
+def test_rows_are_taken_as_given_and_in_their_order() -> None:
+    parts = {"train": (np.arange(9, -1, -1)[:, None], np.arange(10)), "test": (np.arange(100, 104)[:, None], np.arange(4))}
+    splits = prepare.as_given(parts, rows_split(("train", 0, 6), ("train", 7, 10), ("test", 1, 3)))
+    assert {name: x[:, 0].tolist() for name, (x, _) in splits.items()} == {
+        "train": [9, 8, 7, 6, 5, 4],
+        "validation": [2, 1, 0],
+        "test": [101, 102],
+    }
+    assert {name: y.tolist() for name, (_, y) in splits.items()} == {
+        "train": [0, 1, 2, 3, 4, 5],
+        "validation": [7, 8, 9],
+        "test": [1, 2],
+    }
+
+
+def test_validation_none_makes_no_validation_split() -> None:
+    splits = prepare.as_given(numbered([10]), rows_split(("all", 0, 6), None, ("all", 6, 10)))
+    assert list(splits) == ["train", "test"]
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (
+            rows_split(("all", 0, 6), None, ("all", 6, 11)),
+            "data.split.test.rows: [6, 11] goes past the 10 rows of part 'all'",
+        ),
+        (
+            rows_split(("train", 0, 6), None, ("all", 6, 10)),
+            "data.split.train.part: the data set has no part 'train'; it has: all",
+        ),
+        (
+            rows_split(("all", 0, 6), ("tset", 0, 6), ("all", 6, 10)),
+            "data.split.validation.part: the data set has no part 'tset'; it has: all",
+        ),
+    ],
+)
+def test_rows_that_are_not_there_are_refused(split: RowsSplit, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        prepare.as_given(numbered([10]), split)
+    assert str(caught.value) == f"params.yaml: {message}"
+
+
+# Facts
+
+
+def test_facts_name_the_source_and_the_extremes_of_each_split() -> None:
+    splits = {
+        "train": (np.array([[0, 255], [3, 7]], np.uint8), np.array([0, 2])),
+        "test": (np.array([[1, 9]], np.uint8), np.array([1])),
+    }
+    assert prepare.facts(dataset_of(), splits) == {
+        "title": "Blobs",
+        "licence": "none",
+        "citation": "the tests",
+        "task": "classification",
+        "class_names": ["0", "1", "2"],
+        "splits": {
+            "train": {"shape": [2, 2], "type": "uint8", "smallest": 0.0, "largest": 255.0},
+            "test": {"shape": [1, 2], "type": "uint8", "smallest": 1.0, "largest": 9.0},
+        },
+    }
+
+
+def test_facts_keep_the_data_set_s_class_names() -> None:
+    names = ["shirt", "coat", "bag"]
+    splits = {"train": (np.zeros((1, 2)), np.array([0]))}
+    assert prepare.facts(dataset_of(class_names=names), splits)["class_names"] == names
+
+
+def test_a_regression_has_no_class_names() -> None:
+    splits = {"train": (np.zeros((1, 2)), np.array([3.5]))}
+    assert prepare.facts(dataset_of("regression"), splits)["class_names"] == []
+
+
+# The whole
+
+
+def test_every_view_is_fitted_on_the_training_rows_alone() -> None:
+    """Values of the other splits are far outside, and change nothing."""
+    x = np.concatenate([np.linspace(0, 10, 6), [1000.0, -1000.0, 5000.0, 0.0]])[:, None]
+    study = study_with({"claims": {"noise_hurts": {"metric": "test_loss"}}})
+    data = study.data.model_copy(update={"split": rows_split(("all", 0, 6), ("all", 6, 8), ("all", 8, 10))})
+    prepared = prepare.prepare(study.model_copy(update={"data": data}), dataset_of("regression"), {"all": (x, x[:, 0])})
+    assert prepared.views["scaled"].factor == 0.1
+    inputs = apply(prepared.views["noisy"], x[:6], "train")
+    assert inputs.mean() == pytest.approx(0, abs=1e-6)
+    assert inputs.std() == pytest.approx(1)
+
+
+def test_a_regression_cannot_be_stratified() -> None:
+    study = study_with({"claims": {"noise_hurts": {"metric": "test_loss"}}})
+    with pytest.raises(UserError, match=r"data\.split\.method: stratified needs classes; a regression takes rows"):
+        prepare.prepare(study, dataset_of("regression"), {"all": (np.zeros((200, 1)), np.zeros(200))})
+
+
+def test_a_claim_about_what_the_task_does_not_have_is_refused() -> None:
+    with pytest.raises(UserError, match=r"claims\.noise_hurts\.metric: test_accuracy is not measured in a regression"):
+        prepare.prepare(study_with(), dataset_of("regression"), {"all": (np.zeros((200, 1)), np.zeros(200))})
+
+
+def test_prepared_data_survive_writing_and_reading(tmp_path: Path) -> None:
+    before = prepare.prepare(study_with(), dataset_of(), {"all": blobs(220)})
+    write_prepared(before, tmp_path)
+    after = read_prepared(tmp_path)
+    assert (after.views, after.facts, after.fingerprint()) == (before.views, before.facts, before.fingerprint())
+    assert after.splits["train"][0].dtype == np.uint8
+    assert (after.task, after.outputs) == ("classification", 4)
+
+
+def test_the_fingerprint_is_that_of_the_splits_and_the_task() -> None:
+    def fingerprint(splits: Parts, **facts: Any) -> str:
+        return Prepared(splits, {}, {"task": "classification", "class_names": ["a", "b"], **facts}).fingerprint()
+
+    x, y = np.arange(6).reshape(3, 2), np.arange(3)
+    first = fingerprint({"train": (x, y), "test": (x, y)})
+    assert fingerprint({"test": (x.copy(order="F"), y), "train": (x, y)}, title="another") == first
+    others = [
+        fingerprint({"train": (x, y)}),
+        fingerprint({"train": (x, y), "test": (x + 1, y)}),
+        fingerprint({"train": (x, y), "test": (x.reshape(3, 2, 1), y)}),
+        fingerprint({"train": (x, y), "test": (x.astype(np.int32), y)}),
+        fingerprint({"train": (x, y), "test": (x, y)}, task="regression"),
+        fingerprint({"train": (x, y), "test": (x, y)}, class_names=["a", "b", "c"]),
+    ]
+    assert len({first, *others}) == 7
+
+
+def test_what_was_not_prepared_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"views\.json is missing; run `dvc repro`, or the prepare stage first"):
+        read_prepared(tmp_path / "data" / "prepared")
+
+
+@pytest.fixture
+def run_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study's folder whose raw data are blobs."""
+    monkeypatch.setattr(sys, "argv", ["prepare", str(tmp_path)])
+    monkeypatch.setattr(prepare, "load_catalogue", lambda *_: {"blobs": dataset_of()})
+    monkeypatch.setattr(prepare, "read_parts", lambda *_: {"all": blobs(220)})
+    return tmp_path
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "data" / "prepared").iterdir()}
+
+
+def test_the_stage_writes_each_split_once_and_the_same_bytes_again(run_stage: Path) -> None:
+    write_params(run_stage)
+    prepare.main()
+    first = content_of(run_stage)
+    assert sorted(first) == ["facts.json", "test.npz", "train.npz", "validation.npz", "views.json"]
+    assert list(json.loads(first["views.json"])) == ["noisy", "scaled"]
+    prepare.main()
+    assert content_of(run_stage) == first
+
+
+def test_a_split_that_is_no_longer_wanted_does_not_stay(run_stage: Path) -> None:
+    write_params(run_stage)
+    prepare.main()
+    write_params(run_stage, {"data": {"split": {"validation": 0}}})
+    prepare.main()
+    assert sorted(content_of(run_stage)) == ["facts.json", "test.npz", "train.npz", "views.json"]
+    assert list(read_prepared(run_stage / "data" / "prepared").splits) == ["train", "test"]
+
+
+def test_a_refused_split_leaves_what_was_prepared(run_stage: Path) -> None:
+    write_params(run_stage)
+    prepare.main()
+    first = content_of(run_stage)
+    write_params(run_stage, {"data": {"split": {"train": 500}}})
+    with pytest.raises(SystemExit) as caught:
+        prepare.main()
+    assert caught.value.code == (
+        "prepare: params.yaml: data.split: train, validation and test add up to 580 rows; the data set has 220"
+    )
+    assert content_of(run_stage) == first
+
+
+def test_an_unknown_data_set_is_refused_in_one_line(run_stage: Path) -> None:
+    write_params(run_stage, {"data": {"dataset": "blob"}})
+    with pytest.raises(SystemExit) as caught:
+        prepare.main()
+    assert "unknown data set 'blob' (did you mean 'blobs'?); known: blobs" in str(caught.value.code)
