@@ -1,6 +1,6 @@
 """Draw the figures, judge the claims about time, and write the report.
 
-Reads metrics/*.csv, data/prepared, data/timings.json and params.yaml. Writes metrics/figures/, small and the same bytes from$
+Reads metrics/*.csv, data/prepared, data/timings.json and params.yaml. Writes metrics/figures/, small and the same bytes from
 run to run, for Git; and data/report.html, one page that holds the figures and, other than any file in Git, the durations.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stages.evaluate import claims_table
+from stages.evaluate import CLAIM_COLUMNS, claims_table
 from stages.lib import figures, views
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_bytes, write_text
@@ -23,7 +23,6 @@ from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.report import Results, headline, page
 from stages.lib.settings import Study, load_study
 
-CLAIM_COLUMNS = "claim verdict effect low high close replicates metric expect threshold margin".split()
 TIMED = "claims_about_time.svg"
 """The one figure that is not for Git, since it shows durations."""
 SAMPLE_ROWS = 2000
@@ -38,8 +37,6 @@ def read_table(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"variant": str, "class": str})
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run `dvc repro`, or the evaluate stage first") from None
-    except pd.errors.EmptyDataError:  # a study without claims
-        return pd.DataFrame()
 
 
 def require(names: Any, found: Any, path: Path, stage: str) -> None:

@@ -155,7 +155,7 @@ def show(study: Study, variant: str) -> None:
     recipe: Recipe = study.recipes[variant]
     content = {"variant": variant, "tip": study.variants[variant].tip, "seeds": len(study.seeds(variant))}
     yaml = YAML()
-    yaml.default_flow_style = None
+    yaml.default_flow_style = False
     yaml.dump(content | {"view_name": study.view_of(variant)} | json.loads(recipe.model_dump_json()), sys.stdout)
 
 

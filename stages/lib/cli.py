@@ -15,7 +15,12 @@ class UserError(Exception):
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
     """The parser of a stage: `python -m stages.NAME [STUDY]`; a stage may add options of its own."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    spec = sys.modules["__main__"].__spec__
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {spec.name}" if spec else None,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "study",
         nargs="?",
