@@ -89,11 +89,15 @@ def blobs(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return images.astype(np.uint8), labels.astype(np.int64)
 
 
+def described(x: np.ndarray) -> dict[str, Any]:
+    return {"shape": list(x.shape), "type": str(x.dtype), "smallest": float(x.min()), "largest": float(x.max())}
+
+
 def prepared_for(study: Study) -> Prepared:
     splits = {name: blobs(rows, seed) for seed, (name, rows) in enumerate([("train", 120), ("validation", 40), ("test", 40)])}
     fitted = {name: views.fit(view, splits["train"][0]) for name, view in study.views.items()}
     facts: dict[str, Any] = {"task": "classification", "class_names": list("abcd"), "title": "blobs"}
-    facts |= {"licence": "none", "citation": "the tests", "splits": {name: {} for name in splits}}
+    facts |= {"licence": "none", "citation": "the tests", "splits": {name: described(x) for name, (x, _) in splits.items()}}
     return Prepared(splits, fitted, facts)
 
 

@@ -1,0 +1,186 @@
+"""The figures and the report of studies whose runs are made up: what must be there, is; and nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, prepared_for, study_with
+
+from stages import evaluate, plot
+from stages.lib.files import arrays_to_bytes, write_bytes, write_json
+
+Study = Callable[..., Path]
+TIMED = {
+    "says": "Dropout takes longer.",
+    "compare": ["plain", "dropped"],
+    "metric": "seconds_per_epoch",
+    "expect": "higher",
+}
+
+
+def write_runs(folder: Path, changes: Mapping[str, Any], diverged: str = "") -> None:
+    """Runs of every variant whose predictions are right for three quarters of the rows; those of `diverged` are NaN."""
+    study = study_with(changes)
+    labels = {split: y for split, (_, y) in prepared_for(study).splits.items()}
+    timings: dict[str, Any] = {}
+    for variant in study.variants:
+        for seed in study.seeds(variant):
+            draw = np.random.default_rng([seed, len(variant)])
+            run = folder / "data" / "runs" / variant / str(seed)
+            predictions = {}
+            for split in ("validation", "test"):
+                scores = draw.random((len(labels[split]), 4), dtype=np.float32)
+                right = draw.random(len(labels[split])) < 0.75
+                scores[right, labels[split][right]] += 1
+                predictions[split] = scores * np.float32(np.nan if variant == diverged else 1)
+            loss = np.nan if variant == diverged else 0.5
+            history = pd.DataFrame({"epoch": [1, 2], "loss": [loss, loss], "accuracy": draw.random(2)})
+            run.mkdir(parents=True)
+            history.assign(val_loss=loss, val_accuracy=0.5).to_csv(run / "history.csv", index=False, na_rep="nan")
+            write_json(run / "scores.json", {split: {"loss": str(loss), "accuracy": "0.75"} for split in labels})
+            write_bytes(run / "predictions.npz", arrays_to_bytes(predictions))
+            seconds = 2.0 if variant == "dropped" else 1.0
+            seconds += 0.01 * seed
+            timings.setdefault(variant, {})[str(seed)] = {"seconds": 2 * seconds, "seconds_per_epoch": seconds}
+    stage = {"trained": 9, "cached": 0, "workers": 2, "seconds": 9.0, "busy": 0.9}
+    write_json(folder / "data" / "timings.json", {"replicates": timings, "stage": stage, "environment": {"numpy": "2"}})
+
+
+@pytest.fixture
+def plotted(small_study: Study, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Make a study with runs, evaluate it and plot it; returns its folder."""
+
+    def make(changes: Mapping[str, Any] | None = None, diverged: str = "") -> Path:
+        folder = small_study(changes)
+        write_runs(folder, changes or {}, diverged)
+        for stage in (evaluate, plot):
+            monkeypatch.setattr(sys, "argv", ["stage", str(folder)])
+            stage.main()
+        return folder
+
+    return make
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "metrics" / "figures").iterdir()}
+
+
+def page(folder: Path) -> str:
+    return (folder / "data" / "report.html").read_text(encoding="utf-8")
+
+
+class Elements(HTMLParser):
+    """The start tags of a page, with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_every_figure_is_drawn_and_small(plotted: Callable[..., Path]) -> None:
+    drawn = outputs(plotted())
+    assert set(drawn) == {
+        *("claims.svg", "leaderboard.svg", "curves_accuracy.svg", "curves_loss.svg"),
+        *("confusion.svg", "histograms.svg", "views.png"),
+    }
+    assert all(0 < len(content) < 300_000 for content in drawn.values())
+    assert drawn["views.png"].startswith(b"\x89PNG")
+
+
+def test_the_same_results_give_the_same_bytes_in_another_process(plotted: Callable[..., Path]) -> None:
+    folder = plotted()
+    first = outputs(folder), page(folder)
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-m", "stages.plot", str(folder)], cwd=ROOT, env=environment, check=True)
+    assert (outputs(folder), page(folder)) == first
+
+
+def test_a_figure_that_is_no_longer_drawn_goes(plotted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = plotted()
+    (folder / "metrics" / "figures" / "old.svg").write_text("old")
+    monkeypatch.setattr(sys, "argv", ["plot", str(folder)])
+    plot.main()
+    assert "old.svg" not in outputs(folder)
+
+
+def test_the_page_needs_nothing_from_elsewhere(plotted: Callable[..., Path]) -> None:
+    elements = Elements(page(plotted())).found
+    assert not [tag for tag, _ in elements if tag in ("script", "link", "iframe", "object")]
+    for tag, attributes in elements:
+        if tag == "img":
+            assert (attributes["src"] or "").startswith("data:image/")
+            assert attributes["alt"]
+        assert not (attributes.get("href") or "").startswith("http")
+
+
+def test_the_page_has_every_claim_and_variant_and_links_that_lead_somewhere(plotted: Callable[..., Path]) -> None:
+    folder = plotted({"claims": {"dropout_takes_longer": TIMED}})
+    text = page(folder)
+    elements = Elements(text).found
+    anchors = {attributes["id"] for _, attributes in elements if attributes.get("id")}
+    targets = {(attributes.get("href") or "")[1:] for tag, attributes in elements if tag == "a"}
+    assert targets
+    assert targets <= anchors
+    for name in (*study_with().variants, "noise_hurts", "dropout_takes_longer"):
+        assert name in text
+    headings = [int(tag[1]) for tag, _ in elements if tag in ("h1", "h2", "h3", "h4")]
+    assert headings.count(1) == 1
+    assert all(later - earlier <= 1 for earlier, later in pairwise(headings))
+    assert dict(elements)["html"].get("lang") == "en"
+
+
+def test_claims_about_time_are_judged_in_the_page_and_nowhere_else(plotted: Callable[..., Path]) -> None:
+    folder = plotted({"claims": {"dropout_takes_longer": TIMED}})
+    text = page(folder)
+    row = text[text.index("Dropout takes longer.") :]
+    assert "supported" in row[: row.index("</tr>")]
+    for path in (folder / "metrics").rglob("*"):
+        assert path.is_dir() or b"dropout_takes_longer" not in path.read_bytes()
+
+
+def test_what_diverged_is_shown_as_such(plotted: Callable[..., Path]) -> None:
+    folder = plotted(diverged="plain")
+    assert "diverged" in page(folder)
+    assert json.loads((folder / "metrics" / "metrics.json").read_text())["variants"]["plain"]["test_accuracy"] == "diverged"
+
+
+def test_a_study_without_claims_is_plotted(plotted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = plotted()
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text[: text.index("claims:")] + text[text.index("data:") :])
+    for stage in (evaluate, plot):
+        monkeypatch.setattr(sys, "argv", ["stage", str(folder)])
+        stage.main()
+    assert "claims.svg" not in outputs(folder)
+    assert "plain" in page(folder)
+
+
+def test_forty_variants_are_plotted_within_the_limits(plotted: Callable[..., Path]) -> None:
+    more = {f"variant_{number}": {"tip": "More.", "extends": "plain", "model": {"hidden": [number]}} for number in range(1, 38)}
+    drawn = outputs(plotted({"variants": more}))
+    assert max(map(len, drawn.values())) < 300_000
+    assert sum(map(len, drawn.values())) < 2_000_000
+
+
+@pytest.mark.parametrize("name", ["metrics/summary.csv", "metrics/claims.csv", "data/timings.json"])
+def test_a_missing_input_is_one_line(plotted: Callable[..., Path], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = plotted()
+    (folder / name).unlink()
+    monkeypatch.setattr(sys, "argv", ["plot", str(folder)])
+    with pytest.raises(SystemExit, match=f"{Path(name).name} is missing; run `dvc repro`"):
+        plot.main()
