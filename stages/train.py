@@ -33,13 +33,17 @@ WEIGHTS = ".weights.h5"
 
 
 def jobs_of(study: Study, prepared: Prepared) -> list[engine.Job]:
-    """Every replicate of the study, in the order of params.yaml."""
+    """Every replicate of the study, in the order of params.yaml. Raises UserError for a network that the data do not allow."""
     fingerprint, surroundings = prepared.fingerprint(), environment(study.replicates.backend)
     rows, *input_shape = prepared.splits["train"][0].shape
     jobs = []
     for variant, recipe in study.recipes.items():
         view = study.view_of(variant)
-        price = engine.cost(recipe.model, recipe.train.epochs, recipe.train.batch_size, rows, input_shape, prepared.outputs)
+        train = recipe.train
+        try:
+            price = engine.cost(recipe.model, train.epochs, train.batch_size, rows, input_shape, prepared.outputs)
+        except ValueError as error:
+            raise UserError(f"params.yaml: variants.{variant}.model.conv: {error}") from None
         for seed in study.seeds(variant):
             key = replicate_key(recipe, prepared.views[view], seed, fingerprint, surroundings)
             jobs.append(engine.Job(variant, seed, recipe, view, key, price))

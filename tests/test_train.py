@@ -211,12 +211,36 @@ def test_a_replicate_that_takes_too_long_ends_the_stage_with_one_line(small_stud
     assert "Traceback" not in done.stderr
 
 
-def test_a_network_that_cannot_be_built_ends_the_stage_with_one_line(small_study: Study, tmp_path: Path) -> None:
-    study = small_study({"variants": {"plain": {"model": {"conv": [4, 4, 4, 4]}}}})
+def test_convolutions_that_leave_nothing_are_refused_before_training(small_study: Study, tmp_path: Path) -> None:
+    study = small_study({"variants": {"dropped": {"model": {"conv": [4, 4, 4, 4]}}}})
     done = stage("train", study, cache=tmp_path / "cache")
     assert done.returncode == 1
-    assert "train: plain, seed 0: " in done.stderr or "train: dropped, seed 0: " in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.strip() == (
+        "train: params.yaml: variants.dropped.model.conv: [4, 4, 4, 4] leave nothing of 8 x 8 pixels; "
+        "fewer, or a smaller kernel_size or pool_size, do"
+    )
+
+
+def test_convolutions_of_rows_that_are_no_images_are_refused() -> None:
+    settings = study_with({"model": {"conv": [4]}}).model
+    with pytest.raises(ValueError, match="convolutions need images"):
+        engine.cost(settings, 1, 64, 1000, (8,), 1)
+
+
+def test_an_error_in_a_worker_is_one_line_that_names_the_replicate() -> None:
+    study = study_with()
+    broken = study.recipes["plain"].model_copy(update={"model": study.model.model_copy(update={"activation": "nope"})})
+    job = engine.Job("plain", 0, broken, "scaled", "key", 1.0)
+    with (
+        engine.local_client(1, train.worker_environment("tensorflow")) as client,
+        pytest.raises(train.UserError, match=r"^plain, seed 0: ValueError: Could not interpret activation") as caught,
+    ):
+        list(engine.run(client, [job], prepared_for(study), 60.0, lambda _: None))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_worker_says_is_one_plain_line() -> None:
+    assert engine.plain("Exception\n\n\x1b[1mInput 0 \x1b[0mis wrong") == "Exception Input 0 is wrong"
 
 
 def test_show_prints_the_full_recipe(capsys: pytest.CaptureFixture[str]) -> None:

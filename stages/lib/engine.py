@@ -6,6 +6,7 @@ Where training runs is not a parameter of the study: it changes neither a result
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -97,13 +98,23 @@ def train_on_worker(recipe: Recipe, view: str, seed: int) -> Result:
 
 
 def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Sequence[int], outputs: int) -> float:
-    """About how long a replicate takes, in multiply-adds: those of its layers, three times, and a constant for each step."""
+    """About how long a replicate takes, in multiply-adds: those of its layers, three times, and a constant for each step.
+
+    Raises ValueError for convolutions that the rows of this shape do not allow.
+    """
+    if model.conv and len(input_shape) < 2:
+        raise ValueError(f"convolutions need images; the rows of this data set are lists of {input_shape[0]} numbers")
     adds = 0.0
     height, width, channels = (*input_shape, 1)[:3] if len(input_shape) > 1 else (1, int(np.prod(input_shape)), 1)
     for filters in model.conv:
         height, width = height - model.kernel_size + 1, width - model.kernel_size + 1
         adds += CONVOLUTION * height * width * model.kernel_size**2 * channels * filters
         height, width, channels = height // model.pool_size, width // model.pool_size, filters
+        if min(height, width) < 1:
+            image = " x ".join(map(str, input_shape[:2]))
+            raise ValueError(
+                f"{list(model.conv)} leave nothing of {image} pixels; fewer, or a smaller kernel_size or pool_size, do"
+            )
     units = height * width * channels
     for width in (*model.hidden, outputs):
         adds += units * width
@@ -216,9 +227,14 @@ def run(
                 result = future.result()
                 yield running.pop(future).job, result
             elif future.status == "error" and not isinstance(error := future.exception(), KilledWorker):
-                raise UserError(f"{running[future].job}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+                raise UserError(f"{running[future].job}: {type(error).__name__}: {plain(str(error))[:300]}")
             else:
                 again(future, "its worker died")
+
+
+def plain(text: str) -> str:
+    """The text on one line, without the escape codes by which Keras makes some of it bold."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
 
 
 def _next(waiting: Sequence[Job], traced: set[tuple[Any, ...]], elsewhere: set[tuple[Any, ...]]) -> Job:
