@@ -18,7 +18,9 @@ import pytest
 from conftest import ROOT, prepared_for, study_with
 
 from stages import evaluate, plot
+from stages.lib import report, views
 from stages.lib.files import arrays_to_bytes, write_bytes, write_json
+from stages.lib.prepared import Prepared
 
 Study = Callable[..., Path]
 TIMED = {
@@ -184,3 +186,73 @@ def test_a_missing_input_is_one_line(plotted: Callable[..., Path], name: str, mo
     monkeypatch.setattr(sys, "argv", ["plot", str(folder)])
     with pytest.raises(SystemExit, match=f"{Path(name).name} is missing; run `dvc repro`"):
         plot.main()
+
+
+def test_a_regression_on_features_without_validation_rows() -> None:
+    """With a source that is a link, numbers that it reports, and errata that look like tags."""
+    variants = {"plain": {"reported": {"test_loss": 0.4, "test_mae": 0.6}}, "noisy": {"ours": True}}
+    claims = {"noise_hurts": {"metric": "test_loss", "expect": "higher", "margin": 0.01, "reported": "it must"}}
+    study = study_with(
+        {"source": "https://example.org/?a=1&b=2", "errata": ["x <b> y"], "variants": variants, "claims": claims}
+    )
+    draw = np.random.default_rng(0)
+    replicates = pd.DataFrame(
+        {"variant": variant, "seed": seed, **dict.fromkeys(("train_loss", "test_loss", "test_mae", "epochs"), draw.random())}
+        for variant in study.variants
+        for seed in range(3)
+    ).assign(generalization_gap=0.1)
+    replicates.loc[replicates["variant"] == "noisy", "test_loss"] = [0.5, np.nan, np.inf]
+    curves = replicates[["variant"]].drop_duplicates().assign(epoch=1, loss_mean=1.0, loss_min=0.5, loss_max=2.0)
+    timings = {"stage": {"trained": 0, "cached": 9, "workers": 0, "seconds": 0.1, "busy": None}, "environment": {}}
+    durations = replicates[["variant", "seed"]].assign(seconds=1.0, seconds_per_epoch=0.1)
+    results = report.Results(
+        claims=plot.compared(study, evaluate.claims_table(study, replicates, ["noise_hurts"])),
+        timed=plot.compared(study, evaluate.claims_table(study, durations, [])),
+        summary=evaluate.summary_of(replicates, 0.99),
+        replicates=replicates,
+        curves=curves,
+        confusion=None,
+        durations=durations,
+        timings=timings,
+    )
+    splits = {name: (draw.random((count, 3)), draw.random(count)) for name, count in (("train", 60), ("test", 20))}
+    shapes = {
+        name: {"shape": [len(y), 3], "type": "float64", "smallest": 0.0, "largest": 1.0} for name, (_, y) in splits.items()
+    }
+    facts = {"task": "regression", "class_names": [], "title": "Waves", "licence": "none", "citation": "none", "splits": shapes}
+    prepared = Prepared(splits, {name: views.fit(view, splits["train"][0]) for name, view in study.views.items()}, facts)
+
+    drawn = plot.result_figures(study, results, "regression") | plot.input_figures(study, prepared)
+    assert set(drawn) == {"claims.svg", "leaderboard.svg", "curves_loss.svg", "histograms.svg"}
+    text = report.page(study, Path("tutorials/waves"), facts, results, dict.fromkeys(drawn, b""), same_test=False)
+    assert 'href="https://example.org/?a=1&amp;b=2"' in text
+    assert "x &lt;b&gt; y" in text
+    assert "no validation rows" in text
+    assert "python -m stages.train tutorials/waves --show" in text
+    assert "0.6000" in text  # as reported
+    assert "diverged" in text
+    assert "accuracies" not in text[text.index('id="leaderboard"') : text.index('id="variants"')]
+
+
+def test_validation_rows_that_are_the_test_rows_are_owned_up_to(
+    plotted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = plotted()
+    assert "The validation rows are the test rows" not in page(folder)
+    prepared = folder / "data" / "prepared"
+    (prepared / "validation.npz").write_bytes((prepared / "test.npz").read_bytes())
+    monkeypatch.setattr(sys, "argv", ["plot", str(folder)])
+    plot.main()
+    assert "The validation rows are the test rows" in page(folder)
+
+
+def test_results_older_than_the_parameters_are_refused(plotted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = plotted()
+    for name in ("summary", "curves"):
+        path = folder / "metrics" / f"{name}.csv"
+        whole = path.read_text()
+        path.write_text("".join(line for line in whole.splitlines(keepends=True) if not line.startswith("dropped")))
+        monkeypatch.setattr(sys, "argv", ["plot", str(folder)])
+        with pytest.raises(SystemExit, match=rf"{name}\.csv knows no dropped, .* or the evaluate stage first"):
+            plot.main()
+        path.write_text(whole)

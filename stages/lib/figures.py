@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,14 +147,19 @@ def drawable(values: np.ndarray, accuracy: bool) -> np.ndarray:
 
 
 def svg(figure: Figure) -> bytes:
-    """The figure as SVG, without date or version, its coordinates rounded to a hundredth of a point.
+    """The figure as SVG, without date or version, and at half of the size that Matplotlib writes.
 
     Where DejaVu Sans is missing, its relative Verdana is as wide, and the usual sans serifs are narrower: no text runs over.
     """
     buffer = io.BytesIO()
     _save(figure, buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    text = buffer.getvalue().replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif")
-    return re.sub(rb' (?:d|x|y)="[^"]*"', lambda match: re.sub(rb"\d+\.\d{3,}", _rounded, match[0]), text)
+    text = buffer.getvalue().replace(b" font-family: 'DejaVu Sans';", b"")
+    text = text.replace(b"<svg ", b"<svg font-family=\"'DejaVu Sans', Verdana, sans-serif\" ", 1)
+    text = re.sub(rb' transform="rotate\(-0 [^"]*"', b"", text)  # not turned at all
+    text = re.sub(rb' (?:d|x|y)="[^"]*"', lambda match: re.sub(rb"\d+\.\d+", _rounded, match[0]), text)
+    text = re.sub(rb"(?<=\d) \nL (?=[^\"]*\")", b" ", text)  # a line goes on without its letter
+    text = re.sub(rb'<g id="[^"]*"', b"<g", text)
+    return re.sub(rb"\n +", b"\n", text)
 
 
 def png(figure: Figure) -> bytes:
@@ -170,7 +175,8 @@ def _save(figure: Figure, buffer: io.BytesIO, **how: Any) -> None:
 
 
 def _rounded(match: re.Match[bytes]) -> bytes:
-    return f"{float(match[0]):.2f}".rstrip("0").rstrip(".").encode()
+    number = float(match[0])
+    return f"{number:.{2 if number < 10 else 1}f}".rstrip("0").rstrip(".").encode()
 
 
 # Claims
@@ -244,19 +250,14 @@ def _claims_panel(axes: Axes, rows: pd.DataFrame, unit: Unit) -> None:
                     0.985 if edge > 0 else 0.015, y, ">" if edge > 0 else "<", color="#8fa5b8", markersize=4, transform=beside
                 )
         if math.isnan(lows[y]):
-            axes.text(
-                0.5,
-                y,
-                "no interval: " + {"never": "never reached"}.get(claim["effect"], claim["effect"]),
-                transform=beside,
-                ha="center",
-                va="center",
-                color=look.colour,
-            )
+            text = "no interval: " + {"never": "never reached"}.get(claim["effect"], claim["effect"])
+            free = {"facecolor": "white", "edgecolor": "none", "pad": 2}  # of the line at zero
+            axes.text(0.5, y, text, transform=beside, ha="center", va="center", color=look.colour, bbox=free)
         else:
             axes.hlines(y, lows[y], highs[y], color=look.colour, linewidth=1.8)
             axes.plot(effects[y], y, look.marker, color=look.colour, markerfacecolor=look.face, markersize=6)
-        _two_lines(axes, y, -0.02, "right", claim["claim"], f"{claim['groups']}: {claim['metric']}", "black")
+        about = _short(f"{claim['groups']}: {claim['metric']}", 54)
+        _two_lines(axes, y, -0.02, "right", _short(claim["claim"], 42), about, "black")
         measured = "" if math.isnan(lows[y]) else f"{unit.number(claim['effect'])} {unit.interval(claim['low'], claim['high'])}"
         _two_lines(axes, y, 1.02, "left", claim["verdict"] + (", close" if claim["close"] else ""), measured, look.colour)
     axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(first, last), yticks=[])
@@ -342,7 +343,7 @@ def leaderboard(
                 markersize=5.5,
             )
         axes.text(1.02, y, text, transform=blended_transform_factory(axes.transAxes, axes.transData), va="center", color=GREY)
-    axes.set_yticks(range(len(rows)), [line["variant"] for line in rows], color="black")
+    axes.set_yticks(range(len(rows)), [_short(line["variant"], 29) for line in rows], color="black")
     axes.set(ylim=(len(rows) - 0.5, -0.5))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -393,10 +394,20 @@ def measures(curves: pd.DataFrame) -> list[str]:
     return [name for name in means if not name.startswith("val_")]
 
 
+VERTICES = 10_000
+"""Of all curves of a figure, about: many variants with many epochs are thinned, so that the file stays small."""
+
+
+def thinned(group: pd.DataFrame, points: int) -> pd.DataFrame:
+    """At most that many rows, evenly, the first and the last among them."""
+    return group.iloc[np.linspace(0, len(group) - 1, min(points, len(group))).round().astype(int)]
+
+
 @STYLED
 def learning_curves(curves: pd.DataFrame, parents: Mapping[str, str | None], measure: str) -> Figure:
     """A panel for each variant: its mean over the seeds and the band from smallest to largest, before its parent in grey."""
-    groups = {str(name): group.iloc[:: math.ceil(len(group) / 120)] for name, group in curves.groupby("variant", sort=False)}
+    points = max(VERTICES // (8 * curves["variant"].nunique()), 2)  # eight: four lines and two bands
+    groups = {str(name): thinned(group, points) for name, group in curves.groupby("variant", sort=False)}
     validated = f"val_{measure}_mean" in curves
     kinds = {measure: (BLUE, "-"), f"val_{measure}": (ORANGE, (0, (3, 1)))}
 
@@ -418,9 +429,9 @@ def learning_curves(curves: pd.DataFrame, parents: Mapping[str, str | None], mea
             axes.plot(group["epoch"], mean, color=colour, linestyle=dashes, linewidth=1.4, marker=dot, markersize=3)
         if math.isnan(finite(group[f"{measure}_mean"].iloc[-1])):
             axes.text(0.5, 0.5, "diverged", transform=axes.transAxes, ha="center", va="center", color=ORANGE)
-        axes.set_title(variant, fontsize=8.5, pad=12.5)
+        axes.set_title(_short(variant, 25), fontsize=8.5, pad=12.5)
         axes.text(0, 1.03, f"grey: {parent}" if parent in groups else "", transform=axes.transAxes, fontsize=6.8, color=GREY)
-        axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
     _curve_scale(panels, curves, measure)
     handles: list[Any] = [Line2D([], [], color=BLUE, label=f"{measure}, training rows")]
     if validated:
@@ -438,6 +449,7 @@ def _curve_scale(panels: Sequence[Axes], curves: pd.DataFrame, measure: str) -> 
     columns = [name for name in (f"{measure}_mean", f"val_{measure}_mean") if name in curves]
     seen = np.concatenate([numbers(curves[name]) for name in columns])
     seen = seen[seen > 0]  # and so no NaN
+    steady = max((each.max() for each in _steady(curves, columns)), default=math.inf)
     for axes in panels:
         if measure == "accuracy":
             lowest = float(np.clip(0.8 * seen.min(), 0.005, 0.4)) if len(seen) else 0.05
@@ -445,7 +457,7 @@ def _curve_scale(panels: Sequence[Axes], curves: pd.DataFrame, measure: str) -> 
             axes.set_yticks([0.01, 0.1, 0.5, 0.9, 0.99], ["1 %", "10 %", "50 %", "90 %", "99 %"])
             axes.set_ylim(lowest, 0.998)
         else:
-            low, high = (seen.min(), min(seen.max(), 100 * np.quantile(seen, 0.95))) if len(seen) else (0.1, 10.0)
+            low, high = (seen.min(), min(seen.max(), 10 * steady)) if len(seen) else (0.1, 10.0)
             axes.set(yscale="log", ylim=(low / 1.3, high * 1.3))
             axes.yaxis.set_major_locator(ticker.LogLocator(numticks=5, subs=(1,) if high > 20 * low else (1, 2, 5)))
             axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}"))
@@ -459,6 +471,14 @@ def _curve_scale(panels: Sequence[Axes], curves: pd.DataFrame, measure: str) -> 
             axes.set_yticklabels([])
         if i + 4 < len(panels):
             axes.set_xticklabels([])
+
+
+def _steady(curves: pd.DataFrame, columns: list[str]) -> Iterator[np.ndarray]:
+    """The values of every curve that is finite to its end."""
+    for _, group in curves.groupby("variant", sort=False):
+        for name in columns:
+            if np.isfinite(values := numbers(group[name])).all():
+                yield values
 
 
 def _grid(
@@ -494,15 +514,16 @@ def confusion(table: pd.DataFrame, diverged: Collection[str]) -> Figure:
         counts = group[names].to_numpy(dtype=np.float64)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         accuracy = "diverged" if variant in diverged else ACCURACY.value(np.trace(counts) / max(counts.sum(), 1))
-        axes.set_title(variant, fontsize=8.5, pad=12.5)
+        axes.set_title(_short(variant, 25), fontsize=8.5, pad=12.5)
         axes.text(0, 1.02, accuracy, transform=axes.transAxes, fontsize=6.8, color=GREY)
         image = axes.imshow(np.maximum(shares, 1e-3), norm=LogNorm(1e-3, 1), cmap="Blues", interpolation="none", aspect="auto")
         axes.spines[:].set_visible(True)
         every = math.ceil(len(names) / 20)
         ticks = range(0, len(names), every)
         below = i + columns >= len(panels)
-        axes.set_xticks(ticks, [_short(name) for name in names[::every]] if below else [], fontsize=6.8)
-        axes.set_yticks(ticks, [_short(name) for name in names[::every]] if i % columns == 0 else [], fontsize=6.8)
+        labels = [_short(name) for name in names[::every]]
+        axes.set_xticks(*((ticks, labels) if below else ([], [])), fontsize=6.8)
+        axes.set_yticks(*((ticks, labels) if i % columns == 0 else ([], [])), fontsize=6.8)
         axes.tick_params(length=0, labelrotation=0)
         if max(map(len, names)) > 2:
             axes.tick_params(axis="x", labelrotation=90)
@@ -521,21 +542,25 @@ def confusion(table: pd.DataFrame, diverged: Collection[str]) -> Figure:
         figure.text(
             0.01,
             1 - 0.2 / height,
-            "Rows: true class. Columns: predicted class. Share of the row; numbers: errors of 5 % and more, in %.",
+            "Rows: true class. Columns: predicted class. Share of the row; numbers: the greatest errors, from 5 %.",
         )
     return figure
 
 
 def _errors(axes: Axes, shares: np.ndarray) -> None:
-    for true, predicted in np.argwhere(shares >= 0.05):
-        if true != predicted:
-            share = shares[true, predicted]
-            dark = "white" if share > 0.12 else "black"
-            axes.text(predicted, true, f"{100 * share:.0f}", ha="center", va="center", fontsize=5.6, color=dark)
+    """Write the greatest errors into their cells; all of them would hide the pattern of a network that learnt nothing."""
+    errors = shares - np.diag(np.diag(shares))
+    for cell in np.argsort(-errors, axis=None, kind="stable")[:15]:
+        true, predicted = divmod(int(cell), len(shares))
+        share = errors[true, predicted]
+        if share >= 0.05:
+            ink = "white" if share > 0.12 else "black"
+            axes.text(predicted, true, f"{100 * share:.0f}", ha="center", va="center", fontsize=5.6, color=ink)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else f"{name[:13]}…"
+def _short(name: str, longest: int = 14) -> str:
+    """The name, cut where it would leave its place in a figure; tables have it whole."""
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 # Views
@@ -569,7 +594,7 @@ def view_samples(
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(True)
             if i == 0:
-                axes.set_title(_short(class_names[j]), fontsize=8 if columns <= 10 else 6, loc="center", weight="normal")
+                axes.set_title(_short(class_names[j], 11), fontsize=8 if columns <= 10 else 6, loc="center", weight="normal")
     return figure
 
 
