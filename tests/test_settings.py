@@ -512,10 +512,18 @@ def test_a_measure_that_the_task_does_not_have_is_refused(task: str, changes: di
     assert str(caught.value).endswith(f"is not measured in a {task}")
 
 
+def accepted(study: Study, task: str) -> bool:
+    try:
+        check_task(study, task)
+    except UserError:
+        return False
+    return True
+
+
 def test_a_measure_of_the_task_is_accepted() -> None:
-    check_task(study_with(), "classification")
+    assert accepted(study_with(), "classification")
     for metric in ("test_mae", "test_loss", "generalization_gap", "best_epoch", "seconds"):
-        check_task(study_with({"claims": {"noise_hurts": {"metric": metric}}}), "regression")
+        assert accepted(study_with({"claims": {"noise_hurts": {"metric": metric}}}), "regression")
 
 
 def test_a_mistake_is_reported_where_it_is_made_and_not_at_the_variants_that_inherit_it(tmp_path: Path) -> None:
@@ -614,7 +622,7 @@ def test_every_variant_but_the_baseline_is_the_subject_of_a_claim(starter: Study
 
 
 def test_the_starter_has_no_measure_that_a_classification_lacks(starter: Study) -> None:
-    check_task(starter, "classification")
+    assert accepted(starter, "classification")
 
 
 def test_rewriting_the_starter_as_dvc_does_keeps_its_settings(starter: Study, tmp_path: Path) -> None:
