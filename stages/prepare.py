@@ -1,7 +1,7 @@
 """Split the data set, fit the views, and note the facts.
 
 Reads data/raw, data/datasets.yaml and params.yaml. Writes data/prepared/: train.npz, validation.npz (if any) and test.npz, each
-once and in its original type; views.json, every view as a shift and a factor fitted on the training split alone; facts.json.
+once and in its original type; views.json, every view as a fitted shift and factor; facts.json, what a report says of the data.
 """
 
 from __future__ import annotations
@@ -16,10 +16,17 @@ from stages.lib import views
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.datasets import CATALOGUE, Dataset, load_catalogue, pick, read_parts
 from stages.lib.prepared import Prepared, write_prepared
-from stages.lib.settings import RowRange, RowsSplit, StratifiedSplit, Study, check_task, load_study
+from stages.lib.settings import RowRange, RowsSplit, StratifiedSplit, Study, TrainTestSplit, check_task, load_study
+from stages.lib.views import FittedView
 
+FIRST_ROWS = 5
 Rows = tuple[np.ndarray, np.ndarray]
 """Values (n, ...) and labels (n,)."""
+
+
+def together(parts: dict[str, Rows]) -> Rows:
+    """The rows of all parts, one part after another."""
+    return np.concatenate([x for x, _ in parts.values()]), np.concatenate([y for _, y in parts.values()])
 
 
 def stratified(parts: dict[str, Rows], split: StratifiedSplit) -> dict[str, Rows]:
@@ -30,8 +37,7 @@ def stratified(parts: dict[str, Rows], split: StratifiedSplit) -> dict[str, Rows
 
     Raises UserError where the sizes add up to more rows than there are.
     """
-    x = np.concatenate([x for x, _ in parts.values()])
-    y = np.concatenate([y for _, y in parts.values()])
+    x, y = together(parts)
     wanted = split.train + split.validation + split.test
     if wanted > len(y):
         raise UserError(
@@ -52,10 +58,27 @@ def stratified(parts: dict[str, Rows], split: StratifiedSplit) -> dict[str, Rows
     return {name: (x[rows], y[rows]) for name, rows in chosen.items() if len(rows)}
 
 
+def train_test(parts: dict[str, Rows], split: TrainTestSplit) -> dict[str, Rows]:
+    """scikit-learn's shuffled shares of all rows: first those to test on, then those to validate on from the rest.
+
+    Raises UserError where a split would be left without rows.
+    """
+    from sklearn.model_selection import train_test_split  # takes seconds, so only if needed
+
+    x, y = together(parts)
+    try:
+        rest, test = train_test_split(np.arange(len(y)), test_size=split.test, random_state=split.test_seed)
+        train, validation = train_test_split(rest, test_size=split.validation, random_state=split.validation_seed)
+    except ValueError:
+        raise UserError(f"params.yaml: data.split: {len(y)} rows are too few to train, validate and test on") from None
+    chosen = {"train": train, "validation": validation, "test": test}
+    return {name: (x[rows], y[rows]) for name, rows in chosen.items()}
+
+
 def as_given(parts: dict[str, Rows], split: RowsSplit) -> dict[str, Rows]:
     """Ranges of rows of the data set's parts, in their order.
 
-    Raises UserError for a part that the data set does not have, or rows past its end.
+    Raises UserError for a part that the data set does not have, rows past its end, or training rows in another split.
     """
 
     def take(name: str, rows: RowRange) -> Rows:
@@ -69,22 +92,64 @@ def as_given(parts: dict[str, Rows], split: RowsSplit) -> dict[str, Rows]:
         return x[first:stop], y[first:stop]
 
     ranges = {"train": split.train, "validation": split.validation, "test": split.test}
-    return {name: take(name, rows) for name, rows in ranges.items() if rows != "none"}
+    wanted = {name: rows for name, rows in ranges.items() if isinstance(rows, RowRange)}
+    for name, rows in wanted.items():
+        if name != "train" and overlap(rows, split.train):
+            raise UserError(
+                f"params.yaml: data.split.{name}.rows: {list(rows.rows)} overlaps the training rows {list(split.train.rows)}"
+                f" of part {rows.part!r}"
+            )
+    return {name: take(name, rows) for name, rows in wanted.items()}
 
 
-def facts(dataset: Dataset, splits: dict[str, Rows]) -> dict[str, Any]:
-    """What a report says of the data: where they are from, and the shape and the extremes of each split."""
-    classes = sorted({int(label) for _, y in splits.values() for label in y}) if dataset.task == "classification" else []
-    names = list(dataset.class_names) or [str(label) for label in range(max(classes, default=-1) + 1)]
+def overlap(one: RowRange, other: RowRange) -> bool:
+    return one.part == other.part and max(one.rows[0], other.rows[0]) < min(one.rows[1], other.rows[1])
+
+
+def split_up(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> dict[str, Rows]:
+    """The study's splits, each cut to `limits.rows`. Raises UserError for what the data set does not allow."""
+    split, folded = study.data.split, any(recipe.k_fold for recipe in study.recipes.values())
+    if isinstance(split, StratifiedSplit):
+        if dataset.task != "classification":
+            raise UserError("params.yaml: data.split.method: stratified needs classes; a regression takes another method")
+        splits = stratified(parts, split)
+    elif isinstance(split, TrainTestSplit):
+        splits = train_test(parts, split)
+    else:
+        if folded and isinstance(split.validation, RowRange) and overlap(split.validation, split.test):
+            raise UserError("params.yaml: data.split.validation: k_fold trains on these rows, so they must not be test rows")
+        splits = as_given(parts, split)
+    return {name: (x[: study.limits.rows], y[: study.limits.rows]) for name, (x, y) in splits.items()}
+
+
+def short(value: float, digits: int) -> float:
+    """The number with so many significant digits; 0 has no sign."""
+    return float(f"{value:.{digits}g}") + 0.0
+
+
+def facts(dataset: Dataset, parts: dict[str, Rows], splits: dict[str, Rows], fitted: dict[str, FittedView]) -> dict[str, Any]:
+    """What a report says of the data: where they are from, their first rows, and the extremes of each split in each view."""
+    classes = max(int(y.max()) for _, y in parts.values()) + 1 if dataset.task == "classification" else 0
+    x, y = next(iter(parts.values()))
+    first = [[short(value, 7) for value in (*row, y[n])] for n, row in enumerate(x[:FIRST_ROWS])] if x.ndim == 2 else []
+
+    def extremes(x: np.ndarray, digits: int = 17) -> dict[str, float]:
+        return {"smallest": short(x.min(), digits), "largest": short(x.max(), digits)}
+
     return {
         "title": dataset.title,
+        "description": dataset.description,
         "licence": dataset.licence,
         "citation": dataset.citation,
         "task": dataset.task,
-        "class_names": names,
-        "splits": {
-            name: {"shape": list(x.shape), "type": str(x.dtype), "smallest": float(x.min()), "largest": float(x.max())}
-            for name, (x, _) in splits.items()
+        "target": dataset.target,
+        "class_names": list(dataset.class_names) or [str(label) for label in range(classes)],
+        "feature_names": list(dataset.named_features),
+        "first_rows": first,
+        "splits": {name: {"shape": list(x.shape), "type": str(x.dtype), **extremes(x)} for name, (x, _) in splits.items()},
+        "views": {  # six digits: more of them would differ from one processor to another
+            view: {name: extremes(views.apply(how, x, name), digits=6) for name, (x, _) in splits.items()}
+            for view, how in fitted.items()
         },
     }
 
@@ -92,15 +157,9 @@ def facts(dataset: Dataset, splits: dict[str, Rows]) -> dict[str, Any]:
 def prepare(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> Prepared:
     """Raises UserError for a split that the data set does not allow, or a measure that its task does not have."""
     check_task(study, dataset.task)
-    split = study.data.split
-    if isinstance(split, StratifiedSplit):
-        if dataset.task != "classification":
-            raise UserError("params.yaml: data.split.method: stratified needs classes; a regression takes rows")
-        splits = stratified(parts, split)
-    else:
-        splits = as_given(parts, split)
-    fitted = {name: views.fit(view, splits["train"][0]) for name, view in study.views.items()}
-    return Prepared(splits, fitted, facts(dataset, splits))
+    splits = split_up(study, dataset, parts)
+    fitted = {name: views.fit(view, {split: x for split, (x, _) in splits.items()}) for name, view in study.views.items()}
+    return Prepared(splits, fitted, facts(dataset, parts, splits, fitted))
 
 
 def main() -> None:

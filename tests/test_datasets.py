@@ -8,10 +8,13 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stages.lib.cli import UserError
 from stages.lib.datasets import Dataset, load_catalogue, pick, read_parts
@@ -79,7 +82,10 @@ def refused(folder: Path, **changes: Any) -> str:
 
 
 def test_shipped_catalogue_is_valid() -> None:
-    assert "mnist_5k" in load_catalogue(ROOT / "data" / "datasets.yaml")
+    catalogue = load_catalogue(ROOT / "data" / "datasets.yaml")
+    assert list(catalogue) == ["mnist_5k", "mnist", "fashion_mnist", "california_housing"]
+    assert all(entry.description and entry.target for entry in catalogue.values())
+    assert len(catalogue["fashion_mnist"].class_names) == 10
 
 
 def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
@@ -87,7 +93,7 @@ def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
     examples = [line.removeprefix("#").removeprefix(" ") for line in lines if line.startswith("#")]
     (tmp_path / "datasets.yaml").write_text("\n".join(examples))
     kinds = {name: entry.reader.kind for name, entry in load_catalogue(tmp_path / "datasets.yaml").items()}
-    assert kinds == {"flowers": "csv", "letters": "idx", "waves": "npz"}
+    assert kinds == {"flowers": "csv", "prices": "csv", "letters": "idx", "waves": "npz"}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +109,18 @@ def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
         ({"reader": {"kind": "csv", "dtype": "float16"}}, ".reader.dtype: unknown dtype 'float16'"),
         ({"reader": {"kind": "csv", "shape": [28, 0]}}, ".reader.shape.1: 0 must be greater than or equal to 1"),
         ({"reader": {"kind": "csv", "header": "yes"}}, ".reader.header: 'yes' must be true or false"),
-        ({"reader": {"kind": "csv", "target": "y"}}, ".reader: 'y' names a column, which needs header: true"),
+        ({"reader": {"kind": "csv", "target": "y"}}, ".reader: 'y' names a column, which needs header: true, or columns"),
+        ({"reader": {"kind": "csv", "ratios": {"r": ["a", 1]}}}, ".reader: 'a' names a column, which needs header: true, or"),
+        ({"reader": {"kind": "csv", "features": ["r"]}}, ".reader: 'r' names a column, which needs header: true, or columns"),
+        ({"reader": {"kind": "csv", "columns": ["a", "y"], "header": True}}, ".reader: columns: are named by the header"),
+        ({"reader": {"kind": "csv", "columns": ["a", "y", "a"]}}, ".reader: columns: 'a' occurs twice"),
+        ({"reader": {"kind": "csv", "columns": ["a", "y"], "target": "z"}}, ".reader: unknown column 'z'; known: a, y"),
+        ({"reader": {"kind": "csv", "columns": ["area", "y"], "features": ["aera"]}}, ".reader: unknown column 'aera' (did"),
+        ({"reader": {"kind": "csv", "columns": ["a"], "ratios": {"a": [0, 1]}}}, ".reader: ratios: 'a' is a column already"),
+        ({"reader": {"kind": "csv", "columns": ["a"], "ratios": {"r": ["a", "b"]}}}, ".reader: unknown column 'b'; known: a"),
+        ({"reader": {"kind": "csv", "ratios": {"r": [0]}}}, ".reader.ratios.r: [0] must be a list of two"),
+        ({"reader": {"kind": "csv", "target_divisor": 0}}, ".reader.target_divisor: 0 must be greater than 0"),
+        ({"reader": {"kind": "csv", "target_divisor": 2}}, ": reader.target_divisor: labels of classes are not divided"),
         ({"reader": {"kind": "idx", "shape": [2]}}, ".reader: unknown key 'shape'"),
         ({"reader": {"kind": "npz", "parts": {"train": ["x", "y"]}}}, ".reader: parts: holds train; it must hold all,"),
         ({"reader": {"kind": "idx"}}, ": files: holds all; a reader of idx needs images + labels, or train_images +"),
@@ -112,6 +129,7 @@ def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
         ({"files": {"all": {**FILE, "sha256": "0" * 63}}}, ".files.all.sha256: '000000"),
         ({"files": {"all": {**FILE, "sources": ["ftp://a/b"]}}}, ".files.all.sources.0: 'ftp://a/b' must be https://"),
         ({"files": {"all": {**FILE, "sources": []}}}, ".files.all.sources: [] "),
+        ({"files": {"all": {**FILE, "mirror_name": "a/b.gz"}}}, ".files.all.mirror_name: 'a/b.gz' must be a file name"),
         ({"task": "regression", "class_names": ["a"]}, ": class_names: a regression has no classes"),
     ],
 )
@@ -198,6 +216,88 @@ def test_csv_text_elsewhere_does_not_matter(tmp_path: Path) -> None:
     assert (x.tolist(), y.tolist()) == ([[5], [6]], [1, 2])
 
 
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=5))
+def test_csv_numbers_are_read_to_the_last_digit(numbers: list[float]) -> None:
+    with TemporaryDirectory() as folder:
+        x, _ = read_csv(Path(folder), "".join(f"{number!r},1\n" for number in numbers), dtype="float64")
+    assert x[:, 0].tolist() == numbers
+
+
+HOUSES: dict[str, Any] = {
+    "columns": ["longitude", "rooms", "households", "value"],
+    "ratios": {"rooms_each": ["rooms", "households"]},
+    "target": "value",
+    "target_divisor": 100000,
+    "features": ["rooms_each", "longitude"],
+    "dtype": "float64",
+}
+
+
+def test_csv_ratios_and_unit_of_the_target(tmp_path: Path) -> None:
+    x, y = read_csv(tmp_path, "-122.23,880,126,452600\n-122.22,7099,1138,358500\n", **HOUSES)
+    assert (x.dtype.name, x.tolist()) == ("float64", [[880 / 126, -122.23], [7099 / 1138, -122.22]])
+    assert y.tolist() == [4.526, 3.585]
+
+
+def test_csv_ratios_come_last_unless_features_say_where(tmp_path: Path) -> None:
+    x, y = read_csv(tmp_path, "6,3,9\n", ratios={"r": [0, 1], "s": [-1, 0]})
+    assert (x.tolist(), y.tolist()) == ([[6, 3, 2, 1.5]], [9])
+    x, y = read_csv(tmp_path, "a,b,y\n6,3,9\n", header=True, ratios={"r": ["a", "b"]}, features=["r", -2])
+    assert (x.tolist(), y.tolist()) == ([[2, 3]], [9])
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(rows=st.lists(st.tuples(st.integers(-(2**40), 2**40), st.floats(1e-3, 1e6)), min_size=1, max_size=5))
+def test_csv_ratio_is_numpy_s_quotient(rows: list[tuple[int, float]]) -> None:
+    with TemporaryDirectory() as folder:
+        text = "".join(f"{above},{below!r},1\n" for above, below in rows)
+        x, _ = read_csv(Path(folder), text, ratios={"r": [0, 1]}, features=["r"], dtype="float64")
+    assert x[:, 0].tolist() == [above / below for above, below in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "1,8,2,5\n1,8,0,5\n",
+            "row 2, column 'households' (counted from 1): 0, where 'rooms_each' needs something to divide by",
+        ),
+        ("1,8,2,5\n1,eight,2,5\n", "row 2, column 'rooms' (counted from 1): 'eight' is no finite number that float64 can hold"),
+        ("1,8,2,5\n1,8,,5\n", "row 2, column 'households' (counted from 1): '' is no finite number that float64 can hold"),
+        ("west,8,2,5\n", "row 1, column 'longitude' (counted from 1): 'west' is no finite number that float64 can hold"),
+        ("1,8,2,<br>\n", "row 1, column 'value' (counted from 1): '<br>' is no finite number that float64 can hold"),
+        ("1,1e300,1e-300,5\n", "row 1, column 'rooms_each' (counted from 1): 'inf' is no finite number that float64 can hold"),
+        ("1,8,2\n", "has 3 columns, where 4 are named"),
+        ("1,8,2,5,6\n", "has 5 columns, where 4 are named"),
+    ],
+)
+def test_csv_of_houses_refused(tmp_path: Path, text: str, said: str) -> None:
+    refusal = message(read, tmp_path, {"kind": "csv", **HOUSES}, {"all": text.encode()}, task="regression")
+    assert refusal == f"{tmp_path / 'all'}: {said}"
+
+
+def test_csv_ratio_named_like_a_column_of_the_header(tmp_path: Path) -> None:
+    reader = {"kind": "csv", "header": True, "ratios": {"a": ["a", "b"]}}
+    refusal = message(read, tmp_path, reader, {"all": b"a,b,y\n1,2,3\n"}, task="regression")
+    assert refusal == f"{tmp_path / 'all'}: ratios: 'a' is a column already"
+
+
+def test_names_of_features(tmp_path: Path) -> None:
+    def names(reader: dict[str, Any], **others: Any) -> tuple[str, ...]:
+        return Dataset.model_validate({**ENTRY, "task": "regression", "reader": reader, **others}).named_features
+
+    assert names({"kind": "csv", **HOUSES}) == ("rooms_each", "longitude")
+    assert names({"kind": "csv", **HOUSES}, feature_names=["rooms", "x"]) == ("rooms", "x")
+    assert names({"kind": "csv", "header": True, "features": ["a", 1]}) == ()
+    assert names({"kind": "csv"}) == ()
+    reader = {"kind": "npz", "parts": {"all": ["x", "y"]}}
+    content = {"arrays": npz(tmp_path, x=[[1, 2]], y=[0])}
+    assert read(tmp_path, reader, content, feature_names=["a", "b"])["all"][0].tolist() == [[1, 2]]
+    said = f"{tmp_path / 'arrays'}: rows of 2 values, where feature_names has 3"
+    assert message(read, tmp_path, reader, content, feature_names=["a", "b", "c"]) == said
+
+
 @pytest.mark.parametrize(
     ("text", "options", "said"),
     [
@@ -226,8 +326,8 @@ def test_csv_text_elsewhere_does_not_matter(tmp_path: Path) -> None:
 )
 def test_csv_refused(tmp_path: Path, text: str, options: dict[str, Any], said: str) -> None:
     reader = {"kind": "csv", **options}
-    given = message(read, tmp_path, reader, {"all": text.encode("latin-1")}, task="regression")
-    assert given.startswith(f"{tmp_path / 'all'}: {said}")
+    refusal = message(read, tmp_path, reader, {"all": text.encode("latin-1")}, task="regression")
+    assert refusal.startswith(f"{tmp_path / 'all'}: {said}")
 
 
 # IDX
@@ -314,8 +414,8 @@ def test_npz_parts(tmp_path: Path) -> None:
 )
 def test_npz_refused(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
     reader = {"kind": "npz", "parts": {"all": ["x", "y"]}}
-    given = message(read, tmp_path, reader, {"arrays": npz(tmp_path, **arrays)})
-    assert given.startswith(f"{tmp_path / 'arrays'}: {said}")
+    refusal = message(read, tmp_path, reader, {"arrays": npz(tmp_path, **arrays)})
+    assert refusal.startswith(f"{tmp_path / 'arrays'}: {said}")
 
 
 def test_npz_must_be_an_archive(tmp_path: Path) -> None:

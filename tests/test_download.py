@@ -182,6 +182,39 @@ def test_mirror_url_comes_first(server: Server, cache: Path) -> None:
     assert [path for path, _ in server.asked] == ["/mirror/digits/a.gz"]
 
 
+def test_mirror_may_call_it_otherwise(server: Server, cache: Path) -> None:
+    mirror = server.url("/mirror/digits/archive.tgz", reply(tar(("digits.bin", CONTENT)))).removesuffix("/digits/archive.tgz")
+    file = make_file("https://127.0.0.1:9/files/5976036", "https://127.0.0.1:9/another", member="digits.bin")
+    assert get(file.model_copy(update={"mirror_name": "archive.tgz"}), cache, mirror=mirror) == CONTENT
+    assert [path for path, _ in server.asked] == ["/mirror/digits/archive.tgz"]
+
+
+def test_source_keeps_its_own_name_where_a_mirror_has_another(server: Server, cache: Path, tmp_path: Path) -> None:
+    file = make_file(server.url("/files/5976036", reply(PACKED))).model_copy(update={"mirror_name": "a.gz"})
+    assert get(file, cache, mirror=str(tmp_path)) == CONTENT
+    assert [path for path, _ in server.asked] == ["/files/5976036"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (reply(b"<html><body>Please log in</body></html>"), "an HTML page instead of the file"),
+        (reply(tar(("digits.bin", CONTENT))[:200]), "damaged, truncated or encrypted"),
+        (reply(tar(("digits.bin", CONTENT[:-1]))), "wrong content: SHA-256 expected"),
+        (reply(b"", 404), "HTTP 404 Not Found"),
+    ],
+    ids=["page", "half an archive", "altered", "missing"],
+)
+def test_bad_mirror_is_passed_over(
+    server: Server, cache: Path, capsys: pytest.CaptureFixture[str], answer: Reply, said: str
+) -> None:
+    mirror = server.url("/mirror/digits/a.tgz", answer).removesuffix("/digits/a.tgz")
+    file = make_file(server.url("/a.tgz", reply(tar(("digits.bin", CONTENT)))), member="digits.bin")
+    assert get(file, cache, mirror=mirror) == CONTENT
+    assert [path for path, _ in server.asked] == ["/mirror/digits/a.tgz", "/a.tgz"]
+    assert f"digits.bin: {said}" in capsys.readouterr().err
+
+
 def test_mirror_without_the_file(server: Server, cache: Path, tmp_path: Path) -> None:
     assert get(make_file(server.url("/a.gz", reply(PACKED))), cache, mirror=str(tmp_path)) == CONTENT
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
+import tarfile
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -68,16 +70,52 @@ def test_changing_a_raw_file_leaves_the_cache_alone(checkout: Path) -> None:
     assert (checkout / "data" / "raw" / "tiny.csv").read_bytes() == CONTENT
 
 
-def test_wrong_file_is_refused_in_a_few_lines(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("mirrored", "said"),
+    [
+        (b"other", "wrong content: SHA-256 expected"),
+        (b"<!doctype html><title>Moved</title>", "an HTML page instead of the file"),
+        (gzip.compress(CONTENT)[:-9], "damaged, truncated or encrypted"),
+        (None, "No such file or directory"),
+    ],
+    ids=["altered", "page", "half", "missing"],
+)
+def test_wrong_file_is_refused_in_a_few_lines(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, mirrored: bytes | None, said: str
+) -> None:
     monkeypatch.setattr(fetch, "obtain", partial(obtain, pauses=()))
-    (checkout / "mirror" / "tiny" / "tiny.csv.gz").write_bytes(b"other")
+    path = checkout / "mirror" / "tiny" / "tiny.csv.gz"
+    path.unlink() if mirrored is None else path.write_bytes(mirrored)
     with pytest.raises(SystemExit) as caught:
         fetch.main([])
     lines = str(caught.value.code).splitlines()
     assert lines[0].startswith("fetch: tiny: no source has tiny.csv as it should be")
     assert len(lines) == 3
-    assert "wrong content: SHA-256 expected" in lines[1]
+    assert said in lines[1]
     assert not (checkout / "data" / "raw").exists()
+
+
+HOUSING = "-122.230000,37.880000,41.000000,880.000000,129.000000,322.000000,126.000000,8.325200,452600.000000\n"
+
+
+def test_housing_from_a_mirror(tmp_path: Path) -> None:
+    """The shipped entry, with the first row of the original in an archive like the original's."""
+    shipped = load_catalogue(ROOT / CATALOGUE)["california_housing"]
+    file = shipped.files["all"].model_copy(update={"sha256": hashlib.sha256(HOUSING.encode()).hexdigest()})
+    dataset = shipped.model_copy(update={"files": {"all": file}})
+    (tmp_path / "mirror" / "california_housing").mkdir(parents=True)
+    with tarfile.open(tmp_path / "mirror" / "california_housing" / "cal_housing.tgz", "w:gz") as archive:
+        for name in ("CaliforniaHousing/cal_housing.domain", "CaliforniaHousing/cal_housing.data"):
+            member = tarfile.TarInfo(name)
+            member.size = len(HOUSING)
+            archive.addfile(member, io.BytesIO(HOUSING.encode()))
+    fetch.fetch("california_housing", dataset, tmp_path / "raw", str(tmp_path / "mirror"), tmp_path / "cache")
+    x, y = read_parts(dataset, tmp_path / "raw")["all"]
+    assert dataset.named_features == tuple("MedInc HouseAge AveRooms AveBedrms Population AveOccup Latitude Longitude".split())
+    assert x.dtype.name == "float64"
+    expected = [8.3252, 41.0, 6.98412698, 1.02380952, 322.0, 2.55555556, 37.88, -122.23]
+    np.testing.assert_allclose(x, [expected], rtol=1e-8)
+    assert y.tolist() == [4.526]
 
 
 def test_unknown_data_set_lists_the_known(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import blobs, study_with, write_params
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from stages import prepare
 from stages.lib.cli import UserError
 from stages.lib.datasets import Dataset
 from stages.lib.prepared import Prepared, read_prepared, write_prepared
-from stages.lib.settings import RowsSplit, StratifiedSplit
-from stages.lib.views import apply
+from stages.lib.settings import RowsSplit, StratifiedSplit, TrainTestSplit, View
+from stages.lib.views import apply, fit
 
 Parts = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -128,6 +130,56 @@ def test_all_rows_can_be_used_but_no_more() -> None:
     assert str(caught.value) == ("params.yaml: data.split: train, validation and test add up to 11 rows; the data set has 10")
 
 
+# scikit-learn's
+
+
+def train_test(test: float, validation: float, seeds: tuple[int, int] = (7, 11)) -> TrainTestSplit:
+    return TrainTestSplit(
+        method="train_test_split", test=test, test_seed=seeds[0], validation=validation, validation_seed=seeds[1]
+    )
+
+
+def test_train_test_split_is_scikit_learn_s_twice() -> None:
+    x, y = np.arange(40.0).reshape(20, 2), np.arange(20) / 2
+    rest_x, test_x, rest_y, test_y = train_test_split(x, y, random_state=7)
+    train_x, validation_x, train_y, validation_y = train_test_split(rest_x, rest_y, random_state=11)
+    splits = prepare.train_test({"train": (x[:9], y[:9]), "test": (x[9:], y[9:])}, train_test(0.25, 0.25))
+    expected = {"train": (train_x, train_y), "validation": (validation_x, validation_y), "test": (test_x, test_y)}
+    assert list(splits) == list(expected)
+    for name, arrays in expected.items():
+        for found, wanted in zip(splits[name], arrays, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+
+
+def test_the_housing_rows_are_split_as_the_tutorial_does() -> None:
+    splits = prepare.train_test(numbered([20640]), train_test(0.25, 0.25))
+    assert {name: len(y) for name, (_, y) in splits.items()} == {"train": 11610, "validation": 3870, "test": 5160}
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(
+    rows=st.integers(3, 60),
+    shares=st.tuples(st.floats(0.01, 0.99), st.floats(0.01, 0.99)),
+    seeds=st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)),
+)
+def test_train_test_split_uses_each_row_once_or_says_that_there_are_too_few(
+    rows: int, shares: tuple[float, float], seeds: tuple[int, int]
+) -> None:
+    try:
+        splits = prepare.train_test(numbered([rows]), train_test(*shares, seeds))
+    except UserError:
+        event("too few")
+        return
+    assert all(len(y) for _, y in splits.values())
+    assert sorted(np.concatenate([x[:, 0] for x, _ in splits.values()]).tolist()) == list(range(rows))
+
+
+def test_two_rows_are_too_few() -> None:
+    with pytest.raises(UserError) as caught:
+        prepare.train_test(numbered([2]), train_test(0.25, 0.25))
+    assert str(caught.value) == "params.yaml: data.split: 2 rows are too few to train, validate and test on"
+
+
 # As given
 
 
@@ -166,6 +218,14 @@ def test_validation_none_makes_no_validation_split() -> None:
             rows_split(("all", 0, 6), ("tset", 0, 6), ("all", 6, 10)),
             "data.split.validation.part: the data set has no part 'tset'; it has: all",
         ),
+        (
+            rows_split(("all", 0, 6), None, ("all", 5, 10)),
+            "data.split.test.rows: [5, 10] overlaps the training rows [0, 6] of part 'all'",
+        ),
+        (
+            rows_split(("all", 2, 6), ("all", 0, 3), ("all", 6, 10)),
+            "data.split.validation.rows: [0, 3] overlaps the training rows [2, 6] of part 'all'",
+        ),
     ],
 )
 def test_rows_that_are_not_there_are_refused(split: RowsSplit, message: str) -> None:
@@ -174,7 +234,28 @@ def test_rows_that_are_not_there_are_refused(split: RowsSplit, message: str) -> 
     assert str(caught.value) == f"params.yaml: {message}"
 
 
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(ranges=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 10)).filter(lambda r: r[0] < r[1]), min_size=3, max_size=3))
+def test_a_row_is_trained_on_or_tested_on_but_never_both(ranges: list[tuple[int, int]]) -> None:
+    train, validation, test = (("all", *each) for each in ranges)
+    rows = [set(range(*each)) for each in ranges]
+    both = rows[0] & (rows[1] | rows[2])
+    with pytest.raises(UserError, match="overlaps the training rows") if both else nullcontext():
+        prepare.as_given(numbered([10]), rows_split(train, validation, test))
+
+
+def test_the_same_rows_of_another_part_are_other_rows() -> None:
+    parts = {"train": numbered([10])["all"], "test": numbered([10])["all"]}
+    assert len(prepare.as_given(parts, rows_split(("train", 0, 10), ("test", 0, 10), ("test", 0, 10)))) == 3
+
+
 # Facts
+
+
+def facts_of(dataset: Dataset, splits: Parts, **views: View) -> dict[str, Any]:
+    """The facts of a data set whose parts are its splits."""
+    fitted = {name: fit(view, {split: x for split, (x, _) in splits.items()}) for name, view in views.items()}
+    return prepare.facts(dataset, splits, splits, fitted)
 
 
 def test_facts_name_the_source_and_the_extremes_of_each_split() -> None:
@@ -182,15 +263,25 @@ def test_facts_name_the_source_and_the_extremes_of_each_split() -> None:
         "train": (np.array([[0, 255], [3, 7]], np.uint8), np.array([0, 2])),
         "test": (np.array([[1, 9]], np.uint8), np.array([1])),
     }
-    assert prepare.facts(dataset_of(), splits) == {
+    assert facts_of(dataset_of(description="Bright corners.", target="the corner"), splits, scaled=View(scale="max")) == {
         "title": "Blobs",
+        "description": "Bright corners.",
         "licence": "none",
         "citation": "the tests",
         "task": "classification",
+        "target": "the corner",
         "class_names": ["0", "1", "2"],
+        "feature_names": [],
+        "first_rows": [[0.0, 255.0, 0.0], [3.0, 7.0, 2.0]],
         "splits": {
             "train": {"shape": [2, 2], "type": "uint8", "smallest": 0.0, "largest": 255.0},
             "test": {"shape": [1, 2], "type": "uint8", "smallest": 1.0, "largest": 9.0},
+        },
+        "views": {
+            "scaled": {
+                "train": {"smallest": 0.0, "largest": 1.0},
+                "test": {"smallest": 0.00392157, "largest": 0.0352941},
+            }
         },
     }
 
@@ -198,15 +289,92 @@ def test_facts_name_the_source_and_the_extremes_of_each_split() -> None:
 def test_facts_keep_the_data_set_s_class_names() -> None:
     names = ["shirt", "coat", "bag"]
     splits = {"train": (np.zeros((1, 2)), np.array([0]))}
-    assert prepare.facts(dataset_of(class_names=names), splits)["class_names"] == names
+    assert facts_of(dataset_of(class_names=names), splits)["class_names"] == names
+
+
+def test_a_class_that_no_split_holds_is_a_class() -> None:
+    parts = numbered([4, 4, 4])
+    splits = prepare.as_given(parts, rows_split(("all", 0, 2), None, ("all", 2, 6)))
+    assert prepare.facts(dataset_of(), parts, splits, {})["class_names"] == ["0", "1", "2"]
 
 
 def test_a_regression_has_no_class_names() -> None:
     splits = {"train": (np.zeros((1, 2)), np.array([3.5]))}
-    assert prepare.facts(dataset_of("regression"), splits)["class_names"] == []
+    assert facts_of(dataset_of("regression"), splits)["class_names"] == []
+
+
+def test_the_first_five_rows_with_their_targets() -> None:
+    parts = {
+        "train": (np.arange(12, dtype=np.float32).reshape(6, 2) / 10, np.arange(6) / 3),
+        "test": (np.ones((1, 2)), np.ones(1)),
+    }
+    assert facts_of(dataset_of("regression", feature_names=["a", "b"]), parts)["first_rows"] == [
+        [0.0, 0.1, 0.0],
+        [0.2, 0.3, 0.3333333],
+        [0.4, 0.5, 0.6666667],
+        [0.6, 0.7, 1.0],
+        [0.8, 0.9, 1.333333],
+    ]
+
+
+def test_images_have_no_first_rows() -> None:
+    assert facts_of(dataset_of(), {"train": blobs(20)})["first_rows"] == []
+
+
+def test_zero_has_no_sign() -> None:
+    assert [str(prepare.short(value, 6)) for value in (-0.0, 1 / 3, 255)] == ["0.0", "0.333333", "255.0"]
 
 
 # The whole
+
+
+@pytest.mark.parametrize("rows", [None, 1, 30, 1000])
+def test_a_limit_keeps_the_first_rows_of_each_split(rows: int | None) -> None:
+    changes: dict[str, Any] = {"limits": {"rows": rows}}
+    for split in (
+        None,
+        {"method": "train_test_split", "test": 0.2, "test_seed": 7, "validation": 0.25, "validation_seed": 11},
+        {
+            "method": "rows",
+            "train": {"part": "all", "rows": [0, 120]},
+            "validation": "none",
+            "test": {"part": "all", "rows": [120, 200]},
+        },
+    ):
+        study, parts = study_with(changes), {"all": blobs(200)}
+        if split:
+            model = TrainTestSplit if split["method"] == "train_test_split" else RowsSplit
+            data = study.data.model_copy(update={"split": model.model_validate(split)})
+            study = study.model_copy(update={"data": data})
+        limited = prepare.prepare(study, dataset_of(), parts)
+        whole = prepare.prepare(study.model_copy(update={"limits": study_with().limits}), dataset_of(), parts)
+        for name, arrays in whole.splits.items():
+            for kept, full in zip(limited.splits[name], arrays, strict=True):
+                np.testing.assert_array_equal(kept, full[:rows])
+        assert limited.outputs == 4
+
+
+def test_folds_must_not_bring_test_rows_into_training() -> None:
+    k_fold = {"folds": 3, "repeats": 1, "seed": 0}
+    study = study_with({"data": {"k_fold": k_fold}, "variants": {"plain": {"k_fold": True}}})
+    shared = study.data.model_copy(update={"split": rows_split(("all", 0, 60), ("all", 60, 90), ("all", 60, 90))})
+    with pytest.raises(UserError) as caught:
+        prepare.prepare(study.model_copy(update={"data": shared}), dataset_of(), {"all": blobs(90)})
+    assert str(caught.value) == (
+        "params.yaml: data.split.validation: k_fold trains on these rows, so they must not be test rows"
+    )
+    without = study_with().model_copy(update={"data": shared.model_copy(update={"k_fold": None})})
+    assert len(prepare.prepare(without, dataset_of(), {"all": blobs(90)}).splits) == 3
+
+
+def test_a_view_of_each_split_is_fitted_on_each() -> None:
+    study = study_with({"views": {"own": {"scale": "standard", "per": "feature", "fit_on": "each_split"}}})
+    x, y = blobs(220)
+    prepared = prepare.prepare(study, dataset_of(), {"all": (x + np.arange(220, dtype=np.int16)[:, None, None], y)})
+    for name, (raw, _) in prepared.splits.items():
+        inputs = apply(prepared.views["own"], raw, name)
+        np.testing.assert_allclose([inputs.mean(0), inputs.std(0) - 1], 0, atol=1e-4)
+    assert set(prepared.facts["views"]) == {"scaled", "noisy", "own"}
 
 
 def test_every_view_is_fitted_on_the_training_rows_alone() -> None:
@@ -223,7 +391,7 @@ def test_every_view_is_fitted_on_the_training_rows_alone() -> None:
 
 def test_a_regression_cannot_be_stratified() -> None:
     study = study_with({"claims": {"noise_hurts": {"metric": "test_loss"}}})
-    with pytest.raises(UserError, match=r"data\.split\.method: stratified needs classes; a regression takes rows"):
+    with pytest.raises(UserError, match=r"data\.split\.method: stratified needs classes; a regression takes another"):
         prepare.prepare(study, dataset_of("regression"), {"all": (np.zeros((200, 1)), np.zeros(200))})
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -21,7 +22,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from stages.lib.cli import UserError
 from stages.lib.files import read_arrays
-from stages.lib.strict_yaml import Section, chosen_by, one_of, read_yaml, unknown, validated, wrong
+from stages.lib.strict_yaml import TWO, Section, chosen_by, one_of, read_yaml, unknown, validated, wrong
 
 CATALOGUE = Path("data/datasets.yaml")
 DTYPES = ("uint8", "int16", "int32", "int64", "float32", "float64")
@@ -53,6 +54,7 @@ class File(Section):
     sha256: Sha256  # of the unpacked content: mirrors compress anew
     sources: Annotated[tuple[Source, ...], Field(strict=False, min_length=1)]  # tried in this order
     member: str | None = None  # the file's name inside the archive (tar or zip) that the sources hold
+    mirror_name: FileName | None = None  # under which a mirror has it; default: the last part of each source
 
 
 class Raw(NamedTuple):
@@ -68,18 +70,31 @@ class Csv(Section):
 
     kind: Literal["csv"]
     header: bool = False  # whether the first row names the columns
+    columns: Annotated[tuple[str, ...], Field(strict=False)] = ()  # the columns' names, where no header tells them
+    ratios: dict[str, Annotated[tuple[Column, Column], Field(strict=False), TWO]] = {}  # name -> dividend, divisor
     target: Column = -1
-    features: Annotated[tuple[Column, ...] | None, Field(strict=False)] = None  # default: every column but the target
+    target_divisor: Annotated[float, Field(gt=0)] = 1.0  # the target's unit, in that of the file
+    features: Annotated[tuple[Column, ...] | None, Field(strict=False)] = None  # default: all but the target, then the ratios
     dtype: Annotated[str, one_of("dtype", DTYPES)] = "float32"  # of the inputs
     shape: Shape | None = None  # of one row's inputs, such as [28, 28]
 
     roles: ClassVar = (("all",), ("train", "test"))
 
     @model_validator(mode="after")
-    def _names_need_a_header(self) -> Csv:
-        named = [column for column in (self.target, *(self.features or ())) if isinstance(column, str)]
-        if named and not self.header:
-            raise wrong(f"{named[0]!r} names a column, which needs header: true")
+    def _names_are_known(self) -> Csv:
+        if self.header and self.columns:
+            raise wrong("columns: are named by the header already; leave one of the two out")
+        for number, name in enumerate(self.columns):
+            if name in self.columns[:number]:
+                raise wrong(f"columns: {name!r} occurs twice")
+            if name in self.ratios:
+                raise wrong(f"ratios: {name!r} is a column already")
+        features = (column for column in self.features or () if column not in self.ratios)
+        for column in (self.target, *features, *chain.from_iterable(self.ratios.values())):
+            if isinstance(column, str) and self.columns and column not in self.columns:
+                raise unknown("column", column, self.columns)
+            if isinstance(column, str) and not (self.columns or self.header):
+                raise wrong(f"{column!r} names a column, which needs header: true, or columns")
         return self
 
     def read(self, paths: Mapping[str, Path]) -> dict[str, Raw]:
@@ -87,15 +102,23 @@ class Csv(Section):
 
     def _read(self, path: Path) -> Raw:
         frame = _frame(path, self.header)
-        target = _position(self.target, frame, path)
-        others = [position for position in range(frame.shape[1]) if position != target]
-        features = others if self.features is None else [_position(column, frame, path) for column in self.features]
+        if self.columns:
+            if len(self.columns) != frame.shape[1]:
+                raise UserError(f"{path}: has {frame.shape[1]} columns, where {len(self.columns)} are named")
+            frame.columns = pd.Index(self.columns)
+        names = list(frame.columns)
+        target = _position(self.target, names, path)
+        frame = frame.assign(**{name: _ratio(frame, name, *of, path) for name, of in self.ratios.items()})
+        features = [position for position in range(frame.shape[1]) if position != target]
+        if self.features is not None:
+            extra = {name: len(names) + number for number, name in enumerate(self.ratios)}
+            features = [extra[each] if each in extra else _position(each, names, path) for each in self.features]
         if target in features:
             raise UserError(f"{path}: column {self.target!r} is the target and cannot be a feature too")
         if not features:
             raise UserError(f"{path}: no column is left for a feature")
         x = _cells(frame.iloc[:, features], self.dtype, path)
-        y = _cells(frame.iloc[:, [target]], "float64", path)
+        y = _cells(frame.iloc[:, [target]], "float64", path) / self.target_divisor
         return Raw(_shaped(x, self.shape, path), y, path)
 
 
@@ -152,7 +175,10 @@ class Dataset(Section):
     files: dict[str, File]  # role -> file; the reader says which roles
     licence: str
     citation: str
-    class_names: Annotated[tuple[str, ...], Field(strict=False)] = ()  # of the labels 0, 1, ...; optional
+    description: str = ""  # what the rows are; optional, as are the following
+    class_names: Annotated[tuple[str, ...], Field(strict=False)] = ()  # of the labels 0, 1, ...
+    feature_names: Annotated[tuple[str, ...], Field(strict=False)] = ()  # of one row's inputs, where the reader names none
+    target: str = ""  # what is predicted, with its unit
 
     @model_validator(mode="after")
     def _consistent(self) -> Dataset:
@@ -163,7 +189,16 @@ class Dataset(Section):
             raise wrong("files: two have the same name")
         if self.class_names and self.task == "regression":
             raise wrong("class_names: a regression has no classes")
+        if isinstance(self.reader, Csv) and self.reader.target_divisor != 1 and self.task == "classification":
+            raise wrong("reader.target_divisor: labels of classes are not divided")
         return self
+
+    @property
+    def named_features(self) -> tuple[str, ...]:
+        """What one row's inputs are called, () where nobody says."""
+        chosen = (self.reader.features or ()) if isinstance(self.reader, Csv) else ()
+        names = tuple(column for column in chosen if isinstance(column, str))
+        return self.feature_names or (names if len(names) == len(chosen) else ())
 
 
 def load_catalogue(path: Path) -> dict[str, Dataset]:
@@ -194,6 +229,9 @@ def read_parts(dataset: Dataset, folder: Path) -> dict[str, tuple[np.ndarray, np
         if (found := sha256_of(paths[role])) != file.sha256:
             raise UserError(f"{paths[role]}: altered since its fetch: SHA-256 expected {file.sha256}, found {found}")
     raw = {part: _checked(each) for part, each in dataset.reader.read(paths).items()}
+    for x, _, path in raw.values():
+        if (names := len(dataset.named_features)) not in (0, prod(x.shape[1:])):
+            raise UserError(f"{path}: rows of {prod(x.shape[1:])} values, where feature_names has {names}")
     if dataset.task == "regression":
         return {part: (x, y.astype(np.float64)) for part, (x, y, _) in raw.items()}
     _check_labels(raw, len(dataset.class_names))
@@ -237,15 +275,33 @@ def _frame(path: Path, header: bool) -> pd.DataFrame:
     return frame
 
 
-def _position(column: Column, frame: pd.DataFrame, path: Path) -> int:
-    names = list(frame.columns)
+def _position(column: Column, names: Sequence[Column], path: Path) -> int:
     if isinstance(column, str):
         if column not in names:
-            raise UserError(f"{path}: {unknown('column', column, names)}")
+            raise UserError(f"{path}: {unknown('column', column, [str(name) for name in names])}")
         return names.index(column)
     if not -len(names) <= column < len(names):
         raise UserError(f"{path}: there is no column {column} among {len(names)}; they count from 0, or from -1 backwards")
     return column % len(names)
+
+
+def _place(row: int, column: Column) -> str:
+    return f"row {row + 1}, column {repr(column) if isinstance(column, str) else column + 1} (counted from 1)"
+
+
+def _ratio(frame: pd.DataFrame, name: str, dividend: Column, divisor: Column, path: Path) -> np.ndarray:
+    """One column divided by another, (rows,). Raises UserError where that cannot be."""
+    names = list(frame.columns)
+    if name in names:
+        raise UserError(f"{path}: ratios: {name!r} is a column already")
+    positions = [_position(dividend, names, path), _position(divisor, names, path)]
+    above, below = _cells(frame.iloc[:, positions], "float64", path).T
+    if (zeros := np.flatnonzero(below == 0)).size:
+        place = _place(zeros[0], names[positions[1]])
+        raise UserError(f"{path}: {place}: 0, where {name!r} needs something to divide by")
+    with np.errstate(over="ignore"):  # what is infinite is refused with the features
+        ratio: np.ndarray = above / below
+    return ratio
 
 
 def _numbers(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -262,8 +318,7 @@ def _cells(frame: pd.DataFrame, dtype: str, path: Path) -> np.ndarray:
         fits &= np.where(fits, values, 0) % 1 == 0
     if not fits.all():
         row, column = np.argwhere(~fits)[0]
-        name, cell = frame.columns[column], str(frame.iloc[row, column])
-        place = f"row {row + 1}, column {repr(name) if isinstance(name, str) else name + 1} (counted from 1)"
+        place, cell = _place(row, frame.columns[column]), str(frame.iloc[row, column])
         raise UserError(f"{path}: {place}: {cell!r} is no finite number that {dtype} can hold")
     return values.astype(dtype)
 

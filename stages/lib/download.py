@@ -50,7 +50,8 @@ def user_cache() -> Path:
 def obtain(dataset: str, file: File, mirror: str | None, cache: Path, pauses: Sequence[float] = PAUSES) -> Path:
     """The unpacked file's path in `cache`, fetched unless it is there. Raises UserError with every source's answer.
 
-    A mirror (a folder or a URL) comes before the sources that need a network, as MIRROR/<dataset>/<source's last part>.
+    A mirror (a folder or a URL) comes before the sources that need a network, as MIRROR/<dataset>/<source's last part>, or
+    under the file's own mirror_name.
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     target = cache / file.sha256
@@ -84,7 +85,8 @@ def places(dataset: str, file: File, mirror: str | None) -> list[str]:
     if urlsplit(base).scheme not in ("http", "https", "file"):
         raise UserError(f"DATA_MIRROR: {shown(mirror)!r} must be a folder, or begin with https://, http:// or file:///")
     remote = [url for url in map(urlsplit, file.sources) if url.scheme not in LOCAL]
-    return [*dict.fromkeys(f"{base}/{dataset}/{PurePosixPath(url.path).name}" for url in remote), *file.sources]
+    names = dict.fromkeys(file.mirror_name or PurePosixPath(url.path).name for url in remote)
+    return [*(f"{base}/{dataset}/{name}" for name in names), *file.sources]
 
 
 def shown(url: str) -> str:

@@ -23,7 +23,9 @@ class Prepared:
 
     splits: train, validation (may be absent) and test -> raw values (n, ...) and labels (n,).
     views: name -> fitted view.
-    facts: title, licence, citation, task, classes, class_names, and for each split its shape and its extremes.
+    facts: title, description, licence, citation, task, target, class_names and feature_names; `splits`, each one's shape, type
+    and extremes; `views`, the extremes of each split as each view shows it; `first_rows`, a few rows of flat features as they
+    were read, each with its target at the end (none of images).
     """
 
     splits: dict[str, tuple[np.ndarray, np.ndarray]]
