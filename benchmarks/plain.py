@@ -1,6 +1,7 @@
 """The tutorials' way, to compare with: one script, one replicate after the other, `fit` with Keras's default settings.
 
-It trains what `dvc repro` of the starter trains, and expects its data/prepared: `python -m benchmarks.plain [STUDY]`.
+It trains what `dvc repro` of a study trains, and expects its data/prepared: `python -m benchmarks.plain [STUDY]`. A study of
+networks with one input and one output, that is, since a script for each kind would be no comparison of the ways.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ def main() -> None:
 
     for name, recipe in study.recipes.items():
         fitted = prepared.views[study.view_of(name)]
-        x = {split: views.apply(fitted, values, split) for split, (values, _) in prepared.splits.items()}
-        y = {split: np.eye(prepared.outputs, dtype=np.float32)[labels] for split, (_, labels) in prepared.splits.items()}
         stopping = recipe.train.early_stopping
+        one_hot = prepared.task == "classification" and not recipe.train.loss.startswith("sparse")
         for seed in study.seeds(name):
+            x, y = {}, {}
+            for split, (inputs, labels) in views.inputs_of(recipe, fitted, prepared.splits, seed).items():
+                x[split], y[split] = inputs, np.eye(prepared.outputs, dtype=np.float32)[labels] if one_hot else labels
             keras.utils.set_random_seed(seed)
             model = models.build(recipe.model, x["train"].shape[1:], prepared.outputs, seed)
             optimizer = {"class_name": recipe.train.optimizer, "config": {"learning_rate": recipe.train.learning_rate}}
-            model.compile(optimizer=keras.optimizers.get(optimizer), loss=recipe.train.loss, metrics=["accuracy"])
+            quality = "accuracy" if prepared.task == "classification" else "mae"
+            model.compile(optimizer=keras.optimizers.get(optimizer), loss=recipe.train.loss, metrics=[quality])
             callbacks = []
             if stopping.monitor != "none":
                 callbacks.append(
@@ -43,7 +47,7 @@ def main() -> None:
                 y["train"],
                 batch_size=recipe.train.batch_size,
                 epochs=recipe.train.epochs,
-                validation_data=(x["validation"], y["validation"]),
+                validation_data=(x["validation"], y["validation"]) if "validation" in x else None,
                 callbacks=callbacks,
                 verbose=0,
             )

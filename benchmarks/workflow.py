@@ -1,13 +1,16 @@
-"""What the engine is worth: the starter by `dvc repro`, against one plain Keras script that trains the same replicates.
+"""What the engine is worth: a study by `dvc repro`, against one plain Keras script that trains the same replicates.
 
-Run `python -m benchmarks.starter` at the checkout's root, in its environment, on an idle machine; it takes about twenty minutes
-on two cores and prints a Markdown table. Everything happens in a temporary clone with empty caches; all times are of this run.
+    python -m benchmarks.workflow                                            # the starter: twenty minutes on two cores
+    python -m benchmarks.workflow tutorials/keras_tips --epochs 20 --seeds 1 # the same limits on both sides
+
+Run it at the checkout's root, in its environment, on an idle machine; it prints a Markdown table. Everything happens in a
+temporary clone with empty caches of replicates and of DVC; all times are of this run.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -19,7 +22,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import psutil
+from ruamel.yaml import YAML
+from threadpoolctl import threadpool_limits
+
+from stages.lib import models
+from stages.lib.cli import arguments
+from stages.lib.prepared import read_prepared
+from stages.lib.settings import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,38 +78,87 @@ def memory_of(pid: int) -> int:
     return total
 
 
+def multiply_adds(folder: Path) -> float:
+    """Multiply-adds of training every replicate: forward, and backward twice that but for the inputs' gradient.
+
+    Convolutions, dense layers and nothing else are counted; of replicates that stop early, all epochs.
+    """
+    study, prepared = load_study(folder), read_prepared(folder / "data" / "prepared")
+    (rows, *input_shape), outputs = prepared.splits["train"][0].shape, prepared.outputs
+    total = 0.0
+    for name, recipe in study.recipes.items():
+        model = models.build(recipe.model, tuple(input_shape), outputs, seed=0)
+        layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
+        forward = [math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in layers]
+        total += len(study.seeds(name)) * recipe.train.epochs * rows * (3 * sum(forward) - forward[0])
+    return total
+
+
+def peak(size: int = 2048, repeats: int = 5) -> float:
+    """Multiply-adds a second of one core in single precision: the best of some products of square matrices."""
+    a = np.random.default_rng(0).random((size, size), dtype=np.float32)
+    with threadpool_limits(1):
+        a @ a
+        seconds = []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            a @ a
+            seconds.append(time.perf_counter() - started)
+    return size**3 / min(seconds)
+
+
+def limited(params: Path, epochs: int | None, seeds: int | None) -> None:
+    """Set the limits in a params.yaml."""
+    yaml = YAML()
+    content = yaml.load(params)
+    content["limits"] |= {"epochs": epochs or "none", "seeds": seeds or "none"}
+    yaml.dump(content, params)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--skip-plain", action="store_true", help="measure the workflow alone, in five minutes")
+    parser = arguments(__doc__)
+    parser.add_argument("--epochs", type=int, help="train at most so many epochs")
+    parser.add_argument("--seeds", type=int, help="train at most so many replicates of each variant")
+    parser.add_argument("--skip-plain", action="store_true", help="measure the workflow alone")
     options = parser.parse_args()
+    starter = options.study == Path()
     with tempfile.TemporaryDirectory() as name:
         clone = Path(name) / "clone"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "XDG_CACHE_HOME": str(Path(name) / "cache")}
+        folder = clone / options.study
+        limited(folder / "params.yaml", options.epochs, options.seeds)
+        repro = ["dvc", "repro"] if starter else ["dvc", "repro", f"tutorials/dvc.yaml:plot@{options.study.name}"]
 
-        cold = measure(["dvc", "repro"], clone, environment)
-        stage = json.loads((clone / "data/timings.json").read_text())["stage"]
-        nothing = measure(["dvc", "repro"], clone, environment)
-        params = clone / "params.yaml"
-        params.write_text(re.sub(r"dropout: 0\.5\b", "dropout: 0.4", params.read_text()))
-        edited = measure(["dvc", "repro"], clone, environment)
-        edited_stage = json.loads((clone / "data/timings.json").read_text())["stage"]
-        own = edited_stage["busy"] * edited_stage["seconds"]
-        plain = None if options.skip_plain else measure([sys.executable, "-m", "benchmarks.plain"], clone, environment)
-
-    rows = [
-        ("replicates", f"{stage['trained']}"),
-        ("`dvc repro`, cold, everything included", f"{cold.seconds:.0f} s"),
-        ("share of the train stage that its workers spend on replicates", f"{stage['busy']:.2f}"),
-        ("peak memory of all processes (in the first half)", f"{cold.memory / 1e9:.1f} GB ({cold.first_half / 1e9:.1f} GB)"),
-        ("`dvc repro`, nothing to do", f"{nothing.seconds:.1f} s"),
-        (f"`dvc repro`, one variant edited ({edited_stage['trained']} replicates)", f"{edited.seconds:.0f} s"),
-        ("of that, its own training", f"{own:.0f} s"),
-    ]
-    if plain:
-        rows.append(("plain Keras script, the same replicates one after the other", f"{plain.seconds:.0f} s"))
-        rows.append(("`dvc repro` / plain script", f"{cold.seconds / plain.seconds:.2f}"))
+        cold = measure(repro, clone, environment)
+        stage = json.loads((folder / "data/timings.json").read_text())["stage"]
+        operations, best = multiply_adds(folder), peak()
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        rows = [
+            ("replicates", f"{stage['trained']}"),
+            ("`dvc repro`, cold, everything included", f"{cold.seconds:.0f} s"),
+            ("share of the train stage that its workers spend on replicates", f"{stage['busy']:.2f}"),
+            ("multiply-adds of the training, times 10^12", f"{operations / 1e12:.2f}"),
+            ("one core at matrix products, multiply-adds a second times 10^9", f"{best / 1e9:.0f}"),
+            (f"share of what {cores} cores could do in that time", f"{operations / (best * cores * cold.seconds):.2f}"),
+            (
+                "peak memory of all processes (in the first half)",
+                f"{cold.memory / 1e9:.1f} GB ({cold.first_half / 1e9:.1f} GB)",
+            ),
+            ("`dvc repro`, nothing to do", f"{measure(repro, clone, environment).seconds:.1f} s"),
+        ]
+        if starter:
+            params = clone / "params.yaml"
+            params.write_text(re.sub(r"dropout: 0\.5\b", "dropout: 0.4", params.read_text()))
+            edited = measure(repro, clone, environment)
+            stage = json.loads((clone / "data/timings.json").read_text())["stage"]
+            rows.append((f"`dvc repro`, one variant edited ({stage['trained']} replicates)", f"{edited.seconds:.0f} s"))
+            rows.append(("of that, its own training", f"{stage['busy'] * stage['seconds']:.0f} s"))
+        if not options.skip_plain:
+            plain = measure([sys.executable, "-m", "benchmarks.plain", str(options.study)], clone, environment)
+            rows.append(("plain Keras script, the same replicates one after the other", f"{plain.seconds:.0f} s"))
+            rows.append(("`dvc repro` / plain script", f"{cold.seconds / plain.seconds:.2f}"))
     print("\n| measured | |\n| --- | --- |")
     for label, value in rows:
         print(f"| {label} | {value} |")
