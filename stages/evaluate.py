@@ -2,14 +2,16 @@
 
 Reads data/runs, data/prepared (labels) and params.yaml. Writes to metrics/, all of it sorted and rounded, so that a diff shows
 what changed and nothing else: metrics.json (a headline per variant, a verdict and an effect per claim), claims.csv, summary.csv
-(mean, deviation and interval of every metric), replicates.csv, curves.csv (every epoch) and confusion.csv. Claims about time
-are judged by `plot`, since no file in Git holds a duration.
+(mean, deviation and interval of every metric), replicates.csv, curves.csv (every epoch), diagnostics.csv (gradients, weights
+and activations, layer by layer), and confusion.csv or, of a regression, residuals.csv. Claims about time are judged by `plot`,
+since no file in Git holds a duration.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +22,20 @@ from stages.lib import scores, verdicts
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import read_arrays, write_json, write_text
 from stages.lib.prepared import read_prepared
-from stages.lib.settings import Claim, Study, check_task, load_study
+from stages.lib.settings import Claim, Study, check_task, load_study, measures
 
 DIGITS = 5
 """Decimals in the tables; a test set of 10,000 rows tells accuracies apart to the fourth."""
+TENTHS = 10
+"""Groups of test rows, by target, that a regression's errors are shown for."""
+DIAGNOSTICS = "variant epoch layer weights_norm gradient_norm update_norm zero_share saturated_share".split()
 CLAIM_COLUMNS = "claim verdict effect low high close replicates metric expect threshold margin".split()
 
 
-def claimed_metrics(study: Study) -> list[str]:
-    """Metrics of the history that claims and reported numbers name, beside those that every replicate has."""
-    named = [claim.metric for claim in study.claims.values()]
-    named += [metric for variant in study.variants.values() for metric in variant.reported]
-    return sorted({name for name in named if name not in scores.METRICS})
+def metrics_on_demand(study: Study, variant: str) -> list[str]:
+    """Metrics of the history that claims and reported numbers name, of any variant, and that this one can have."""
+    named = {each.measure for each in measures(study) if scores.is_metric(each.measure) and scores.on_demand(each.measure)}
+    return sorted(name for name in named if study.has_validation(variant) or not scores.needs_validation(name))
 
 
 def read_replicate(folder: Path, labels: dict[str, np.ndarray], task: str, extra: list[str]) -> tuple[dict[str, float], Any]:
@@ -46,24 +50,28 @@ def read_replicate(folder: Path, labels: dict[str, np.ndarray], task: str, extra
     return scores.replicate_metrics(history, numbers, predictions, labels, task, extra), history
 
 
-def table_of(study: Study, runs: Path, labels: dict[str, np.ndarray], task: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One row for each replicate with its metrics, and one for each of its epochs, both by variant and seed."""
-    extra = claimed_metrics(study)
-    rows, histories = [], []
+def tables_of(
+    study: Study, runs: Path, labels: dict[str, np.ndarray], task: str
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """For each variant a row for each replicate with the metrics that it has; and one row for each epoch of each."""
+    tables, histories = {}, []
     for variant in study.variants:
+        extra, rows, recipe = metrics_on_demand(study, variant), [], study.recipes[variant]
+        known = {"test": labels["test"]} if recipe.k_fold or recipe.train.validation_rows else labels
         for seed in study.seeds(variant):
-            metrics, history = read_replicate(runs / variant / str(seed), labels, task, extra)
+            metrics, history = read_replicate(runs / variant / str(seed), known, task, extra)
             rows.append({"variant": variant, "seed": seed, **metrics})
             histories.append(history.assign(variant=variant, seed=seed))
-    return pd.DataFrame(rows), pd.concat(histories)
+        tables[variant] = pd.DataFrame(rows)
+    return tables, pd.concat(histories)
 
 
-def summary_of(replicates: pd.DataFrame, confidence: float) -> pd.DataFrame:
+def summary_of(tables: Mapping[str, pd.DataFrame], confidence: float) -> pd.DataFrame:
     """Mean, standard deviation and interval of every metric of every variant, over its replicates."""
     rows = []
-    for variant, group in replicates.groupby("variant", sort=False):
-        for metric in group.columns.drop(["variant", "seed"]):
-            values = group[metric].to_numpy()
+    for variant, table in tables.items():
+        for metric in table.columns.drop(["variant", "seed"]):
+            values = table[metric].to_numpy()
             interval = verdicts.mean_interval(values.tolist(), confidence)
             finite = math.isfinite(interval.mean)
             numbers = {
@@ -72,7 +80,7 @@ def summary_of(replicates: pd.DataFrame, confidence: float) -> pd.DataFrame:
                 "low": interval.low,
                 "high": interval.high,
             }
-            rows.append({"variant": variant, "metric": metric, "replicates": len(group), **shown_row(metric, numbers)})
+            rows.append({"variant": variant, "metric": metric, "replicates": len(table), **shown_row(metric, numbers)})
     return pd.DataFrame(rows)
 
 
@@ -155,6 +163,49 @@ def confusion_of(study: Study, runs: Path, labels: np.ndarray, class_names: list
     return pd.DataFrame(rows)
 
 
+def diagnostics_of(study: Study, runs: Path) -> pd.DataFrame:
+    """For each variant and layer, before training, after the first epoch and after the last, the mean over the replicates.
+
+    The columns of stages/lib/diagnostics.py, whose docstring says what they are; no rows where the study measures none. Where
+    early stopping ended replicates at different epochs, the last epoch is their mean one. What is not finite does not count.
+    """
+    tables = []
+    for variant in study.variants if study.replicates.diagnostics else ():
+        for seed in study.seeds(variant):
+            table = pd.read_csv(runs / variant / str(seed) / "diagnostics.csv")
+            last = table["epoch"] == table["epoch"].max()
+            moment = np.where(table["epoch"] == 0, 0, np.where(last & (table["epoch"] > 1), 2, 1))
+            tables.append(table.assign(variant=variant, moment=moment))
+    if not tables:
+        return pd.DataFrame(columns=DIAGNOSTICS)
+    means = pd.concat(tables).replace([math.inf, -math.inf], math.nan).groupby(["variant", "moment", "layer"], sort=False)
+    return means.mean().reset_index().astype({"epoch": int})[DIAGNOSTICS]
+
+
+def residuals_of(study: Study, runs: Path, targets: np.ndarray) -> pd.DataFrame:
+    """For each variant and each tenth of the test rows by target, the mean target, prediction and absolute error.
+
+    Over all replicates but those that diverged, in the target's unit.
+    """
+    rows = []
+    tenths = np.array_split(np.argsort(targets, kind="stable"), TENTHS)
+    for variant in study.variants:
+        predictions = [read_arrays(runs / variant / str(seed) / "predictions.npz")["test"] for seed in study.seeds(variant)]
+        kept = [each[:, 0].astype(np.float64) for each in predictions if np.isfinite(each).all()]
+        for number, members in enumerate(tenths, 1):
+            predicted = np.array([each[members] for each in kept])
+            rows.append(
+                {
+                    "variant": variant,
+                    "tenth": number,
+                    "target": targets[members].mean(),
+                    "prediction": predicted.mean() if kept else math.nan,
+                    "mae": np.abs(predicted - targets[members]).mean() if kept else math.nan,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
 def metrics_of(summary: pd.DataFrame, claims: pd.DataFrame, task: str) -> dict[str, Any]:
     """What `dvc metrics diff` compares: one headline a variant, and for each claim its verdict and effect."""
     headline = "test_accuracy" if task == "classification" else "test_loss"
@@ -177,16 +228,23 @@ def main() -> None:
         runs, metrics = study_folder / "data" / "runs", study_folder / "metrics"
         check_task(study, prepared.task)
         labels = {split: y for split, (_, y) in prepared.splits.items()}
-        replicates, histories = table_of(study, runs, labels, prepared.task)
-        summary = summary_of(replicates, study.statistics.confidence)
+        tables, histories = tables_of(study, runs, labels, prepared.task)
+        replicates = pd.concat(tables.values())
+        summary = summary_of(tables, study.statistics.confidence)
         claims = claims_table(study, replicates, [name for name, claim in study.claims.items() if not claim.about_time])
         write_json(metrics / "metrics.json", metrics_of(summary, claims, prepared.task))
         write_csv(claims, metrics / "claims.csv")
         write_csv(summary, metrics / "summary.csv")
         write_csv(replicates, metrics / "replicates.csv")
         write_csv(curves_of(histories), metrics / "curves.csv")
+        write_text(
+            metrics / "diagnostics.csv",
+            diagnostics_of(study, runs).to_csv(index=False, lineterminator="\n", float_format="%.4g"),
+        )
         if prepared.task == "classification":
             write_csv(confusion_of(study, runs, labels["test"], prepared.facts["class_names"]), metrics / "confusion.csv")
+        else:
+            write_csv(residuals_of(study, runs, labels["test"]), metrics / "residuals.csv")
 
 
 if __name__ == "__main__":

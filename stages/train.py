@@ -43,7 +43,7 @@ def jobs_of(study: Study, prepared: Prepared) -> list[engine.Job]:
         try:
             price = engine.cost(recipe.model, train.epochs, train.batch_size, rows, input_shape, prepared.outputs)
         except ValueError as error:
-            raise UserError(f"params.yaml: variants.{variant}.model.conv: {error}") from None
+            raise UserError(f"params.yaml: variants.{variant}.model.{error}") from None
         for seed in study.seeds(variant):
             key = replicate_key(recipe, prepared.views[view], seed, fingerprint, surroundings)
             jobs.append(engine.Job(variant, seed, recipe, view, key, price))

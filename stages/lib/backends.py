@@ -1,12 +1,14 @@
 """One epoch as one function, for each of Keras's backends: what of the training loop Keras 3 does not offer for all of them.
 
-Keras's `fit` returns to Python every few steps; a whole epoch in one traced function takes about a third of its time. The
-network and the optimizer are held by the function, so replicates of one variant share a trace: values are set from outside.
+Keras's `fit` returns to Python every few steps; here a whole epoch is one traced function. The network and the optimizer are
+held by the function, so replicates of one variant share a trace: values are set from outside. Inputs are a tensor, or a pair
+of them for a network with two inputs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -20,6 +22,21 @@ Epoch = Callable[[np.ndarray, Tensor, Tensor], tuple[float, float]]
 """(order of the rows, inputs, labels) -> (mean loss, mean quality), while training."""
 Score = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """(inputs, labels) -> (predictions, mean loss, sum of the quality), without training."""
+Gradients = Callable[[Tensor, Tensor], list[Tensor]]
+"""(inputs, labels) -> the gradient of the loss for each trainable variable, as while training."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a backend makes of a network and its optimizer."""
+
+    epoch: Epoch
+    score: Score
+    gradients: Gradients
+
+
+def _rows(x: Tensor, rows: Tensor) -> Tensor:
+    return keras.tree.map_structure(lambda each: ops.take(each, rows, axis=0), x)
 
 
 def _batches(step: Callable[[Tensor, Any], Any], state: Any, order: Tensor, batch_size: int) -> Any:
@@ -40,19 +57,23 @@ def _loss(model: keras.Model, measure: Measure, x: Tensor, y: Tensor, training: 
     return predictions, loss + sum(model.losses), quality
 
 
-def _tensorflow(model: keras.Model, optimizer: keras.Optimizer, measure: Measure, batch_size: int) -> tuple[Epoch, Score]:
+def _tensorflow(
+    model: keras.Model, optimizer: keras.Optimizer, measure: Measure, batch_size: int, jit_compile: bool
+) -> Compiled:
     import tensorflow as tf
 
     # Everything is single-threaded already; this also makes TensorFlow refuse an operation that is not deterministic.
     tf.config.experimental.enable_op_determinism()
 
-    # Without jit_compile: XLA saves a tenth of a dense network's step, but takes 2 s to compile, and dropout 9 times as long.
-    @tf.function(autograph=False)
+    def differentiated(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        with tf.GradientTape() as tape:
+            _, loss, quality = _loss(model, measure, x, y, True)
+        return loss, quality, tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+
+    @tf.function(autograph=False, jit_compile=jit_compile)
     def epoch(order: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         def step(rows: Tensor, sums: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            with tf.GradientTape() as tape:
-                _, loss, quality = _loss(model, measure, ops.take(x, rows, axis=0), ops.take(y, rows, axis=0), True)
-            gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+            loss, quality, gradients = differentiated(_rows(x, rows), _rows(y, rows))
             optimizer.apply(gradients, model.trainable_variables)
             return sums[0] + loss * rows.shape[0], sums[1] + quality
 
@@ -63,10 +84,20 @@ def _tensorflow(model: keras.Model, optimizer: keras.Optimizer, measure: Measure
     def score(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return _loss(model, measure, x, y, False)
 
-    return _averaged(epoch), score
+    @tf.function(autograph=False)
+    def gradients(x: Tensor, y: Tensor) -> list[Tensor]:
+        return differentiated(x, y)[2]
+
+    return Compiled(_averaged(epoch), score, gradients)
 
 
-def _jax(model: keras.Model, optimizer: keras.Optimizer, measure: Measure, batch_size: int) -> tuple[Epoch, Score]:
+def _jax(
+    model: keras.Model,
+    optimizer: keras.Optimizer,
+    measure: Measure,
+    batch_size: int,
+    jit_compile: bool,  # noqa: ARG001  # it always does
+) -> Compiled:
     import jax
 
     groups = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
@@ -82,8 +113,7 @@ def _jax(model: keras.Model, optimizer: keras.Optimizer, measure: Measure, batch
     def pure(values: Any, order: Tensor, x: Tensor, y: Tensor) -> Any:
         def step(rows: Tensor, state: Any) -> Any:
             trainable, other, slots, losses, qualities = state
-            batch = ops.take(x, rows, axis=0), ops.take(y, rows, axis=0)
-            (loss, (other, quality)), gradients = gradient_of(trainable, other, *batch)
+            (loss, (other, quality)), gradients = gradient_of(trainable, other, _rows(x, rows), _rows(y, rows))
             trainable, slots = optimizer.stateless_apply(slots, gradients, trainable)
             return list(trainable), list(other), list(slots), losses + loss * rows.shape[0], qualities + quality
 
@@ -107,23 +137,37 @@ def _jax(model: keras.Model, optimizer: keras.Optimizer, measure: Measure, batch
         scored: tuple[Tensor, Tensor, Tensor] = pure_score(trainable, other, x, y)
         return scored
 
-    return _averaged(epoch), score
+    def gradients(x: Tensor, y: Tensor) -> list[Tensor]:
+        trainable, other = ([variable.value for variable in group] for group in groups[:2])
+        return list(jax.jit(gradient_of)(trainable, other, x, y)[1])
+
+    return Compiled(_averaged(epoch), score, gradients)
 
 
-def _torch(model: keras.Model, optimizer: keras.Optimizer, measure: Measure, batch_size: int) -> tuple[Epoch, Score]:
+def _torch(
+    model: keras.Model,
+    optimizer: keras.Optimizer,
+    measure: Measure,
+    batch_size: int,
+    jit_compile: bool,  # noqa: ARG001  # it never does
+) -> Compiled:
     import torch
 
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
 
+    def differentiated(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        model.zero_grad()
+        _, loss, quality = _loss(model, measure, x, y, True)
+        loss.backward()
+        return loss, quality, [variable.value.grad for variable in model.trainable_variables]
+
     def epoch(order: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         losses, qualities = _zeros()
         for rows in torch.split(order, batch_size):
-            model.zero_grad()
-            _, loss, quality = _loss(model, measure, x[rows], y[rows], True)
-            loss.backward()
+            loss, quality, gradients_of_batch = differentiated(_rows(x, rows), _rows(y, rows))
             with torch.no_grad():
-                optimizer.apply([v.value.grad for v in model.trainable_variables], model.trainable_variables)
+                optimizer.apply(gradients_of_batch, model.trainable_variables)
             losses, qualities = losses + loss.detach() * len(rows), qualities + quality
         return losses, qualities
 
@@ -131,7 +175,10 @@ def _torch(model: keras.Model, optimizer: keras.Optimizer, measure: Measure, bat
         with torch.no_grad():
             return _loss(model, measure, x, y, False)
 
-    return _averaged(epoch), score
+    def gradients(x: Tensor, y: Tensor) -> list[Tensor]:
+        return differentiated(x, y)[2]
+
+    return Compiled(_averaged(epoch), score, gradients)
 
 
 def _averaged(epoch: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) -> Epoch:
@@ -144,6 +191,6 @@ def _averaged(epoch: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) 
     return averaged
 
 
-Compiler = Callable[[keras.Model, keras.Optimizer, Measure, int], tuple[Epoch, Score]]
+Compiler = Callable[[keras.Model, keras.Optimizer, Measure, int, bool], Compiled]
 COMPILERS: dict[str, Compiler] = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-"""Backend -> (network, built optimizer, measure, batch size) -> the functions that train one epoch and that score."""
+"""Backend -> (network, built optimizer, measure, batch size, whether XLA compiles the epoch) -> the functions that train it."""

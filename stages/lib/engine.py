@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import dask
@@ -66,13 +65,18 @@ class StudyData(WorkerPlugin):
         self.prepared = prepared
 
     def setup(self, worker: Any) -> None:  # noqa: ARG002
-        self.inputs = lru_cache(maxsize=2)(self._inputs)  # a worker's next replicate mostly has the same view
+        self.kept: OrderedDict[Any, dict[str, tuple[np.ndarray, np.ndarray]]] = OrderedDict()
 
-    def _inputs(self, view: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Every split's inputs under the view, and its labels."""
-        label_type = np.int32 if self.prepared.task == "classification" else np.float32
-        fitted = self.prepared.views[view]
-        return {split: (views.apply(fitted, x, split), y.astype(label_type)) for split, (x, y) in self.prepared.splits.items()}
+    def inputs(self, recipe: Recipe, view: str, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Every split's inputs as the replicate sees them, and its labels."""
+        key = (view, recipe.train.validation_rows, recipe.k_fold, seed if recipe.k_fold else None)
+        if key not in self.kept:
+            if len(self.kept) == 2:  # a worker's next replicate mostly has the same view
+                self.kept.popitem(last=False)
+            label_type = np.int32 if self.prepared.task == "classification" else np.float32
+            splits = views.inputs_of(recipe, self.prepared.views[view], self.prepared.splits, seed)
+            self.kept[key] = {split: (x, y.astype(label_type)) for split, (x, y) in splits.items()}
+        return self.kept[key]
 
 
 @contextmanager
@@ -94,16 +98,22 @@ def train_on_worker(recipe: Recipe, view: str, seed: int) -> Result:
         from stages.lib.training import train_replicate
 
     data = cast(StudyData, get_worker().plugins[StudyData.name])
-    return train_replicate(recipe, seed, data.inputs(view), data.prepared.outputs, data.prepared.task)
+    return train_replicate(recipe, seed, data.inputs(recipe, view, seed), data.prepared.outputs, data.prepared.task)
 
 
 def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Sequence[int], outputs: int) -> float:
     """About how long a replicate takes, in multiply-adds: those of its layers, three times, and a constant for each step.
 
-    Raises ValueError for convolutions that the rows of this shape do not allow.
+    Raises ValueError for convolutions, or parts of the features, that the rows of this shape do not allow.
     """
+    wide_deep = model.wide_deep
+    if wide_deep.api != "none" and len(input_shape) > 1:
+        raise ValueError("wide_deep: is for rows that are lists of numbers, not for images")
+    for part, chosen in (("wide", wide_deep.wide), ("deep", wide_deep.deep)):
+        if chosen and chosen[1] > input_shape[0]:
+            raise ValueError(f"wide_deep.{part}: {list(chosen)} goes past the {input_shape[0]} features")
     if model.conv and len(input_shape) < 2:
-        raise ValueError(f"convolutions need images; the rows of this data set are lists of {input_shape[0]} numbers")
+        raise ValueError(f"conv: convolutions need images; the rows of this data set are lists of {input_shape[0]} numbers")
     adds = 0.0
     height, width, channels = (*input_shape, 1)[:3] if len(input_shape) > 1 else (1, int(np.prod(input_shape)), 1)
     for filters in model.conv:
@@ -113,12 +123,14 @@ def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Seq
         if min(height, width) < 1:
             image = " x ".join(map(str, input_shape[:2]))
             raise ValueError(
-                f"{list(model.conv)} leave nothing of {image} pixels; fewer, or a smaller kernel_size or pool_size, do"
+                f"conv: {list(model.conv)} leave nothing of {image} pixels; fewer, or a smaller kernel_size or pool_size, do"
             )
     units = height * width * channels
-    for width in (*model.hidden, outputs):
-        adds += units * width
+    pieces = model.maxout_pieces if model.activation == "maxout" else 1
+    for width in model.hidden:
+        adds += units * width * pieces
         units = width
+    adds += units * outputs
     return epochs * (3 * adds * rows + 2e7 * -(-rows // batch_size))
 
 

@@ -19,7 +19,7 @@ from stages.lib.result import Result
 from stages.lib.settings import Recipe
 from stages.lib.views import FittedView
 
-TRAINING_MODULES = ("backends", "models", "training", "views")
+TRAINING_MODULES = ("backends", "diagnostics", "models", "training", "views")
 """The modules of stages/lib whose source decides a result. dvc.yaml's train stage depends on exactly these."""
 
 _DECISIVE_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")

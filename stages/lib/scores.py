@@ -20,10 +20,17 @@ METRICS = {
     "train_mae": "mean absolute error on the training rows, in the target's unit",
     "val_mae": "mean absolute error on the validation rows, in the target's unit",
     "test_mae": "mean absolute error on the test rows, in the target's unit",
+    "test_rmse": "root of the mean squared error on the test rows, in the target's unit",
+    "test_mse_joint": "mean squared error on the test rows of the joint output of a network with two",
+    "test_mse_deep": "mean squared error on the test rows of the output on the deep part alone",
+    "test_mse_joint_minus_deep": "mean squared error on the test rows: the joint output's minus the deep one's",
     "generalization_gap": "how much better training rows do than test rows: in accuracy, or in loss for a regression",
     "best_val_accuracy": "highest validation accuracy of any epoch",
     "best_val_loss": "lowest validation loss of any epoch",
     "best_epoch": "epoch of the best validation accuracy (of the best validation loss for a regression), the first such",
+    "best_val_minus_test_accuracy": "highest validation accuracy of any epoch minus the accuracy on the test rows",
+    "val_loss_roughness": "mean absolute change of the validation loss from one epoch to the next, after the fifth",
+    "diverged": "1 if the loss of any epoch is not a finite number, else 0",
     "epochs": "epochs trained",
     "epochs_to_<level>_accuracy": "epochs until the running training accuracy reached the level",
     "epochs_to_<level>_val_accuracy": "epochs until the validation accuracy reached the level",
@@ -32,6 +39,8 @@ METRICS = {
     "seconds_per_epoch": "wall time of an epoch, validation included",
     "seconds": "wall time of the replicate",
 }
+ON_DEMAND = ("diverged", "val_loss_roughness")
+"""Metrics that are worked out only where a claim or a reported number names them, beside those with a level or an epoch."""
 _EPOCHS_TO = re.compile(r"epochs_to_(0\.\d+|1\.0)_(accuracy|val_accuracy)")
 _AFTER_EPOCH = re.compile(r"(accuracy|val_accuracy)_after_epoch_([1-9]\d*)")
 
@@ -49,7 +58,18 @@ def needs_validation(name: str) -> bool:
 
 def has_measure(task: str, name: str) -> bool:
     """Whether a classification, or a regression, has the metric, or the monitor of early stopping."""
-    return not name.endswith("_mae") if task == "classification" else "accuracy" not in name
+    regression = name.endswith(("_mae", "_rmse")) or of_two_outputs(name)
+    return not regression if task == "classification" else "accuracy" not in name
+
+
+def of_two_outputs(name: str) -> bool:
+    """Whether the metric needs a network with a second output, on its deep part."""
+    return name.startswith("test_mse_")
+
+
+def on_demand(name: str) -> bool:
+    """Whether the metric is worked out only where it is asked for."""
+    return name in ON_DEMAND or name not in METRICS
 
 
 def is_time(name: str) -> bool:
@@ -88,18 +108,29 @@ def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
 
 
 def mean_absolute_error(predictions: np.ndarray, targets: np.ndarray) -> float:
-    """Mean of |prediction - target| over rows; `predictions` is (n, 1), `targets` (n,)."""
+    """Mean of |prediction - target| over rows; `predictions` is (n, outputs), the first being meant, `targets` (n,)."""
     return float(np.abs(predictions[:, 0].astype(np.float64) - targets).mean())
 
 
+def mean_squared_errors(predictions: np.ndarray, targets: np.ndarray) -> list[float]:
+    """Mean of (prediction - target)^2 over rows, for each column of `predictions` (n, outputs); `targets` is (n,)."""
+    with np.errstate(over="ignore"):  # a network that diverged
+        return [float(mean) for mean in ((predictions.astype(np.float64) - targets[:, None]) ** 2).mean(axis=0)]
+
+
 def from_history(name: str, history: pd.DataFrame) -> float:
-    """A metric that names a level or an epoch, from one replicate's history with one row an epoch.
+    """A metric that only claims ask for, from one replicate's history with one row an epoch.
 
     A level that was never reached took infinitely many epochs; an epoch after training ended is not a number.
     """
     if match := _EPOCHS_TO.fullmatch(name):
         reached = history[match[2]].to_numpy() >= float(match[1])
         return float(reached.argmax() + 1) if reached.any() else math.inf
+    if name == "diverged":
+        return float(not np.isfinite(history["loss"]).all())
+    if name == "val_loss_roughness":
+        changes = history["val_loss"].diff().abs().iloc[5:]
+        return float(changes.mean(skipna=False)) if len(changes) else math.nan
     if match := _AFTER_EPOCH.fullmatch(name):
         epoch = int(match[2])
         return float(history[match[1]].iloc[epoch - 1]) if epoch <= len(history) else math.nan
@@ -119,8 +150,8 @@ def replicate_metrics(
     Args:
         history: columns epoch, loss, accuracy (or mae) and, with a validation split, val_loss and val_accuracy (or val_mae).
         scores: split -> loss and accuracy (or mae), as measured after training.
-        predictions: split -> (n, classes), or (n, 1) for a regression; splits validation (if any) and test.
-        labels: split -> (n,).
+        predictions: split -> (n, classes), or (n, outputs) for a regression; splits validation (if any) and test.
+        labels: split -> (n,); not of validation rows that the replicate set apart by itself, which `scores` then speak for.
         task: classification or regression.
         extra: metrics of the history that claims name.
     """
@@ -129,7 +160,7 @@ def replicate_metrics(
     for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
         if split in scores:
             result[f"{short}_loss"] = scores[split]["loss"]
-            if split in predictions:
+            if split in predictions and split in labels:
                 value = measure(predictions[split], labels[split])
             else:  # a network of NaN answers the first class for every row, which is no accuracy
                 value = math.nan if math.isnan(scores[split]["loss"]) else scores[split][quality]
@@ -138,6 +169,10 @@ def replicate_metrics(
         result["generalization_gap"] = result["train_accuracy"] - result["test_accuracy"]
     else:
         result["generalization_gap"] = result["test_loss"] - result["train_loss"]
+        joint, *deep = mean_squared_errors(predictions["test"], labels["test"])
+        result["test_rmse"] = math.sqrt(joint)
+        if deep:
+            result |= {"test_mse_joint": joint, "test_mse_deep": deep[0], "test_mse_joint_minus_deep": joint - deep[0]}
     result["epochs"] = float(len(history))
     if "val_loss" in history:
         losses = history["val_loss"].to_numpy()
@@ -146,6 +181,7 @@ def replicate_metrics(
             accuracies = history["val_accuracy"].to_numpy()
             result["best_val_accuracy"] = float(accuracies.max())
             result["best_epoch"] = float(accuracies.argmax() + 1)
+            result["best_val_minus_test_accuracy"] = result["best_val_accuracy"] - result["test_accuracy"]
         else:
             result["best_epoch"] = float(np.where(np.isnan(losses), np.inf, losses).argmin() + 1)
     return result | {name: from_history(name, history) for name in extra}

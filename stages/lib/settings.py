@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, ValidationError, WrapValidator, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from stages.lib.cli import UserError
-from stages.lib.scores import METRICS, has_measure, is_metric, is_time, needs_validation
+from stages.lib.scores import METRICS, has_measure, is_metric, is_time, needs_validation, of_two_outputs
 from stages.lib.strict_yaml import TWO, Name, Section, chosen_by, describe, one_of, read_yaml, shown, unknown, validated, wrong
 
 # The names that Keras knows, written down because the stages that only read results must not spend seconds on importing it.
@@ -42,11 +43,16 @@ DEFAULT_RATES = {  # Keras's own learning rates, for `learning_rate: default`
 BACKENDS = ("tensorflow", "jax", "torch")
 SCALINGS = ("none", "max", "min_max", "mean", "standard")
 MONITORS = ("none", "loss", "accuracy", "val_loss", "val_accuracy")
+ILLUSTRATIONS = (
+    "activations digit_grid first_image inversion_histogram label_grid learning_rate_on_a_line losses scaling_contours "
+    "sigmoid_saturation softmax weight_updates"
+).split()
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Row = Annotated[int, Field(ge=0)]
 
 
@@ -57,6 +63,29 @@ def _metric(name: str) -> str:
 
 
 Metric = Annotated[str, AfterValidator(_metric)]
+
+
+def _number_or_none(value: Any, handler: Any) -> Any:
+    if value is None or value == "none":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise wrong(f"{shown(value)} must be a whole number of at least 1, or none")
+    return handler(value)
+
+
+Limit = Annotated[int | None, WrapValidator(_number_or_none)]
+
+
+def _features(value: Any, handler: Any) -> Any:
+    if value is None or value == "all":
+        return None
+    first, stop = handler(value)
+    if first >= stop:
+        raise wrong(f"[{first}, {stop}] holds no feature; write [first, stop] with first < stop, or all")
+    return first, stop
+
+
+Features = Annotated[tuple[Row, Row] | None, Field(strict=False), WrapValidator(_features)]
 
 
 class StratifiedSplit(Section):
@@ -91,6 +120,16 @@ def _range_or_none(value: Any, _: object) -> RowRange | str:
     return "none"
 
 
+class TrainTestSplit(Section):
+    """scikit-learn's train_test_split, twice: the test rows from all rows, then the validation rows from what is left."""
+
+    method: Literal["train_test_split"]
+    test: OpenShare  # of all rows
+    test_seed: Annotated[int, Field(ge=0)]  # random_state
+    validation: OpenShare  # of the rows that are left
+    validation_seed: Annotated[int, Field(ge=0)]
+
+
 class RowsSplit(Section):
     """Rows as given. `validation: none` trains without one."""
 
@@ -100,12 +139,29 @@ class RowsSplit(Section):
     test: RowRange
 
 
-SPLITS: dict[str, type[Section]] = {"stratified": StratifiedSplit, "rows": RowsSplit}
+SPLITS: dict[str, type[Section]] = {"stratified": StratifiedSplit, "rows": RowsSplit, "train_test_split": TrainTestSplit}
+
+
+class KFold(Section):
+    """Repeated k-fold validation: a replicate's seed says which fold of which repeat it is validated on."""
+
+    folds: Annotated[int, Field(ge=2)]
+    repeats: Count
+    seed: Annotated[int, Field(ge=0)]  # of the shuffles, one for each repeat
 
 
 class Data(Section):
     dataset: Name  # an entry of data/datasets.yaml
-    split: Annotated[StratifiedSplit | RowsSplit, chosen_by("method", SPLITS)]
+    split: Annotated[StratifiedSplit | RowsSplit | TrainTestSplit, chosen_by("method", SPLITS)]
+    k_fold: KFold | None = None  # of the training and validation rows together, for the variants that ask for it
+
+
+class Limits(Section):
+    """Upper limits, to try everything in little time; each may be none."""
+
+    rows: Limit = None  # of each split, the first ones
+    epochs: Limit = None  # of each replicate
+    seeds: Limit = None  # of each variant
 
 
 class View(Section):
@@ -113,9 +169,27 @@ class View(Section):
 
     scale: Annotated[str, one_of("scaling", SCALINGS)] = "none"
     per: Literal["all", "feature"] = "all"  # one statistic over all values, or one for each feature
+    fit_on: Literal["train", "each_split"] = "train"  # each_split: by its own statistics, which no test set should be
     invert: bool = False  # x -> smallest + largest - x, of the training split: black on white becomes white on black
     test_noise: NotNegative = 0.0  # standard deviation of normal noise on the scaled test inputs
     noise_seed: Annotated[int, Field(ge=0)] = 0
+
+
+class WideDeep(Section):
+    """Wide & Deep: the output layer sees the inputs themselves (wide) beside the last hidden layer (deep)."""
+
+    api: Literal["none", "functional", "subclass"] = "none"  # none: a plain stack of layers
+    wide: Features = None  # [first, stop] of the features of the wide part; with `deep`, a network with two inputs
+    deep: Features = None
+    auxiliary_output: bool = False  # a second output, on the deep part alone, whose loss is added
+
+    @model_validator(mode="after")
+    def _consistent(self) -> WideDeep:
+        if (self.wide is None) != (self.deep is None):
+            raise wrong("wide and deep: give a range of features for both, which makes two inputs, or for neither")
+        if self.api == "none" and (self.wide or self.auxiliary_output):
+            raise wrong("api: none is a plain stack of layers; wide, deep and auxiliary_output need functional or subclass")
+        return self
 
 
 class Model(Section):
@@ -125,12 +199,25 @@ class Model(Section):
     kernel_size: Count  # pixels, square
     pool_size: Count  # pixels, square
     hidden: Annotated[tuple[Count, ...], Field(strict=False)]  # units of each dense layer
-    activation: Annotated[str, one_of("activation", ACTIVATIONS)]
+    activation: Annotated[str, one_of("activation", (*ACTIVATIONS, "maxout"))]
+    negative_slope: NotNegative = 0.2  # of leaky_relu
+    maxout_pieces: Annotated[int, Field(ge=2)] = 2  # linear pieces of each maxout unit
     output_activation: Annotated[str, one_of("activation", ACTIVATIONS)]
     kernel_initializer: Annotated[str, one_of("initializer", INITIALIZERS)]
     batch_normalization: Literal["none", "before", "after"]  # the activation
-    dropout: Share  # of the units of every dense hidden layer
+    dropout: Share  # of the units of dense hidden layers
+    dropout_layers: Literal["all", "last"] = "all"  # after which dense hidden layers
+    dropout_type: Literal["dropout", "alpha_dropout"] = "dropout"  # alpha_dropout keeps selu's mean and variance
     l2: NotNegative  # penalty on the squared weights of every kernel
+    wide_deep: WideDeep = WideDeep()
+
+    @model_validator(mode="after")
+    def _buildable(self) -> Model:
+        if self.conv and self.activation == "maxout":
+            raise wrong("activation: maxout is for dense layers; conv must be []")
+        if self.wide_deep.api != "none" and (self.conv or not self.hidden):
+            raise wrong("wide_deep needs hidden layers and no conv")
+        return self
 
 
 class EarlyStopping(Section):
@@ -148,6 +235,7 @@ class Train(Section):
     batch_size: Count  # rows
     epochs: Count
     early_stopping: EarlyStopping
+    validation_rows: Annotated[int, Field(ge=0)] = 0  # the last training rows, set apart where the split has no validation
     best_checkpoint: bool  # also keep the weights of the epoch with the smallest validation loss
     tensorboard: bool  # also keep logs for TensorBoard, which hold time stamps: not the same bytes from run to run
 
@@ -170,6 +258,8 @@ class Replicates(Section):
     seeds: Count  # replicates of each variant, seeds 0, 1, ...; a claim can ask for more
     backend: Annotated[str, one_of("backend", BACKENDS)]
     keep_models: Literal["first", "all", "none"]  # whose weights go to data/runs
+    jit_compile: bool = False  # XLA on TensorFlow, for dense networks without dropout: pays where training takes minutes
+    diagnostics: bool = False  # also measure gradients, weights and activations, layer by layer
     time_limit: Positive  # seconds; a replicate that takes longer is stopped and tried once more
 
 
@@ -177,6 +267,7 @@ class Variant(Section):
     tip: str  # one sentence
     extends: Name | None = None
     view: Name | None = None
+    k_fold: bool | None = None  # validate each replicate on another fold, as data.k_fold says; inherited
     model: dict[str, Any] = {}
     train: dict[str, Any] = {}
     reported: dict[Metric, float] = {}  # the numbers that the source prints
@@ -228,13 +319,23 @@ class Statistics(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)]  # of every interval
 
 
+class Illustration(Section):
+    """Something that the source computes or draws without training a network."""
+
+    says: str  # what the source says of it
+    reported: dict[Name, tuple[float, ...]] = {}  # the numbers that it prints
+
+
 class Recipe(Section):
     """Everything about a replicate but its seed and the data: two variants with equal recipes are the same experiment."""
 
     view: View
     model: Model
     train: Train
+    k_fold: KFold | None
     backend: str
+    jit_compile: bool
+    diagnostics: bool
 
 
 class Study(Section):
@@ -250,7 +351,10 @@ class Study(Section):
     variants: dict[Name, Variant]
     claims: dict[Name, Claim] = {}
     statistics: Statistics
-    errata: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    limits: Limits = Limits()
+    illustrations: dict[Annotated[str, one_of("illustration", ILLUSTRATIONS)], Illustration] = {}
+    errata: Annotated[tuple[str, ...], Field(strict=False)] = ()  # what the source gets wrong
+    notes: Annotated[tuple[str, ...], Field(strict=False)] = ()  # what we assumed, and what we found
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:
@@ -265,13 +369,23 @@ class Study(Section):
         raise wrong(f"is missing, here and in what it extends; known: {', '.join(self.views)}")
 
     def seeds(self, variant: str) -> range:
-        """The seeds that a variant is trained with: `replicates.seeds`, or more where a claim about it asks for more."""
-        wanted = [claim.seeds or 0 for claim in self.claims.values() if variant in claim.variants]
-        return range(max([self.replicates.seeds, *wanted]))
+        """The seeds that a variant is trained with: `replicates.seeds`, or more where a claim about it asks for more.
 
-    def claim_seeds(self, claim: Claim) -> int:
+        With k-fold validation, one for each fold of each repeat.
+        """
+        if k_fold := self.recipes[variant].k_fold:
+            return range(min(k_fold.folds * k_fold.repeats, self.limits.seeds or sys.maxsize))
+        return range(
+            max(self.claim_seeds(claim) for claim in [None, *self.claims.values()] if not claim or variant in claim.variants)
+        )
+
+    def claim_seeds(self, claim: Claim | None) -> int:
         """How many replicates of each of its variants a claim is judged by, whatever other claims ask for."""
-        return max(self.replicates.seeds, claim.seeds or 0)
+        return min(max(self.replicates.seeds, (claim and claim.seeds) or 0), self.limits.seeds or sys.maxsize)
+
+    def has_validation(self, variant: str) -> bool:
+        """Whether some rows are set apart to validate a variant on."""
+        return self.data.split.validation not in (0, "none") or self.recipes[variant].train.validation_rows > 0
 
 
 def chain(study: Study, name: str) -> list[Variant]:
@@ -299,32 +413,56 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def resolve(study: Study, name: str) -> Recipe:
     """The full recipe of a variant: the study's defaults, then what each ancestor changes, then its own changes."""
-    model, changed = study.model.model_dump(), study.train.model_dump()
+    model, changed, folded = study.model.model_dump(), study.train.model_dump(), False
     for variant in chain(study, name):
         model, changed = merged(model, variant.model), merged(changed, variant.train)
-    view = study.views[study.view_of(name)]
-    recipe = Recipe.model_validate({"view": view, "model": model, "train": changed, "backend": study.replicates.backend})
-    if recipe.train.learning_rate != "default":
-        return recipe
-    train = recipe.train.model_copy(update={"learning_rate": DEFAULT_RATES[recipe.train.optimizer]})
-    return recipe.model_copy(update={"train": train})
+        folded = folded if variant.k_fold is None else variant.k_fold
+    recipe = Recipe.model_validate(
+        {
+            "view": study.views[study.view_of(name)],
+            "model": model,
+            "train": changed,
+            "k_fold": study.data.k_fold if folded else None,
+            "backend": study.replicates.backend,
+            "jit_compile": study.replicates.jit_compile,
+            "diagnostics": study.replicates.diagnostics,
+        }
+    )
+    train = recipe.train
+    rate = DEFAULT_RATES[train.optimizer] if train.learning_rate == "default" else train.learning_rate
+    epochs = min(train.epochs, study.limits.epochs or train.epochs)
+    return recipe.model_copy(update={"train": train.model_copy(update={"learning_rate": rate, "epochs": epochs})})
 
 
-def measures(study: Study) -> dict[str, str]:
-    """Key path -> the measure that is named there: what claims judge, what the source reports, what stops training."""
-    trains = {"train": study.train} | {f"variants.{name}.train": recipe.train for name, recipe in study.recipes.items()}
-    found = {f"{place}.early_stopping.monitor": train.early_stopping.monitor for place, train in trains.items()}
-    found |= {f"{place}.best_checkpoint": "val_loss" for place, train in trains.items() if train.best_checkpoint}
-    found |= {f"claims.{name}.metric": claim.metric for name, claim in study.claims.items()}
-    reported = {name: variant.reported for name, variant in study.variants.items()}
-    return found | {f"variants.{name}.reported.{metric}": metric for name, metrics in reported.items() for metric in metrics}
+class Measured(NamedTuple):
+    """A measure that params.yaml names: where, and of which variants."""
+
+    place: str
+    measure: str
+    variants: tuple[str, ...]
+
+
+def measures(study: Study) -> list[Measured]:
+    """The measures that params.yaml names: what claims judge, what the source reports, what stops training."""
+    found = []
+    for name, recipe in study.recipes.items():
+        place = f"variants.{name}.train"
+        if (monitor := recipe.train.early_stopping.monitor) != "none":
+            found.append(Measured(f"{place}.early_stopping.monitor", monitor, (name,)))
+        if recipe.train.best_checkpoint:
+            found.append(Measured(f"{place}.best_checkpoint", "val_loss", (name,)))
+        found += [Measured(f"variants.{name}.reported.{each}", each, (name,)) for each in study.variants[name].reported]
+    return found + [Measured(f"claims.{name}.metric", claim.metric, claim.variants) for name, claim in study.claims.items()]
 
 
 def check_task(study: Study, task: str) -> None:
-    """Raises UserError for a measure that the data set's task does not have, such as the accuracy of a regression."""
-    for place, measure in measures(study).items():
+    """Raises UserError for what the data set's task does not have, such as the accuracy of a regression."""
+    for place, measure, _ in measures(study):
         if not has_measure(task, measure):
             raise UserError(f"params.yaml: {place}: {measure} is not measured in a {task}")
+    for name, recipe in study.recipes.items():
+        if task == "classification" and recipe.model.wide_deep.auxiliary_output:
+            raise UserError(f"params.yaml: variants.{name}.model.wide_deep.auxiliary_output: is for a regression")
 
 
 def load_study(folder: Path) -> Study:
@@ -357,8 +495,27 @@ def load_study(folder: Path) -> Study:
             raise UserError(f"{path}: {describe(error.errors(include_url=False)[0], ('variants', name))}") from None
         except PydanticCustomError as error:
             raise UserError(f"{path}: variants.{name}.view: {error}") from None
-    if study.data.split.validation in (0, "none"):
-        for place, measure in measures(study).items():
-            if needs_validation(measure):
+    for place, measure, names in measures(study):
+        for name in names:
+            if needs_validation(measure) and not study.has_validation(name):
                 raise UserError(f"{path}: {place}: {measure} needs validation rows, and data.split sets none apart")
+            if of_two_outputs(measure) and not study.recipes[name].model.wide_deep.auxiliary_output:
+                raise UserError(f"{path}: {place}: {measure} needs wide_deep.auxiliary_output, which {name} has not")
+    _check_folds(study, path)
     return study
+
+
+def _check_folds(study: Study, path: Path) -> None:
+    """Raises UserError where a variant asks for folds that the study, or its split, does not have."""
+    for name, recipe in study.recipes.items():
+        asked = any(variant.k_fold for variant in chain(study, name))
+        if asked and study.data.k_fold is None:
+            raise UserError(f"{path}: variants.{name}.k_fold: needs data.k_fold: folds, repeats and seed")
+        if recipe.train.validation_rows and study.data.split.validation not in (0, "none"):
+            raise UserError(
+                f"{path}: variants.{name}.train.validation_rows: data.split sets validation rows apart already; set 0"
+            )
+    for name, claim in study.claims.items():
+        for variant in claim.variants:
+            if claim.seeds and (k_fold := study.recipes[variant].k_fold):
+                raise UserError(f"{path}: claims.{name}.seeds: {variant} has {k_fold.folds * k_fold.repeats} folds, no seeds")

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-from stages.lib import backends, models
+from stages.lib import backends, diagnostics, models
 from stages.lib.result import Result
 
 if TYPE_CHECKING:
@@ -39,15 +39,18 @@ class Structure:
     optimizer: str
     momentum: float
     batch_size: int
+    jit_compile: bool
     input_shape: tuple[int, ...]
     outputs: int
     task: str
 
     @classmethod
     def of(cls, recipe: Recipe, input_shape: tuple[int, ...], outputs: int, task: str) -> Structure:
-        train = recipe.train
+        train, model = recipe.train, recipe.model
+        # One core: XLA makes dropout 9 times as slow, and convolutions no faster; it refuses their pooling under determinism.
+        compiled = recipe.jit_compile and not model.conv and not model.dropout
         return cls(
-            *(recipe.backend, recipe.model, train.loss, train.optimizer, train.momentum, train.batch_size),
+            *(recipe.backend, model, train.loss, train.optimizer, train.momentum, train.batch_size, compiled),
             *(input_shape, outputs, task),
         )
 
@@ -58,8 +61,7 @@ class Trace:
 
     model: keras.Model
     optimizer: keras.Optimizer
-    epoch: backends.Epoch
-    score: backends.Score
+    compiled: backends.Compiled
 
 
 def new_optimizer(structure: Structure, learning_rate: float) -> keras.Optimizer:
@@ -70,10 +72,16 @@ def new_optimizer(structure: Structure, learning_rate: float) -> keras.Optimizer
 
 
 def measure_of(loss_name: str, outputs: int, task: str) -> backends.Measure:
-    """The loss and the quality of a batch. Labels are (n,): classes, which most losses want one-hot, or target values."""
+    """The loss and the quality of a batch. Labels are (n,): classes, which most losses want one-hot, or target values.
+
+    Of a network with two outputs the losses add up, and the quality is the first one's.
+    """
     loss_of = keras.losses.get(loss_name)
 
     def measure(labels: Any, predictions: Any) -> tuple[Any, Any]:
+        if isinstance(predictions, list | tuple):
+            measured = [measure(labels, each) for each in predictions]
+            return sum(loss for loss, _ in measured), measured[0][1]
         if task == "regression":
             targets = ops.expand_dims(labels, -1)
             quality = ops.sum(ops.abs(targets - predictions))
@@ -92,7 +100,8 @@ def trace(structure: Structure) -> Trace:
     optimizer.build(model.trainable_variables)
     measure = measure_of(structure.loss, structure.outputs, structure.task)
     model.optimizer = None  # Keras's callbacks ask for it; the real one would be saved with the weights
-    return Trace(model, optimizer, *backends.COMPILERS[structure.backend](model, optimizer, measure, structure.batch_size))
+    compile_for = backends.COMPILERS[structure.backend]
+    return Trace(model, optimizer, compile_for(model, optimizer, measure, structure.batch_size, structure.jit_compile))
 
 
 def reset(traced: Trace, structure: Structure, learning_rate: float, seed: int) -> None:
@@ -106,13 +115,21 @@ def reset(traced: Trace, structure: Structure, learning_rate: float, seed: int) 
     traced.model.stop_training = False
 
 
-def score(traced: Trace, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Predictions (n, outputs), mean loss and mean quality of the rows (n, ...), CHUNK rows at a time."""
+def on_device(settings: Model, x: np.ndarray) -> Any:
+    """The rows as the backend's tensors: one, or a pair for a network with two inputs."""
+    return keras.tree.map_structure(ops.convert_to_tensor, models.inputs_of(settings, x))
+
+
+def score(traced: Trace, settings: Model, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Predictions (n, outputs), mean loss and mean quality of the rows (n, ...), CHUNK rows at a time.
+
+    The predictions of a network with two outputs are one beside the other.
+    """
     parts, losses, qualities = [], 0.0, 0.0
     for first in range(0, len(x), CHUNK):
         rows = slice(first, first + CHUNK)
-        predictions, loss, quality = traced.score(ops.convert_to_tensor(x[rows]), ops.convert_to_tensor(y[rows]))
-        parts.append(ops.convert_to_numpy(predictions))
+        predictions, loss, quality = traced.compiled.score(on_device(settings, x[rows]), ops.convert_to_tensor(y[rows]))
+        parts.append(np.concatenate([ops.convert_to_numpy(each) for each in keras.tree.flatten(predictions)], axis=-1))
         losses += float(loss) * len(x[rows])
         qualities += float(quality)
     return np.concatenate(parts), losses / len(x), qualities / len(x)
@@ -155,7 +172,8 @@ def train_replicate(
         task: classification or regression.
 
     Returns:
-        history.csv, scores.json, predictions.npz, model.json, model.weights.h5 and what callbacks wrote, as bytes.
+        history.csv, scores.json, predictions.npz, model.json, model.weights.h5, what callbacks wrote and, if the recipe asks
+        for it, diagnostics.csv, as bytes.
     """
     started = time.perf_counter()
     x, y = splits["train"]
@@ -163,7 +181,13 @@ def train_replicate(
     traced = trace(structure)
     reset(traced, structure, recipe.train.learning_rate, seed)  # type: ignore[arg-type]  # resolved: a number
     shuffle = np.random.default_rng([seed, 1])
-    x_device, y_device = ops.convert_to_tensor(x), ops.convert_to_tensor(y)
+    x_device, y_device = on_device(recipe.model, x), ops.convert_to_tensor(y)
+    probe = None
+    if recipe.diagnostics:
+        sample = slice(diagnostics.ROWS)
+        samples = on_device(recipe.model, x[sample]), ops.convert_to_tensor(y[sample])
+        probe = diagnostics.Diagnostics(traced.model, traced.compiled.gradients, *samples)
+        probe.measure(0)
     quality = "accuracy" if task == "classification" else "mae"
     history, epoch_seconds = [], []
     with tempfile.TemporaryDirectory() as name:
@@ -171,19 +195,26 @@ def train_replicate(
         callbacks = keras.callbacks.CallbackList(callbacks_of(recipe, folder), model=traced.model)
         callbacks.on_train_begin()
         for epoch in range(recipe.train.epochs):
+            if probe:
+                probe.snapshot()
             epoch_started = time.perf_counter()
             callbacks.on_epoch_begin(epoch)
-            loss, value = traced.epoch(shuffle.permutation(len(x)), x_device, y_device)
+            loss, value = traced.compiled.epoch(shuffle.permutation(len(x)), x_device, y_device)
             row = {"loss": loss, quality: value}
             if "validation" in splits:
-                _, row["val_loss"], row[f"val_{quality}"] = score(traced, *splits["validation"])
+                _, row["val_loss"], row[f"val_{quality}"] = score(traced, recipe.model, *splits["validation"])
             history.append({"epoch": epoch + 1, **row})
             callbacks.on_epoch_end(epoch, row)
             epoch_seconds.append(time.perf_counter() - epoch_started)
-            if traced.model.stop_training:
+            ended = traced.model.stop_training or epoch + 1 == recipe.train.epochs
+            if probe and (epoch == 0 or ended):
+                probe.measure(epoch + 1)
+            if ended:
                 break
         callbacks.on_train_end()
-        files = _outputs(traced, splits, pd.DataFrame(history), quality)
+        files = _outputs(traced, recipe.model, splits, pd.DataFrame(history), quality)
+        if probe:
+            files["diagnostics.csv"] = _csv(pd.DataFrame(probe.rows))
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 files[path.relative_to(folder).as_posix()] = path.read_bytes()
@@ -191,12 +222,16 @@ def train_replicate(
     return Result(files, time.perf_counter() - started, sum(later) / len(later))
 
 
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, float_format="%.9g", na_rep="nan").encode()
+
+
 def _outputs(
-    traced: Trace, splits: Mapping[str, tuple[np.ndarray, np.ndarray]], history: pd.DataFrame, quality: str
+    traced: Trace, settings: Model, splits: Mapping[str, tuple[np.ndarray, np.ndarray]], history: pd.DataFrame, quality: str
 ) -> dict[str, bytes]:
     predictions, scores = {}, {}
     for split, (x, y) in splits.items():
-        predicted, loss, value = score(traced, x, y)
+        predicted, loss, value = score(traced, settings, x, y)
         scores[split] = {"loss": _text(loss), quality: _text(value)}
         if split != "train":
             predictions[split] = predicted
@@ -206,7 +241,7 @@ def _outputs(
         weights = Path(folder) / "model.weights.h5"
         traced.model.save_weights(weights)
         return {
-            "history.csv": history.to_csv(index=False, float_format="%.9g", na_rep="nan").encode(),
+            "history.csv": _csv(history),
             "scores.json": (json.dumps(scores, indent=2, sort_keys=True) + "\n").encode(),
             "predictions.npz": archive.getvalue(),
             "model.json": (json.dumps(json.loads(traced.model.to_json()), indent=2, sort_keys=True) + "\n").encode(),
