@@ -88,16 +88,20 @@ def shown_row(metric: str, numbers: dict[str, float]) -> dict[str, float | str]:
     return {name: scores.shown(metric, value, DIGITS) for name, value in numbers.items()}
 
 
+def judged_by(study: Study, claim: Claim, variant: str) -> int:
+    """How many replicates of a variant, the first ones, a claim is judged by: all of its folds, or as many as it asks for."""
+    return len(study.seeds(variant)) if study.recipes[variant].k_fold else study.claim_seeds(claim)
+
+
 def judge_claim(study: Study, claim: Claim, replicates: pd.DataFrame) -> verdicts.Judgement:
     """The verdict of a claim, by the first seeds of each of its variants: as many as it asks for, whatever other claims do.
 
     `replicates` has a column of the claim's metric.
     """
-    first = replicates[replicates["seed"] < study.claim_seeds(claim)]
-    groups = [
-        [scores.rank_value(claim.metric, value) for value in first.loc[first["variant"] == variant, claim.metric]]
-        for variant in claim.variants
-    ]
+    groups = []
+    for variant in claim.variants:
+        chosen = (replicates["variant"] == variant) & (replicates["seed"] < judged_by(study, claim, variant))
+        groups.append([scores.rank_value(claim.metric, value) for value in replicates.loc[chosen, claim.metric]])
     return verdicts.judge(groups, claim.expect, claim.margin, claim.threshold, study.statistics.confidence)
 
 
@@ -114,7 +118,7 @@ def claims_table(study: Study, replicates: pd.DataFrame, names: list[str]) -> pd
                 "verdict": judgement.verdict,
                 **shown_row(claim.metric, numbers),
                 "close": judgement.close,
-                "replicates": study.claim_seeds(claim),
+                "replicates": min(judged_by(study, claim, variant) for variant in claim.variants),
                 "metric": claim.metric,
                 "expect": claim.expect,
                 "threshold": claim.threshold,
@@ -179,7 +183,7 @@ def diagnostics_of(study: Study, runs: Path) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame(columns=DIAGNOSTICS)
     means = pd.concat(tables).replace([math.inf, -math.inf], math.nan).groupby(["variant", "moment", "layer"], sort=False)
-    return means.mean().reset_index().astype({"epoch": int})[DIAGNOSTICS]
+    return means.mean().reset_index().round({"epoch": 0}).astype({"epoch": int})[DIAGNOSTICS]
 
 
 def residuals_of(study: Study, runs: Path, targets: np.ndarray) -> pd.DataFrame:
@@ -188,7 +192,7 @@ def residuals_of(study: Study, runs: Path, targets: np.ndarray) -> pd.DataFrame:
     Over all replicates but those that diverged, in the target's unit.
     """
     rows = []
-    tenths = np.array_split(np.argsort(targets, kind="stable"), TENTHS)
+    tenths = np.array_split(np.argsort(targets, kind="stable"), min(TENTHS, len(targets)))
     for variant in study.variants:
         predictions = [read_arrays(runs / variant / str(seed) / "predictions.npz")["test"] for seed in study.seeds(variant)]
         kept = [each[:, 0].astype(np.float64) for each in predictions if np.isfinite(each).all()]

@@ -1,7 +1,8 @@
 """Draw the figures, judge the claims about time, and write the report.
 
 Reads metrics/*.csv, data/prepared, data/timings.json and params.yaml. Writes metrics/figures/, small and the same bytes from
-run to run, for Git; and data/report.html, one page that holds the figures and, other than any file in Git, the durations.
+run to run, for Git, with illustrations.csv where the source prints numbers that take no training; and data/report.html, one
+page that holds the figures and, other than any file in Git, the durations.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from stages.evaluate import CLAIM_COLUMNS, claims_table
 from stages.lib import figures, views
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_bytes, write_text
+from stages.lib.illustrations import compared as compared_numbers
+from stages.lib.illustrations import illustrate
 from stages.lib.prepared import Prepared, read_prepared
-from stages.lib.report import Results, headline, page
+from stages.lib.report import Results, deep_variants, headline, page
 from stages.lib.settings import Study, load_study
 
 TIMED = "claims_about_time.svg"
@@ -69,8 +72,10 @@ def read_results(study: Study, folder: Path, task: str) -> Results:
         raise UserError(f"{timings_file} is missing; run `dvc repro`, or the train stage first") from None
     durations = durations_of(study, timings)
     require(study.variants, durations["variant"], timings_file, "train")
-    tables = {name: read_table(metrics / f"{name}.csv") for name in ("claims", "summary", "replicates", "curves")}
-    for name in ("summary", "replicates", "curves"):
+    by_task = "confusion" if task == "classification" else "residuals"
+    names = ("claims", "summary", "replicates", "curves", "diagnostics", by_task)
+    tables = {name: read_table(metrics / f"{name}.csv") for name in names}
+    for name in ("summary", "replicates", "curves", by_task, *(["diagnostics"] if study.replicates.diagnostics else [])):
         require(study.variants, tables[name]["variant"], metrics / f"{name}.csv", "evaluate")
         tables[name] = tables[name][tables[name]["variant"].isin(list(study.variants))]
     claims = tables["claims"].reindex(columns=CLAIM_COLUMNS)
@@ -82,14 +87,19 @@ def read_results(study: Study, folder: Path, task: str) -> Results:
         summary=tables["summary"],
         replicates=tables["replicates"],
         curves=tables["curves"],
-        confusion=read_table(metrics / "confusion.csv") if task == "classification" else None,
+        confusion=tables.get("confusion"),
+        residuals=tables.get("residuals"),
+        diagnostics=tables["diagnostics"],
         durations=durations,
         timings=timings,
     )
 
 
-def result_figures(study: Study, results: Results, task: str) -> dict[str, Figure]:
-    """File name -> figure of what was measured. The one of claims about time is for the page alone."""
+def result_figures(study: Study, results: Results, task: str, target: str = "") -> dict[str, Figure]:
+    """File name -> figure of what was measured. The one of claims about time is for the page alone.
+
+    target: what a regression predicts.
+    """
     metric = headline(task)
     reported = {name: each.reported[metric] for name, each in study.variants.items() if metric in each.reported}
     parents = {name: each.extends for name, each in study.variants.items()}
@@ -99,10 +109,14 @@ def result_figures(study: Study, results: Results, task: str) -> dict[str, Figur
             drawn[name] = figures.claims(table, task)
     for measure in figures.measures(results.curves):
         drawn[f"curves_{measure}.svg"] = figures.learning_curves(results.curves, parents, measure)
+    means = results.summary[results.summary["metric"] == metric]
+    diverged = set(means.loc[means["mean"].astype(str) == "diverged", "variant"])
     if results.confusion is not None:
-        means = results.summary[results.summary["metric"] == metric]
-        diverged = set(means.loc[means["mean"].astype(str) == "diverged", "variant"])
         drawn["confusion.svg"] = figures.confusion(results.confusion, diverged)
+    if results.residuals is not None:
+        drawn["residuals.svg"] = figures.residuals(results.residuals, diverged, target)
+    if kinds := deep_variants(study, results.diagnostics):
+        drawn["gradients.svg"] = figures.gradients(results.diagnostics, kinds)
     return drawn
 
 
@@ -127,7 +141,7 @@ def input_figures(study: Study, prepared: Prepared) -> dict[str, Figure]:
 
 
 def write_figures(folder: Path, pictures: dict[str, bytes]) -> None:
-    """The pictures, and nothing else, in `folder`."""
+    """The pictures and tables, and nothing else, in `folder`."""
     for path in folder.glob("*"):
         if path.name not in pictures:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -142,13 +156,20 @@ def main() -> None:
         prepared = read_prepared(folder / "data" / "prepared")
         require(study.views, prepared.views, folder / "data" / "prepared" / "views.json", "prepare")
         results = read_results(study, folder, prepared.task)
-        drawn = result_figures(study, results, prepared.task) | input_figures(study, prepared)
+        drawn = result_figures(study, results, prepared.task, prepared.facts["target"]) | input_figures(study, prepared)
+        illustrated = illustrate(study, prepared)
+        drawn |= {each.file: each.figure for each in illustrated.values()}
         pictures = {name: figures.png(each) if name.endswith(".png") else figures.svg(each) for name, each in drawn.items()}
-        write_figures(folder / "metrics" / "figures", {name: each for name, each in pictures.items() if name != TIMED})
+        tracked = {name: each for name, each in pictures.items() if name != TIMED}
+        numbers = compared_numbers(study, illustrated)
+        if len(numbers):
+            tracked["illustrations.csv"] = numbers.to_csv(index=False, lineterminator="\n").encode()
+        write_figures(folder / "metrics" / "figures", tracked)
         same_test = "validation" in prepared.splits and np.array_equal(
             prepared.splits["validation"][0], prepared.splits["test"][0]
         )
-        write_text(folder / "data" / "report.html", page(study, folder, prepared.facts, results, pictures, same_test))
+        html = page(study, folder, prepared.facts, results, pictures, same_test, illustrated)
+        write_text(folder / "data" / "report.html", html)
 
 
 if __name__ == "__main__":

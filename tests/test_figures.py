@@ -48,6 +48,8 @@ def curves_of(**losses: list[float]) -> pd.DataFrame:
         ("best_epoch", "regression", "epochs"),
         ("best_val_loss", "regression", "loss"),
         ("test_mae", "regression", "mean absolute error"),
+        ("test_rmse", "regression", "root mean squared error"),
+        ("test_mse_joint_minus_deep", "regression", "mean squared error"),
         ("seconds_per_epoch", "regression", "duration"),
     ],
 )
@@ -177,6 +179,56 @@ def test_confusion_names_the_classes_and_the_errors_of_note() -> None:
     text = words(figures.confusion(pd.DataFrame(rows, columns=["variant", "class", "accuracy", *names]), {"b"}))
     assert {"T-shirt", "Ankle boot, f…", "20", "89.50 %", "diverged"} <= text
     assert "1" not in text
+
+
+def test_residuals_show_the_error_and_what_diverged() -> None:
+    rows = [["a", tenth, tenth / 10, tenth / 10 + 0.1, 0.25] for tenth in range(1, 11)]
+    rows += [["lost", tenth, tenth / 10, math.nan, math.nan] for tenth in range(1, 11)]
+    table = pd.DataFrame(rows, columns=["variant", "tenth", "target", "prediction", "mae"])
+    text = words(figures.residuals(table, {"lost"}, "price"))
+    assert {"a", "lost", "mean absolute error 0.25", "diverged", "target: price"} <= text
+
+
+def test_residuals_of_a_constant_target() -> None:
+    table = pd.DataFrame({"variant": "a", "tenth": [1, 2], "target": 1.0, "prediction": [0.5, 1e9], "mae": 0.5})
+    assert "a" in words(figures.residuals(table, set()))
+
+
+def diagnostics_of(**norms: list[list[float]]) -> pd.DataFrame:
+    """Diagnostics of variants, by their gradient norms at the epochs 0, 1, ...: a list for each, from first to last layer."""
+    rows = [
+        {"variant": variant, "epoch": epoch, "layer": f"hidden_{layer}", "gradient_norm": norm}
+        for variant, epochs in norms.items()
+        for epoch, values in enumerate(epochs)
+        for layer, norm in enumerate(values, 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_gradients_that_vanish_or_are_lost_are_drawn() -> None:
+    table = diagnostics_of(vanishing=[[1e-12, 1e-6, 1], [0, 0, 1e-3]], lost=[[1, 1, 1], [math.nan] * 3])
+    text = words(figures.gradients(table, {"vanishing": "sigmoid", "lost": "relu"}))
+    assert {"vanishing", "sigmoid", "lost", "relu", "not finite at the end", "before training"} <= text
+
+
+def test_gradients_keep_the_order_of_the_layers() -> None:
+    table = diagnostics_of(deep=[[float(layer) for layer in range(1, 13)]])
+    assert figures.gradient_norms(table)[0].tolist() == list(range(1, 13))
+
+
+def test_sixteen_deep_variants_stay_small() -> None:
+    table = diagnostics_of(**{f"variant_{number}": [[0.5**layer for layer in range(21)]] * 3 for number in range(16)})
+    figure = figures.gradients(table, dict.fromkeys(table["variant"].unique(), "relu"))
+    assert len(figures.svg(figure)) < 300_000
+
+
+def test_variants_without_validation_curves_stand_beside_those_with() -> None:
+    curves = curves_of(without=[2, 1], validated=[2, 1])
+    for how in ("mean", "min", "max"):
+        curves[f"val_loss_{how}"] = curves[f"loss_{how}"].where(curves["variant"] == "validated")
+    text = words(figures.learning_curves(curves, {}, "loss"))
+    assert {"without", "validated", "validation rows"} <= text
+    assert "diverged" not in text
 
 
 def test_histograms_of_a_constant_and_of_noise() -> None:

@@ -19,16 +19,37 @@ from conftest import ROOT, prepared_for, study_with
 
 from stages import evaluate, plot
 from stages.lib import report, views
+from stages.lib.cli import UserError
 from stages.lib.files import arrays_to_bytes, write_bytes, write_json
+from stages.lib.illustrations import illustrate
 from stages.lib.prepared import Prepared
 
 Study = Callable[..., Path]
+FACTS: dict[str, Any] = {"description": "", "target": "", "feature_names": [], "first_rows": []}
+"""What a report says of a data set without more to say."""
 TIMED = {
     "says": "Dropout takes longer.",
     "compare": ["plain", "dropped"],
     "metric": "seconds_per_epoch",
     "expect": "higher",
 }
+
+
+def extremes_of(prepared: Prepared) -> dict[str, dict[str, dict[str, float]]]:
+    """View -> split -> the smallest and the largest input, as `prepare` notes them."""
+    return {
+        name: {
+            split: {"smallest": float(inputs.min()), "largest": float(inputs.max())}
+            for split, inputs in ((split, views.apply(view, x, split)) for split, (x, _) in prepared.splits.items())
+        }
+        for name, view in prepared.views.items()
+    }
+
+
+def complete_facts(folder: Path, study: Any, **more: Any) -> None:
+    prepared = prepared_for(study)
+    facts = {**FACTS, "views": extremes_of(prepared), **prepared.facts, **more}
+    write_json(folder / "data" / "prepared" / "facts.json", facts)
 
 
 def write_runs(folder: Path, changes: Mapping[str, Any], diverged: str = "") -> None:
@@ -52,6 +73,16 @@ def write_runs(folder: Path, changes: Mapping[str, Any], diverged: str = "") -> 
             history.assign(val_loss=loss, val_accuracy=0.5).to_csv(run / "history.csv", index=False, na_rep="nan")
             write_json(run / "scores.json", {split: {"loss": str(loss), "accuracy": "0.75"} for split in labels})
             write_bytes(run / "predictions.npz", arrays_to_bytes(predictions))
+            if study.replicates.diagnostics:
+                layers = [*(f"hidden_{number + 1}" for number in range(len(study.recipes[variant].model.hidden))), "outputs"]
+                norms = {layer: 0.001 ** (len(layers) - number) for number, layer in enumerate(layers)}
+                lines = [
+                    {"epoch": epoch, "layer": layer, "weights_norm": 1.0, "gradient_norm": norm, "saturated_share": 0.25}
+                    for epoch in (0, 1, 2)
+                    for layer, norm in norms.items()
+                ]
+                table = pd.DataFrame(lines).assign(update_norm=np.nan, zero_share=np.nan)
+                table.to_csv(run / "diagnostics.csv", index=False)
             seconds = 2.0 if variant == "dropped" else 1.0
             seconds += 0.01 * seed
             timings.setdefault(variant, {})[str(seed)] = {"seconds": 2 * seconds, "seconds_per_epoch": seconds}
@@ -63,8 +94,9 @@ def write_runs(folder: Path, changes: Mapping[str, Any], diverged: str = "") -> 
 def plotted(small_study: Study, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Make a study with runs, evaluate it and plot it; returns its folder."""
 
-    def make(changes: Mapping[str, Any] | None = None, diverged: str = "") -> Path:
+    def make(changes: Mapping[str, Any] | None = None, diverged: str = "", **facts: Any) -> Path:
         folder = small_study(changes)
+        complete_facts(folder, study_with(changes), **facts)
         write_runs(folder, changes or {}, diverged)
         for stage in (evaluate, plot):
             monkeypatch.setattr(sys, "argv", ["stage", str(folder)])
@@ -102,6 +134,84 @@ def test_every_figure_is_drawn_and_small(plotted: Callable[..., Path]) -> None:
     }
     assert all(0 < len(content) < 300_000 for content in drawn.values())
     assert drawn["views.png"].startswith(b"\x89PNG")
+
+
+def test_illustrations_are_drawn_compared_and_reported(plotted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    says = {"says": "It <says> so."}
+    illustrations = {name: dict(says) for name in ("sigmoid_saturation", "losses", "label_grid", "weight_updates")}
+    folder = plotted({"illustrations": illustrations})
+    drawn = outputs(folder)
+    assert {"illustration_sigmoid_saturation.svg", "illustration_losses.svg", "illustration_label_grid.png"} <= set(drawn)
+    assert "illustrations.csv" not in drawn  # nothing is reported
+    text = page(folder)
+    assert text.count("It &lt;says&gt; so.") == 4
+    assert "The first 15 training images" in text
+
+    study = study_with(
+        {"illustrations": {"losses": {**says, "reported": {"half_squared_error": (0.67,), "cross_entropy": (2.1,)}}}}
+    )
+    monkeypatch.setattr(plot, "load_study", lambda _: study)
+    monkeypatch.setattr(sys, "argv", ["plot", str(folder)])
+    plot.main()
+    table = (folder / "metrics" / "figures" / "illustrations.csv").read_text()
+    assert table == (
+        "name,key,reported,measured,agrees\nlosses,cross_entropy,2.1,2.30259,False\nlosses,half_squared_error,0.67,0.67,True\n"
+    )
+    text = page(folder)
+    assert '<span class="differs">2.3</span>' in text
+    assert "illustration_label_grid.png" not in outputs(folder)
+
+
+def test_gradients_of_deep_variants_are_drawn_and_put_into_words(plotted: Callable[..., Path]) -> None:
+    deep = {"deep": {"tip": "Deep.", "extends": "plain", "model": {"hidden": [8, 8, 8], "activation": "sigmoid"}}}
+    folder = plotted({"variants": deep, "replicates": {"diagnostics": True}})
+    assert "gradients.svg" in outputs(folder)
+    text = page(folder)
+    assert "less than 1 % of the output layer&#39;s in 1 of 1 variant: deep (1.00 × 10⁻⁹)." in text
+    section = text[text.index('id="gradients"') : text.index('id="inputs"')]
+    assert "25.0 %" in section
+    assert "#variant-plain" not in section  # one hidden layer
+
+
+def test_gradients_that_are_not_measured_are_not_drawn(plotted: Callable[..., Path]) -> None:
+    folder = plotted()
+    assert "gradients.svg" not in outputs(folder)
+    assert 'id="gradients"' not in page(folder)
+
+
+def test_a_reported_number_is_held_against_the_interval_and_the_deviation(plotted: Callable[..., Path]) -> None:
+    folder = plotted({"variants": {"plain": {"reported": {"test_accuracy": 0.8, "train_accuracy": 0.1}}}})
+    text = page(folder)
+    section = text[text.index('id="reported"') : text.index('id="curves"')]
+    assert "1 of the 2 numbers" in section
+    rows = section.split("<tr>")[2:]
+    assert "80 %" in rows[0]
+    assert "<td>yes</td>" in rows[0]
+    assert "all alike" in rows[1]  # three replicates of 0.75
+    assert "10 %" in rows[1]
+    assert '<span class="differs">no</span>' in rows[1]
+
+
+def test_notes_limits_and_facts_are_told(plotted: Callable[..., Path]) -> None:
+    facts = {"description": "Grey <blobs>.", "feature_names": ["left", "right"], "first_rows": [[-1.5, 2.0, 3.0]]}
+    text = page(plotted({"limits": {"rows": 1200, "epochs": None, "seeds": 3}, "notes": ["We assumed a & b."]}, **facts))
+    assert "A reduced run, not the study" in text
+    assert "1,200 rows of each split" in text
+    assert "3 seeds of each variant" in text
+    assert "epochs of each replicate" not in text
+    assert "We assumed a &amp; b." in text
+    assert "Grey &lt;blobs&gt;." in text
+    assert '<th scope="col">left</th><th scope="col">right</th><th scope="col">class</th>' in text
+    assert "−1.5" in text
+    assert f"numpy {np.__version__}" in text
+    extremes = text[text.index("The smallest and the largest input") :]
+    assert "<code>noisy</code>" in extremes[: extremes.index("</table>")]
+
+
+def test_a_whole_study_is_not_called_reduced(plotted: Callable[..., Path]) -> None:
+    text = page(plotted())
+    assert "A reduced run" not in text
+    assert 'id="notes"' not in text
 
 
 def test_the_same_results_give_the_same_bytes_in_another_process(plotted: Callable[..., Path]) -> None:
@@ -179,7 +289,10 @@ def test_forty_variants_are_plotted_within_the_limits(plotted: Callable[..., Pat
     assert sum(map(len, drawn.values())) < 2_000_000
 
 
-@pytest.mark.parametrize("name", ["metrics/summary.csv", "metrics/claims.csv", "data/timings.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["metrics/summary.csv", "metrics/claims.csv", "metrics/diagnostics.csv", "metrics/confusion.csv", "data/timings.json"],
+)
 def test_a_missing_input_is_one_line(plotted: Callable[..., Path], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = plotted()
     (folder / name).unlink()
@@ -190,10 +303,14 @@ def test_a_missing_input_is_one_line(plotted: Callable[..., Path], name: str, mo
 
 def test_a_regression_on_features_without_validation_rows() -> None:
     """With a source that is a link, numbers that it reports, and errata that look like tags."""
-    variants = {"plain": {"reported": {"test_loss": 0.4, "test_mae": 0.6}}, "noisy": {"ours": True}}
+    variants = {
+        "plain": {"reported": {"test_loss": 0.4, "test_mae": 0.6, "test_rmse": 0.5}},  # one that is not measured here
+        "noisy": {"ours": True, "train": {"loss": "mae"}},
+    }
     claims = {"noise_hurts": {"metric": "test_loss", "expect": "higher", "margin": 0.01, "reported": "it must"}}
     study = study_with(
         {"source": "https://example.org/?a=1&b=2", "errata": ["x <b> y"], "variants": variants, "claims": claims}
+        | {"data": {"split": {"validation": 0}}}
     )
     draw = np.random.default_rng(0)
     replicates = pd.DataFrame(
@@ -208,10 +325,16 @@ def test_a_regression_on_features_without_validation_rows() -> None:
     results = report.Results(
         claims=plot.compared(study, evaluate.claims_table(study, replicates, ["noise_hurts"])),
         timed=plot.compared(study, evaluate.claims_table(study, durations, [])),
-        summary=evaluate.summary_of(replicates, 0.99),
+        summary=evaluate.summary_of({str(name): table for name, table in replicates.groupby("variant", sort=False)}, 0.99),
         replicates=replicates,
         curves=curves,
         confusion=None,
+        residuals=pd.DataFrame(
+            {"variant": variant, "tenth": tenth, "target": tenth, "prediction": tenth + 0.5, "mae": 0.5}
+            for variant in study.variants
+            for tenth in range(1, 11)
+        ),
+        diagnostics=pd.DataFrame(columns=evaluate.DIAGNOSTICS),
         durations=durations,
         timings=timings,
     )
@@ -219,17 +342,27 @@ def test_a_regression_on_features_without_validation_rows() -> None:
     shapes = {
         name: {"shape": [len(y), 3], "type": "float64", "smallest": 0.0, "largest": 1.0} for name, (_, y) in splits.items()
     }
-    facts = {"task": "regression", "class_names": [], "title": "Waves", "licence": "none", "citation": "none", "splits": shapes}
-    prepared = Prepared(splits, {name: views.fit(view, splits["train"][0]) for name, view in study.views.items()}, facts)
+    facts: dict[str, Any] = {"task": "regression", "class_names": [], "title": "Waves", "licence": "none"}
+    facts |= {"citation": "none", "splits": shapes}
+    rows = {split: x for split, (x, _) in splits.items()}
+    prepared = Prepared(splits, {name: views.fit(view, rows) for name, view in study.views.items()}, facts)
+    facts |= FACTS | {"views": extremes_of(prepared), "target": "height in metres", "first_rows": [[1.0, 2.0, 3.0, 4.5]]}
 
-    drawn = plot.result_figures(study, results, "regression") | plot.input_figures(study, prepared)
-    assert set(drawn) == {"claims.svg", "leaderboard.svg", "curves_loss.svg", "histograms.svg"}
-    text = report.page(study, Path("tutorials/waves"), facts, results, dict.fromkeys(drawn, b""), same_test=False)
+    drawn = plot.result_figures(study, results, "regression", "height") | plot.input_figures(study, prepared)
+    assert set(drawn) == {"claims.svg", "leaderboard.svg", "curves_loss.svg", "histograms.svg", "residuals.svg"}
+    pictures = dict.fromkeys(drawn, b"")
+    text = report.page(study, Path("tutorials/waves"), facts, results, pictures, same_test=False, illustrated={})
+    assert "Target: height in metres." in text
+    assert '<th scope="col">3</th><th scope="col">target</th>' in text  # features without names are numbered
+    assert "its loss is mae" in text
+    with pytest.raises(UserError, match=r"illustrations.first_image: needs images, which the data set 'Waves' has not"):
+        illustrate(study_with({"illustrations": {"first_image": {"says": "An image."}}}), prepared)
     assert 'href="https://example.org/?a=1&amp;b=2"' in text
     assert "x &lt;b&gt; y" in text
     assert "no validation rows" in text
     assert "python -m stages.train tutorials/waves --show" in text
-    assert "0.6000" in text  # as reported
+    assert "0.6" in text  # as reported
+    assert "not measured" in text
     assert "diverged" in text
     assert "accuracies" not in text[text.index('id="leaderboard"') : text.index('id="variants"')]
 

@@ -113,6 +113,8 @@ UNITS = (  # the first whose pattern is found in the metric's name
     (re.compile("^seconds"), Unit("duration", "s", "s", digits=3)),
     (re.compile("^epochs|epoch$"), Unit("epochs", "epochs", "epochs", digits=1)),
     (re.compile("accuracy"), ACCURACY),
+    (re.compile("rmse$"), Unit("root mean squared error", "", "")),
+    (re.compile("mse"), Unit("mean squared error", "", "")),
     (re.compile("mae$"), Unit("mean absolute error", "", "")),
     (re.compile("loss"), Unit("loss", "", "")),
 )
@@ -256,8 +258,8 @@ def _claims_panel(axes: Axes, rows: pd.DataFrame, unit: Unit) -> None:
         else:
             axes.hlines(y, lows[y], highs[y], color=look.colour, linewidth=1.8)
             axes.plot(effects[y], y, look.marker, color=look.colour, markerfacecolor=look.face, markersize=6)
-        about = _short(f"{claim['groups']}: {claim['metric']}", 54)
-        _two_lines(axes, y, -0.02, "right", _short(claim["claim"], 42), about, "black")
+        about = short(f"{claim['groups']}: {claim['metric']}", 54)
+        _two_lines(axes, y, -0.02, "right", short(claim["claim"], 42), about, "black")
         measured = "" if math.isnan(lows[y]) else f"{unit.number(claim['effect'])} {unit.interval(claim['low'], claim['high'])}"
         _two_lines(axes, y, 1.02, "left", claim["verdict"] + (", close" if claim["close"] else ""), measured, look.colour)
     axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(first, last), yticks=[])
@@ -343,7 +345,7 @@ def leaderboard(
                 markersize=5.5,
             )
         axes.text(1.02, y, text, transform=blended_transform_factory(axes.transAxes, axes.transData), va="center", color=GREY)
-    axes.set_yticks(range(len(rows)), [_short(line["variant"], 29) for line in rows], color="black")
+    axes.set_yticks(range(len(rows)), [short(line["variant"], 29) for line in rows], color="black")
     axes.set(ylim=(len(rows) - 0.5, -0.5))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -414,7 +416,7 @@ def learning_curves(curves: pd.DataFrame, parents: Mapping[str, str | None], mea
     def drawn(group: pd.DataFrame, column: str) -> np.ndarray:
         return drawable(numbers(group[column]), measure == "accuracy")
 
-    figure, panels = _grid(len(groups), 4, 1.2, above=0.38, below=0.06, top=0.3, bottom=0.45)
+    figure, panels = grid(len(groups), 4, 1.2, above=0.38, below=0.06, top=0.3, bottom=0.45)
     for axes, (variant, group) in zip(panels, groups.items(), strict=True):
         parent = parents.get(variant)
         for name, (colour, dashes) in kinds.items():
@@ -429,7 +431,7 @@ def learning_curves(curves: pd.DataFrame, parents: Mapping[str, str | None], mea
             axes.plot(group["epoch"], mean, color=colour, linestyle=dashes, linewidth=1.4, marker=dot, markersize=3)
         if math.isnan(finite(group[f"{measure}_mean"].iloc[-1])):
             axes.text(0.5, 0.5, "diverged", transform=axes.transAxes, ha="center", va="center", color=ORANGE)
-        axes.set_title(_short(variant, 25), fontsize=8.5, pad=12.5)
+        axes.set_title(short(variant, 25), fontsize=8.5, pad=12.5)
         axes.text(0, 1.03, f"grey: {parent}" if parent in groups else "", transform=axes.transAxes, fontsize=6.8, color=GREY)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
     _curve_scale(panels, curves, measure)
@@ -481,7 +483,7 @@ def _steady(curves: pd.DataFrame, columns: list[str]) -> Iterator[np.ndarray]:
                 yield values
 
 
-def _grid(
+def grid(
     count: int, columns: int, size: float, *, above: float, below: float, top: float, bottom: float = 0.0, left: float = 0.6
 ) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels, row by row: each `size` inches high, with room `above` for its title and `below`."""
@@ -508,20 +510,20 @@ def confusion(table: pd.DataFrame, diverged: Collection[str]) -> Figure:
     label = min(max(map(len, names)), 14) * 0.075 + 0.35  # inches
     columns = 4
     side = (WIDTH - label) / columns - 0.16
-    figure, panels = _grid(len(groups), columns, side, above=0.4, below=0.04, top=0.35, bottom=label, left=label)
+    figure, panels = grid(len(groups), columns, side, above=0.4, below=0.04, top=0.35, bottom=label, left=label)
     image: Any = None
     for i, (axes, (variant, group)) in enumerate(zip(panels, groups.items(), strict=True)):
         counts = group[names].to_numpy(dtype=np.float64)
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         accuracy = "diverged" if variant in diverged else ACCURACY.value(np.trace(counts) / max(counts.sum(), 1))
-        axes.set_title(_short(variant, 25), fontsize=8.5, pad=12.5)
+        axes.set_title(short(variant, 25), fontsize=8.5, pad=12.5)
         axes.text(0, 1.02, accuracy, transform=axes.transAxes, fontsize=6.8, color=GREY)
         image = axes.imshow(np.maximum(shares, 1e-3), norm=LogNorm(1e-3, 1), cmap="Blues", interpolation="none", aspect="auto")
         axes.spines[:].set_visible(True)
         every = math.ceil(len(names) / 20)
         ticks = range(0, len(names), every)
         below = i + columns >= len(panels)
-        labels = [_short(name) for name in names[::every]]
+        labels = [short(name) for name in names[::every]]
         axes.set_xticks(*((ticks, labels) if below else ([], [])), fontsize=6.8)
         axes.set_yticks(*((ticks, labels) if i % columns == 0 else ([], [])), fontsize=6.8)
         axes.tick_params(length=0, labelrotation=0)
@@ -558,7 +560,7 @@ def _errors(axes: Axes, shares: np.ndarray) -> None:
             axes.text(predicted, true, f"{100 * share:.0f}", ha="center", va="center", fontsize=5.6, color=ink)
 
 
-def _short(name: str, longest: int = 14) -> str:
+def short(name: str, longest: int = 14) -> str:
     """The name, cut where it would leave its place in a figure; tables have it whole."""
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
@@ -594,14 +596,14 @@ def view_samples(
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(True)
             if i == 0:
-                axes.set_title(_short(class_names[j], 11), fontsize=8 if columns <= 10 else 6, loc="center", weight="normal")
+                axes.set_title(short(class_names[j], 11), fontsize=8 if columns <= 10 else 6, loc="center", weight="normal")
     return figure
 
 
 @STYLED
 def histograms(inputs: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     """The share of the inputs in each of 64 equal bins, for every view: view -> split (train, perhaps test) -> values."""
-    figure, panels = _grid(len(inputs), 3, 1.25, above=0.3, below=0.3, top=0.3)
+    figure, panels = grid(len(inputs), 3, 1.25, above=0.3, below=0.3, top=0.3)
     for i, (axes, (view, splits)) in enumerate(zip(panels, inputs.items(), strict=True)):
         extremes = [float(extreme) for values in splits.values() for extreme in (values.min(), values.max())]
         low, high = min(extremes), max(extremes)
@@ -625,4 +627,109 @@ def histograms(inputs: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     figure.legend(
         handles=handles[: 1 + noisy], loc="upper left", bbox_to_anchor=(0.01, 1 - 0.04 / figure.get_figheight()), ncols=2
     )
+    return figure
+
+
+# Regressions
+
+
+@STYLED
+def residuals(table: pd.DataFrame, diverged: Collection[str], target: str = "") -> Figure:
+    """A panel for each variant: the mean prediction, and the mean absolute error, of each tenth of the test rows by target.
+
+    table: the columns of residuals.csv; target: what is predicted, for the axis.
+    """
+    groups = {str(name): group for name, group in table.groupby("variant", sort=False)}
+    figure, panels = grid(len(groups), 4, 1.5, above=0.4, below=0.06, top=0.3, bottom=0.45)
+    truth = numbers(table["target"])
+    low, high = float(truth.min()), float(truth.max())
+    room = 0.12 * (high - low) or 0.5
+    for i, (axes, (variant, group)) in enumerate(zip(panels, groups.items(), strict=True)):
+        x, y, error = (numbers(group[name]) for name in ("target", "prediction", "mae"))
+        axes.plot([low, high], [low, high], color="#aaaaaa", linewidth=1)
+        axes.vlines(x, y - error, y + error, color=BLUE, alpha=0.3, linewidth=4)
+        axes.plot(x, y, "o-", color=BLUE, markersize=3, linewidth=1.2)
+        known = error[~np.isnan(error)]
+        text = f"mean absolute error {known.mean():.4g}" if len(known) else ""  # tenths are of equal size, to within a row
+        if variant in diverged:
+            text = f"{text}; some diverged" if text else "diverged"
+        axes.set_title(short(variant, 25), fontsize=8.5, pad=12.5)
+        axes.text(0, 1.03, text, transform=axes.transAxes, fontsize=6.8, color=GREY)
+        axes.set(xlim=(low - room, high + room), ylim=(low - 2 * room, high + 2 * room))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(ticker.MaxNLocator(4))
+            axis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
+        if i % 4:
+            axes.set_yticklabels([])
+        if i + 4 < len(panels):
+            axes.set_xticklabels([])
+    handles = [
+        Line2D([], [], color=BLUE, marker="o", markersize=3, label="mean prediction"),
+        Line2D([], [], color=BLUE, alpha=0.3, linewidth=4, label="mean absolute error"),
+        Line2D([], [], color="#aaaaaa", label="prediction = target"),
+    ]
+    height = figure.get_figheight()
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.01, 1 - 0.06 / height), ncols=3)
+    figure.text(0.5, 0.1 / height, short(f"target: {target}" if target else "target", 90), ha="center", color=GREY)
+    return figure
+
+
+# Gradients
+
+FLOOR = 1e-30
+"""Of the norms that are drawn: smaller ones, and a gradient of exactly 0, lie on it."""
+
+
+def gradient_norms(group: pd.DataFrame) -> dict[int, np.ndarray]:
+    """Epoch -> the gradient norm of each layer, in the order of the rows: those of one variant of diagnostics.csv."""
+    rows = group.drop_duplicates(["epoch", "layer"], keep="last")
+    return {int(epoch): numbers(rows.loc[rows["epoch"] == epoch, "gradient_norm"]) for epoch in rows["epoch"].unique()}
+
+
+def _power(value: float) -> str:
+    """A power of ten as a label; Matplotlib's own need mathematical text."""
+    power = str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{power}" if not 1e-2 <= value <= 100 else f"{value:g}"
+
+
+@STYLED
+def gradients(table: pd.DataFrame, kinds: Mapping[str, str]) -> Figure:
+    """A panel for each variant: the norm of the gradient of each layer, before training, after one epoch and at the end.
+
+    table: the columns of diagnostics.csv; kinds: variant -> its activation, in the order of the panels.
+    """
+    groups = {name: gradient_norms(table[table["variant"] == name]) for name in kinds}
+    figure, panels = grid(len(groups), 4, 1.3, above=0.38, below=0.2, top=0.3, bottom=0.3)
+    seen = np.concatenate([norms for each in groups.values() for norms in each.values()])
+    seen = np.maximum(seen[~np.isnan(seen)], FLOOR)
+    low, high = (float(seen.min()), float(seen.max())) if len(seen) else (1e-3, 1.0)
+    low, high = 10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high * 1.01))
+    step = max(1, math.ceil(math.log10(high / low) / 4))
+    ticks = [10.0**power for power in range(round(math.log10(low)), round(math.log10(high)) + 1, step)]
+    for i, (axes, (variant, epochs)) in enumerate(zip(panels, groups.items(), strict=True)):
+        styles = {0: (BLUE, "-", "o"), max(epochs): (ORANGE, (0, (3, 1)), "s")}
+        for epoch, norms in epochs.items():
+            colour, dashes, dot = styles.get(epoch, ("#aaaaaa", "-", ""))
+            places = range(1, len(norms) + 1)
+            axes.plot(
+                places, np.maximum(norms, FLOOR), color=colour, linestyle=dashes, marker=dot, markersize=2.6, linewidth=1.2
+            )
+        if np.isnan(epochs[max(epochs)]).any():
+            axes.text(0.5, 0.5, "not finite at the end", transform=axes.transAxes, ha="center", va="center", color=ORANGE)
+        axes.set(yscale="log", ylim=(low / 1.5, high * 1.5))
+        axes.set_yticks(ticks, [] if i % 4 else [_power(tick) for tick in ticks])
+        axes.set_xlim(0.5, max(len(norms) for norms in epochs.values()) + 0.5)
+        axes.minorticks_off()
+        axes.grid(axis="y", color="#eeeeee", linewidth=0.7)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True, min_n_ticks=1))
+        axes.set_title(short(variant, 25), fontsize=8.5, pad=12.5)
+        axes.text(0, 1.03, kinds[variant], transform=axes.transAxes, fontsize=6.8, color=GREY)
+    handles = [
+        Line2D([], [], color=BLUE, marker="o", markersize=3, label="before training"),
+        Line2D([], [], color="#aaaaaa", label="after the first epoch"),
+        Line2D([], [], color=ORANGE, marker="s", markersize=3, linestyle=(0, (3, 1)), label="after the last"),
+    ]
+    height = figure.get_figheight()
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.01, 1 - 0.06 / height), ncols=3)
+    figure.text(0.6 / WIDTH, 0.1 / height, "layer, from the inputs' to the output layer", color=GREY)
     return figure

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import platform
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,22 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stages.lib.figures import Unit, finite, ranked, unit_of
+from stages.lib.figures import Unit, finite, numbers, ranked, unit_of
+from stages.lib.illustrations import Illustrated, compared, decimals, number
 from stages.lib.scores import METRICS
 from stages.lib.settings import Claim, Model, Study, Train
 from stages.lib.verdicts import FEWEST, FEWEST_RANKED
 
 MARKS = {"supported": "●", "refuted": "✖", "equivalent": "■", "inconclusive": "◇"}
 WORDS = {"never": "never reached", "diverged": "diverged"}
+LIBRARIES = (
+    "tensorflow tensorflow-cpu keras jax torch numpy pandas scipy scikit-learn optuna matplotlib dask pydantic dvc"
+).split()
+"""Whose versions the page names, where they are installed."""
+DEEP = 3
+"""Hidden layers from which on a variant's gradients are drawn."""
+SMALL = 0.01
+"""Share of the output layer's gradient below which the first layer's is called out."""
 MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
@@ -31,7 +42,8 @@ class Results:
     """What the figures and the page are made of.
 
     claims, timed: the columns of claims.csv, and `groups`, what is compared; `timed` are the claims about time.
-    summary, replicates, curves, confusion: as `evaluate` writes them; a regression has no confusion.
+    summary, replicates, curves, confusion, residuals, diagnostics: as `evaluate` writes them; a regression has residuals and no
+    confusion, and a study that measures no gradients has no rows of diagnostics.
     durations: variant, seed, seconds, seconds_per_epoch.
     timings: the whole of timings.json.
     """
@@ -42,6 +54,8 @@ class Results:
     replicates: pd.DataFrame
     curves: pd.DataFrame
     confusion: pd.DataFrame | None
+    residuals: pd.DataFrame | None
+    diagnostics: pd.DataFrame
     durations: pd.DataFrame
     timings: Mapping[str, Any]
 
@@ -57,7 +71,7 @@ def flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", json.dumps(value).strip('"')
+            yield f"{prefix}{key}", "all" if value is None else json.dumps(value).strip('"')
 
 
 def changes(study: Study, variant: str) -> list[tuple[str, str, str]]:
@@ -109,38 +123,156 @@ def claim_rows(study: Study, table: pd.DataFrame, task: str) -> list[dict[str, A
     return rows
 
 
-def measured(summary: pd.DataFrame, variant: str, metric: str) -> dict[str, Any]:
+def measured(summary: pd.DataFrame, variant: str, metric: str) -> dict[str, Any] | None:
+    """The summary's row of a metric of a variant; None where it has no such metric."""
     chosen = summary[(summary["variant"] == variant) & (summary["metric"] == metric)]
-    return {str(name): value for name, value in chosen.iloc[0].items()}
+    return {str(name): value for name, value in chosen.iloc[0].items()} if len(chosen) else None
 
 
 def variant_rows(study: Study, results: Results, task: str) -> list[dict[str, Any]]:
-    """The variants, the best first, each with what it changes, what was measured and what the source reports."""
+    """The variants, the best first, each with what it changes and what was measured."""
     metric = headline(task)
-    columns = (metric, "train_accuracy", "test_mae", "train_loss", "generalization_gap", "epochs")
+    columns = (metric, "train_accuracy", "test_mae", "test_rmse", "train_loss", "generalization_gap", "epochs")
     shown = [name for name in columns if name in results.replicates]
     rows = []
     for variant in ranked(results.summary, metric, task)["variant"]:
-        numbers = {name: measured(results.summary, variant, name) for name in shown}
-        reported = []
-        for name, value in study.variants[variant].reported.items():
-            unit, ours = unit_of(name, task), measured(results.summary, variant, name)
-            group = results.replicates.loc[results.replicates["variant"] == variant, name]
-            single = [unit.number(group.min()), unit.number(group.max())] if not np.isnan(finite(ours["mean"])) else None
-            reported.append((name, unit.value(value), WORDS.get(ours["mean"], unit.value(ours["mean"])), single))
+        found = {name: measured(results.summary, variant, name) for name in shown}
+        first = found[metric] or {}
         rows.append(
             {
                 "name": variant,
                 "position": list(study.variants).index(variant),
                 "variant": study.variants[variant],
                 "changes": changes(study, variant),
-                "reported": reported,
-                "replicates": numbers[metric]["replicates"],
-                "interval": unit_of(metric, task).interval(numbers[metric]["low"], numbers[metric]["high"]),
-                "means": {name: unit_of(name, task).number(row["mean"]) for name, row in numbers.items()},
+                "replicates": first["replicates"],
+                "interval": unit_of(metric, task).interval(first["low"], first["high"]),
+                "means": {name: unit_of(name, task).number(row["mean"]) if row else "–" for name, row in found.items()},
             }
         )
     return rows
+
+
+def reported_rows(study: Study, results: Results, task: str) -> list[dict[str, Any]]:
+    """Every number that the source prints of a variant, beside what was measured.
+
+    `inside` is yes where a number that is rounded to the printed one lies in the interval of the mean, and none where there is
+    no interval; `distance` is from the mean, in standard deviations of single runs.
+    """
+    rows = []
+    for variant, settings in study.variants.items():
+        for metric, value in settings.reported.items():
+            unit, ours = unit_of(metric, task), measured(results.summary, variant, metric) or {}
+            mean, deviation, low, high = (finite(ours.get(name)) for name in ("mean", "sd", "low", "high"))
+            half = 0.5 * 10.0 ** -decimals(value)
+            places = max(decimals(value) - round(np.log10(unit.factor)), 0)
+            inside = "none" if np.isnan(low) else "yes" if low - half <= value <= high + half else "no"
+            single = numbers(results.replicates.loc[results.replicates["variant"] == variant, metric]) if ours else np.array([])
+            rows.append(
+                {
+                    "variant": variant,
+                    "metric": metric,
+                    "reported": f"{value * unit.factor:,.{places}f} {unit.level}".replace("-", "−").strip(),
+                    "measured": WORDS.get(str(ours.get("mean")), unit.value(mean)) if ours else "not measured",
+                    "interval": "no interval" if np.isnan(low) else unit.interval(low, high),
+                    "single": "" if np.isnan(single).any() or not len(single) else unit.interval(single.min(), single.max()),
+                    "inside": inside,
+                    "distance": f"{(value - mean) / deviation:+.1f}".replace("-", "−") if deviation > 0 else "",
+                    "constant": deviation == 0,
+                }
+            )
+    return rows
+
+
+def deep_variants(study: Study, diagnostics: pd.DataFrame) -> dict[str, str]:
+    """Variant -> activation, of those with at least DEEP hidden layers whose gradients were measured."""
+    known = set(diagnostics["variant"])
+    return {
+        name: recipe.model.activation
+        for name, recipe in study.recipes.items()
+        if name in known and len(recipe.model.conv) + len(recipe.model.hidden) >= DEEP
+    }
+
+
+def gradient_rows(study: Study, diagnostics: pd.DataFrame) -> list[dict[str, Any]]:
+    """For each deep variant the ratio of the first layer's gradient to the output layer's, and shares of idle units."""
+    rows = []
+    for variant, activation in deep_variants(study, diagnostics).items():
+        table = diagnostics[diagnostics["variant"] == variant]
+        ratios = []
+        for epoch in (table["epoch"].min(), table["epoch"].max()):
+            layers = table[table["epoch"] == epoch]
+            outputs = layers[layers["layer"] == "outputs"] if "outputs" in set(layers["layer"]) else layers.iloc[-1:]
+            first, last = numbers(layers["gradient_norm"])[0], numbers(outputs["gradient_norm"])[0]
+            ratios.append(first / last if last > 0 else np.nan)
+        end = table[table["epoch"] == table["epoch"].max()]
+        shares = [numbers(end[name]) for name in ("zero_share", "saturated_share")]
+        rows.append(
+            {
+                "variant": variant,
+                "activation": activation,
+                "layers": int((table["epoch"] == table["epoch"].min()).sum()),
+                "before": ratios[0],
+                "ratios": ["–" if np.isnan(ratio) else number(ratio) for ratio in ratios],
+                "shares": ["–" if np.isnan(each).all() else f"{100 * np.nanmax(each):.1f} %" for each in shares],
+            }
+        )
+    return rows
+
+
+def gradients_in_words(rows: list[dict[str, Any]]) -> str:
+    """Where gradients vanish before training, with the ratios."""
+    known = [row for row in rows if not np.isnan(row["before"])]
+    small = [row for row in known if row["before"] < SMALL]
+    ratios = ", ".join(f"{row['variant']} ({row['ratios'][0]})" for row in small)
+    text = f"Before training, the first layer's gradient is less than {100 * SMALL:g} % of the output layer's in"
+    text += f" {len(small) or 'none'} of {len(known)} variant{'s' if len(known) != 1 else ''}" + (
+        f": {ratios}." if small else "."
+    )
+    if known and not small:
+        least = min(known, key=lambda row: float(row["before"]))
+        text += f" The smallest ratio is {least['ratios'][0]}, of {least['variant']}."
+    return text
+
+
+def illustration_rows(study: Study, illustrated: Mapping[str, Illustrated]) -> list[dict[str, Any]]:
+    """The illustrations with what the source says, its numbers beside ours at the same decimals, and which agree."""
+    table = compared(study, illustrated)
+    rows = []
+    for name, each in illustrated.items():
+        printed = []
+        for key, reported in study.illustrations[name].reported.items():
+            chosen = table[(table["name"] == name) & (table["key"] == key)]
+            digits = max(map(decimals, reported), default=0)
+            texts = [[f"{value:,.{digits}f}".replace("-", "−") for value in chosen[how]] for how in ("reported", "measured")]
+            printed.append(
+                {"key": key, "numbers": list(zip(*texts, chosen["agrees"], strict=True)), "all": bool(chosen["agrees"].all())}
+            )
+        rows.append({"name": name, "says": study.illustrations[name].says, "drawn": each, "printed": printed})
+    return rows
+
+
+def unlike(study: Study) -> list[tuple[str, str]]:
+    """Variants whose loss is not the others', with what is different: a regression ranks by the loss."""
+    found = []
+    for name, recipe in study.recipes.items():
+        if recipe.train.loss != study.train.loss:
+            found.append((name, f"its loss is {recipe.train.loss}"))
+        if recipe.model.wide_deep.auxiliary_output:
+            found.append((name, "its loss is the sum of those of two outputs"))
+        if recipe.model.l2:
+            found.append((name, "its loss has a penalty on the weights added"))
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Library -> version, of those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def metric_meanings(names: set[str]) -> dict[str, str]:
@@ -171,17 +303,26 @@ def claims_in_words(table: pd.DataFrame) -> str:
 
 
 def page(
-    study: Study, folder: Path, facts: Mapping[str, Any], results: Results, pictures: Mapping[str, bytes], same_test: bool
+    study: Study,
+    folder: Path,
+    facts: Mapping[str, Any],
+    results: Results,
+    pictures: Mapping[str, bytes],
+    same_test: bool,
+    illustrated: Mapping[str, Illustrated],
 ) -> str:
     """The page as HTML.
 
     folder: the study's, for the commands that the page shows.
     pictures: file name -> content of every figure.
     same_test: whether the validation rows are the test rows.
+    illustrated: name -> every illustration of the study, whose figures are among the pictures.
     """
     task = str(facts["task"])
     judged = pd.concat([table for table in (results.claims, results.timed) if len(table)] or [results.claims])
     verdicts = Counter(judged["verdict"])
+    reported = reported_rows(study, results, task)
+    gradients = gradient_rows(study, results.diagnostics)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -201,8 +342,17 @@ def page(
         expected_false=round(len(judged) * (1 - study.statistics.confidence), 4),
         claims_in_words=claims_in_words(results.claims),
         variants=variant_rows(study, results, task),
-        reporting=any(variant.reported for variant in study.variants.values()),
-        meanings=metric_meanings({claim.metric for claim in study.claims.values()} | {headline(task)}),
+        reported=reported,
+        reduced={name: limit for name, limit in study.limits.model_dump().items() if limit is not None},
+        validated=[name for name in study.variants if study.has_validation(name)],
+        unlike=unlike(study) if task == "regression" else [],
+        gradients=gradients,
+        gradients_in_words=gradients_in_words(gradients),
+        illustrations=illustration_rows(study, illustrated),
+        versions=versions(),
+        meanings=metric_meanings(
+            {claim.metric for claim in study.claims.values()} | {row["metric"] for row in reported} | {headline(task)}
+        ),
         pictures={name: embedded(name, content) for name, content in pictures.items()},
         durations=duration_rows(results.durations),
         timings=results.timings,
