@@ -1,50 +1,240 @@
-"""Write the README's table of results from the committed metrics: `python -m stages.overview`.
+"""Write the tables of README.md and tutorials/README.md from the committed metrics: `python -m stages.overview`.
 
-No stage of the pipeline, since DVC would own the README. A test fails when the table is stale.
+Reads every study's params.yaml and metrics/ (the root's, and tutorials/*). No stage of the pipeline, since DVC would own the
+READMEs. A test fails when either is stale.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from math import sqrt
 from pathlib import Path
+from typing import Any, get_args
 
 import pandas as pd
 
 from stages.lib.cli import UserError, one_line_errors
 from stages.lib.files import write_text
+from stages.lib.scores import is_time
 from stages.lib.settings import Study, load_study
+from stages.lib.verdicts import Verdict
 
-BEGIN, END = "<!-- results: made by python -m stages.overview -->", "<!-- end of results -->"
+MARKERS = {
+    name: (f"<!-- {name}: made by python -m stages.overview -->", f"<!-- end of {name} -->") for name in ("studies", "results")
+}
+HEADLINES = ("test_accuracy", "test_loss")
+"""The first of these that a study has is what its variants are compared by."""
+STANDINGS = ("inside", "one run", "outside", "undecided")
+WORDS = {"never": "never reached", "diverged": "diverged"}
 
 
-def results_table(study: Study, claims: pd.DataFrame) -> str:
-    """A Markdown table of the claims: what is said, the verdict, the effect with its interval, the replicates."""
-    lines = ["| claim | verdict | effect | interval | replicates |", "| --- | --- | ---: | :---: | ---: |"]
-    for row in claims.to_dict("records"):
-        finite = row["low"] not in ("never", "diverged")
-        effect = f"{float(row['effect']):.3g}" if row["effect"] not in ("never", "diverged") else row["effect"]
-        interval = f"{float(row['low']):.3g} to {float(row['high']):.3g}" if finite else "by rank"
+@dataclass(frozen=True)
+class Outcome:
+    """A study, with its committed claims.csv and summary.csv, each a row by key, or None where it was not run."""
+
+    path: str
+    study: Study
+    claims: Mapping[str, Mapping[str, str]] | None
+    measured: Mapping[tuple[str, str], Mapping[str, str]] | None
+
+    @property
+    def headline(self) -> str:
+        metrics = {metric for _, metric in self.measured or ()}
+        return next((name for name in HEADLINES if name in metrics), HEADLINES[0])
+
+    @property
+    def replicates(self) -> int:
+        counts = {variant: int(row["replicates"]) for (variant, _), row in (self.measured or {}).items()}
+        return sum(counts[variant] for variant in self.study.variants if variant in counts)
+
+    @property
+    def reduced(self) -> str:
+        limits = self.study.limits.model_dump(exclude_none=True)
+        return f"reduced run: at most {', '.join(f'{number} {name}' for name, number in limits.items())}" if limits else ""
+
+
+def read_rows(path: Path) -> list[dict[str, str]] | None:
+    """A committed table as text; only an empty cell is no value: a variant may be called nan."""
+    if not path.exists():
+        return None
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
+    return [{str(name): str(value) for name, value in row.items()} for row in rows]
+
+
+def read_outcome(root: Path, path: str) -> Outcome:
+    study = load_study(root / path)
+    claims, summary = (read_rows(root / path / "metrics" / f"{name}.csv") for name in ("claims", "summary"))
+    if claims is None or summary is None:
+        return Outcome(path, study, None, None)
+    measured = {(row["variant"], row["metric"]): row for row in summary}
+    return Outcome(path, study, {row["claim"]: row for row in claims}, measured)
+
+
+def tutorials_of(root: Path) -> list[Outcome]:
+    return [read_outcome(root, f"tutorials/{each.parent.name}") for each in sorted(root.glob("tutorials/*/params.yaml"))]
+
+
+def cell(text: str) -> str:
+    """Text that Markdown shows as it is in a table."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def table(header: str, rule: str, rows: Iterable[Iterable[object]]) -> str:
+    return "\n".join([f"| {header} |", f"| {rule} |", *(f"| {' | '.join(map(str, row))} |" for row in rows)])
+
+
+def number(text: str | float, digits: int = 4) -> str:
+    return WORDS.get(str(text)) or f"{float(text):.{digits}g}"
+
+
+def standing(reported: float, row: Mapping[str, str]) -> str:
+    """Where a reported number lies, which counts as every number that is rounded to it.
+
+    `inside` the interval of the mean; where `one run` more may fall, Student's prediction interval, sqrt(n + 1) times as wide;
+    or `outside` both. `undecided` where the replicates have no interval.
+    """
+    if any(row[name] in WORDS for name in ("mean", "low", "high")) or int(row["replicates"]) < 2:
+        return "undecided"
+    mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
+    exponent = Decimal(repr(reported)).as_tuple().exponent
+    rounding = 0.0 if reported.is_integer() or not isinstance(exponent, int) else 0.5 * 10.0**exponent
+    rounding *= 1 + 1e-9  # 0.975 rounds to 0.98, though in binary it is a little less
+    if low - rounding <= reported <= high + rounding:
+        return "inside"
+    wider = sqrt(int(row["replicates"]) + 1)
+    within = mean - (mean - low) * wider - rounding <= reported <= mean + (high - mean) * wider + rounding
+    return "one run" if within else "outside"
+
+
+def standings(outcome: Outcome) -> Counter[str]:
+    """How many of the reported numbers that were measured lie where."""
+    found: Counter[str] = Counter()
+    for variant, settings in outcome.study.variants.items():
+        for metric, reported in settings.reported.items():
+            if row := (outcome.measured or {}).get((variant, metric)):
+                found[standing(reported, row)] += 1
+    return found
+
+
+def verdicts(outcome: Outcome) -> Counter[str]:
+    judged = outcome.claims or {}
+    return Counter(
+        "in the report" if claim.about_time else judged[name]["verdict"] if name in judged else "not judged"
+        for name, claim in outcome.study.claims.items()
+    )
+
+
+def tally(counts: Mapping[str, int], order: Iterable[str]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in order if counts.get(name)) or "none"
+
+
+def studies_table(outcomes: Iterable[Outcome]) -> str:
+    """A row for each study: how much was run, where the reported numbers lie, what became of the claims."""
+    rows = []
+    for outcome in outcomes:
+        name = "starter" if outcome.path == "." else outcome.path.rpartition("/")[2]
+        link = "#results" if outcome.path == "." else f"tutorials/README.md#{name}"
+        row: list[object] = [f"[{name}]({link})", len(outcome.study.variants)]
+        if outcome.measured is None:
+            rows.append([*row, "not run", "", f"{len(outcome.study.claims)} not judged"])
+            continue
+        replicates = f"{outcome.replicates}{f' ({outcome.reduced})' if outcome.reduced else ''}"
+        claims = tally(verdicts(outcome), [*get_args(Verdict), "in the report", "not judged"])
+        rows.append([*row, replicates, tally(standings(outcome), STANDINGS), claims])
+    return table("study | variants | replicates | reported numbers | claims", "--- | ---: | ---: | --- | ---", rows)
+
+
+def mark(ours: bool) -> str:
+    return " (ours)" if ours else ""
+
+
+def claims_table(outcome: Outcome) -> str:
+    """What is said, the verdict, the effect with its interval, the replicates."""
+    rows = []
+    for name, claim in outcome.study.claims.items():
+        said = f"{cell(claim.says)}{f' Reported: {cell(claim.reported)}' if claim.reported else ''}{mark(claim.ours)}"
+        row = (outcome.claims or {}).get(name)
+        if claim.about_time or row is None:
+            rows.append([said, "in the report" if claim.about_time else "not judged", "", "", ""])
+            continue
+        interval = "by rank" if row["low"] in WORDS else f"{number(row['low'], 3)} to {number(row['high'], 3)}"
         verdict = f"**{row['verdict']}**{' (close)' if row['close'] == 'True' else ''}"
-        lines.append(f"| {study.claims[row['claim']].says} | {verdict} | {effect} | {interval} | {row['replicates']} |")
-    return "\n".join(lines)
+        effect = row["effect"] if row["effect"] in WORDS else number(row["effect"], 3)
+        rows.append([said, verdict, effect, interval, row["replicates"]])
+    return table("claim | verdict | effect | interval | replicates", "--- | --- | ---: | :---: | ---:", rows)
 
 
-def with_table(readme: str, table: str) -> str:
-    """The README with the table between its markers. Raises UserError where a marker is missing."""
-    if BEGIN not in readme or END not in readme:
-        raise UserError(f"README.md: the markers {BEGIN!r} and {END!r} are missing")
-    before, _, rest = readme.partition(BEGIN)
-    return f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}"
+def variant_rows(outcome: Outcome) -> Iterator[list[str]]:
+    """For each variant its reported numbers, or else its headline, beside what was measured."""
+    for variant, settings in outcome.study.variants.items():
+        for metric in settings.reported or [outcome.headline]:
+            reported = settings.reported.get(metric)
+            said = "" if reported is None else f"{reported:g}"
+            start = [f"`{variant}`{mark(settings.ours)}", f"`{metric}`", said]
+            row = (outcome.measured or {}).get((variant, metric))
+            if row is None:
+                yield [*start, "in the report" if is_time(metric) else "not measured", "", "", ""]
+                continue
+            interval = "" if row["low"] in WORDS else f"{number(row['low'])} to {number(row['high'])}"
+            lies = "" if reported is None else standing(reported, row)
+            yield [*start, number(row["mean"]), interval, lies, row["replicates"]]
 
 
-def overview(root: Path) -> str:
-    """The README in `root` as it should be."""
-    claims = pd.read_csv(root / "metrics" / "claims.csv", dtype=str)
-    return with_table((root / "README.md").read_text(encoding="utf-8"), results_table(load_study(root), claims))
+def section(outcome: Outcome) -> str:
+    """The Markdown of one tutorial."""
+    study, name = outcome.study, outcome.path.rpartition("/")[2]
+    facts = [f"{len(study.variants)} variants"]
+    if outcome.measured is None:
+        facts.append("not run")
+    else:
+        facts += [f"{outcome.replicates} replicates", f"{study.statistics.confidence * 100:g} % intervals"]
+    facts += [f"**{outcome.reduced}**"] if outcome.reduced and outcome.measured is not None else []
+    parts = [
+        f"## {name}",
+        f"{' '.join(study.title.split())}\\\nSource: {' '.join(study.source.split())}\\\n{', '.join(facts)}.",
+    ]
+    if outcome.measured is not None:
+        header = "variant | metric | reported | measured | interval | reported is | replicates"
+        parts.append(table(header, "--- | --- | ---: | ---: | :---: | --- | ---:", variant_rows(outcome)))
+        parts += [claims_table(outcome)] if study.claims else []
+    for title, texts in (("What the source gets wrong", study.errata), ("Notes", study.notes)):
+        parts += [f"{title}:", "\n".join(f"* {' '.join(text.split())}" for text in texts)] if texts else []
+    return "\n\n".join(parts)
+
+
+def with_table(readme: str, name: str, content: str, path: str = "README.md") -> str:
+    """The README with `content` between the markers of that name. Raises UserError where a marker is missing."""
+    begin, end = MARKERS[name]
+    before, found, rest = readme.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not (found and ended):
+        raise UserError(f"{path}: the markers {begin!r} and {end!r} are missing")
+    return f"{before}{begin}\n{content}\n{end}{after}"
+
+
+def overview(root: Path) -> dict[str, str]:
+    """The READMEs in `root` as they should be: path -> text."""
+    starter, tutorials = read_outcome(root, "."), tutorials_of(root)
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    readme = with_table(readme, "studies", studies_table([starter, *tutorials]))
+    found = {"README.md": with_table(readme, "results", claims_table(starter))}
+    path = "tutorials/README.md"
+    if (root / path).exists():
+        text = "\n\n".join(section(each) for each in tutorials) or "No study is here yet."
+        found[path] = with_table((root / path).read_text(encoding="utf-8"), "results", f"\n{text}\n", path)
+    elif tutorials:
+        raise UserError(f"{path} is missing; `git checkout {path}` brings it back")
+    return found
 
 
 def main() -> None:
     with one_line_errors("overview"):
-        write_text(Path("README.md"), overview(Path()))
+        written: Mapping[str, Any] = overview(Path())
+        for path, text in written.items():
+            write_text(Path(path), text)
 
 
 if __name__ == "__main__":

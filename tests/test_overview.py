@@ -1,33 +1,272 @@
-"""The README's table is made from the committed metrics."""
+"""The tables of the READMEs are made from the committed metrics."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, merged, write_params
 
 from stages.lib.cli import UserError
-from stages.overview import BEGIN, END, overview, with_table
+from stages.lib.settings import load_study
+from stages.overview import MARKERS, cell, overview, standing, with_table
+
+TUTORIAL: dict[str, Any] = {
+    "title": "A tutorial",
+    "source": "Somebody (2019)",
+    "variants": {
+        "plain": {"reported": {"test_accuracy": 0.93, "best_epoch": 7.0}},
+        "dropped": {"ours": True},
+    },
+    "claims": {
+        "noise_hurts": {"reported": "It breaks."},
+        "ends_well": {"says": "It | ends well.", "variant": "plain", "metric": "test_accuracy"}
+        | {"expect": "at_least", "threshold": 0.9, "ours": True},
+        "is_fast": {
+            "says": "An epoch is quick.",
+            "variant": "plain",
+            "metric": "seconds",
+            "expect": "at_most",
+            "threshold": 1.0,
+        },
+    },
+    "errata": ["It forgets\n  a sign."],
+    "notes": ["The rate is assumed."],
+}
+SUMMARY = """variant,metric,replicates,mean,sd,low,high
+plain,test_loss,5,0.2,0.01,0.18,0.22
+plain,test_accuracy,5,0.95,0.01,0.92,0.98
+plain,best_epoch,5,8.2,0.4,7.4,9.0
+noisy,test_accuracy,3,diverged,diverged,diverged,diverged
+"""
+CLAIMS = """claim,verdict,effect,low,high,close,replicates,metric,expect,threshold,margin
+noise_hurts,supported,diverged,diverged,diverged,False,3,test_accuracy,lower,,0.0
+ends_well,supported,0.95,0.92,0.98,True,5,test_accuracy,at_least,0.9,0.0
+gone,refuted,0.1,0.0,0.2,False,5,test_accuracy,higher,,0.0
+"""
 
 
-def test_the_readme_shows_the_committed_results() -> None:
-    assert (ROOT / "README.md").read_text(encoding="utf-8") == overview(ROOT), "stale: run `python -m stages.overview`"
+def write_metrics(folder: Path, summary: str = SUMMARY, claims: str = CLAIMS) -> None:
+    (folder / "metrics").mkdir()
+    (folder / "metrics" / "summary.csv").write_text(summary)
+    (folder / "metrics" / "claims.csv").write_text(claims)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Callable[..., Path]:
+    """Make a checkout of a starter that was run, and of tutorials by name."""
+
+    def make(**tutorials: Mapping[str, Any]) -> Path:
+        for readme, names in (("README.md", ("studies", "results")), ("tutorials/README.md", ("results",))):
+            (tmp_path / readme).parent.mkdir(exist_ok=True)
+            (tmp_path / readme).write_text("by hand\n" + "\n".join("\n".join(MARKERS[name]) for name in names) + "\nmore\n")
+        write_params(tmp_path)
+        write_metrics(tmp_path, claims=CLAIMS)
+        for name, changes in tutorials.items():
+            (tmp_path / "tutorials" / name).mkdir()
+            write_params(tmp_path / "tutorials" / name, merged(TUTORIAL, changes))
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("path", ["README.md", "tutorials/README.md"])
+def test_the_readmes_show_the_committed_results(path: str) -> None:
+    assert (ROOT / path).read_text(encoding="utf-8") == overview(ROOT)[path], "stale: run `python -m stages.overview`"
+
+
+def test_every_claim_has_a_row() -> None:
+    begin, end = MARKERS["results"]
+    rows = (ROOT / "README.md").read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip().splitlines()[2:]
+    assert len(rows) == len(load_study(ROOT).claims) > 0
 
 
 def test_the_table_replaces_what_is_between_the_markers() -> None:
-    readme = f"before\n{BEGIN}\nold\n{END}\nafter"
-    assert with_table(readme, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter"
-    assert with_table(with_table(readme, "new"), "new") == with_table(readme, "new")
+    begin, end = MARKERS["results"]
+    readme = f"before\n{begin}\nold\n{end}\nafter"
+    assert with_table(readme, "results", "new") == f"before\n{begin}\nnew\n{end}\nafter"
+    assert with_table(with_table(readme, "results", "new"), "results", "new") == with_table(readme, "results", "new")
 
 
-@pytest.mark.parametrize("readme", ["", BEGIN, END])
+@pytest.mark.parametrize("readme", ["", *MARKERS["results"], "\n".join(reversed(MARKERS["results"]))])
 def test_a_readme_without_markers_is_refused(readme: str) -> None:
     with pytest.raises(UserError, match="markers"):
-        with_table(readme, "new")
+        with_table(readme, "results", "new")
 
 
-def test_every_committed_claim_has_a_row() -> None:
-    claims = (Path(ROOT) / "metrics" / "claims.csv").read_text(encoding="utf-8").splitlines()[1:]
-    rows = (ROOT / "README.md").read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].strip().splitlines()[2:]
-    assert len(rows) == len(claims) > 0
+def test_a_second_run_changes_nothing(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={}, second={})
+    write_metrics(root / "tutorials" / "first")
+    written = overview(root)
+    for path, text in written.items():
+        assert text != (root / path).read_text()
+        (root / path).write_text(text)
+    assert overview(root) == written
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("0.95,0.01", "0.96,0.01"), ("0.92,0.98", "0.94,0.98"), ("plain,test_accuracy,5", "plain,test_accuracy,6")]
+)
+def test_other_metrics_make_the_tables_stale(checkout: Callable[..., Path], old: str, new: str) -> None:
+    root = checkout(first={})
+    write_metrics(root / "tutorials" / "first")
+    before = overview(root)
+    (root / "tutorials" / "first" / "metrics" / "summary.csv").write_text(SUMMARY.replace(old, new))
+    assert overview(root)["tutorials/README.md"] != before["tutorials/README.md"]
+
+
+def test_other_claims_make_both_tables_stale(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={})
+    write_metrics(root / "tutorials" / "first")
+    before = overview(root)
+    (root / "tutorials" / "first" / "metrics" / "claims.csv").write_text(
+        CLAIMS.replace("ends_well,supported", "ends_well,refuted")
+    )
+    after = overview(root)
+    assert all(after[path] != before[path] for path in before)
+
+
+def test_the_headline_counts_reported_numbers_and_claims(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={}, second={})
+    write_metrics(root / "tutorials" / "first")
+    rows = [line for line in overview(root)["README.md"].splitlines() if line.startswith("| [")]
+    assert rows == [
+        "| [starter](#results) | 3 | 8 | none | 1 supported |",
+        "| [first](tutorials/README.md#first) | 3 | 8 | 1 inside, 1 one run | 2 supported, 1 in the report |",
+        "| [second](tutorials/README.md#second) | 3 | not run |  | 3 not judged |",
+    ]
+
+
+def test_a_tutorial_shows_reported_beside_measured(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={})
+    write_metrics(root / "tutorials" / "first")
+    assert (
+        "\n".join(overview(root)["tutorials/README.md"].splitlines()[3:-3])
+        == """## first
+
+A tutorial\\
+Source: Somebody (2019)\\
+3 variants, 8 replicates, 99 % intervals.
+
+| variant | metric | reported | measured | interval | reported is | replicates |
+| --- | --- | ---: | ---: | :---: | --- | ---: |
+| `dropped` (ours) | `test_accuracy` |  | not measured |  |  |  |
+| `noisy` | `test_accuracy` |  | diverged |  |  | 3 |
+| `plain` | `best_epoch` | 7 | 8.2 | 7.4 to 9 | one run | 5 |
+| `plain` | `test_accuracy` | 0.93 | 0.95 | 0.92 to 0.98 | inside | 5 |
+
+| claim | verdict | effect | interval | replicates |
+| --- | --- | ---: | :---: | ---: |
+| It \\| ends well. (ours) | **supported** (close) | 0.95 | 0.92 to 0.98 | 5 |
+| An epoch is quick. | in the report |  |  |  |
+| Noise on the test rows lowers accuracy. Reported: It breaks. | **supported** | diverged | by rank | 3 |
+
+What the source gets wrong:
+
+* It forgets a sign.
+
+Notes:
+
+* The rate is assumed."""
+    )
+
+
+def test_a_tutorial_without_metrics_is_not_run(checkout: Callable[..., Path]) -> None:
+    text = overview(checkout(first={}))["tutorials/README.md"]
+    assert "3 variants, not run." in text
+    assert "It forgets a sign." in text
+    assert "not measured" not in text
+
+
+@pytest.mark.parametrize("missing", ["summary", "claims"])
+def test_half_of_the_metrics_are_none(checkout: Callable[..., Path], missing: str) -> None:
+    root = checkout(first={})
+    write_metrics(root / "tutorials" / "first")
+    (root / "tutorials" / "first" / "metrics" / f"{missing}.csv").unlink()
+    assert "3 variants, not run." in overview(root)["tutorials/README.md"]
+
+
+def test_a_checkout_without_tutorials_has_no_section(checkout: Callable[..., Path]) -> None:
+    root = checkout()
+    assert "## " not in overview(root)["tutorials/README.md"]
+    (root / "tutorials" / "README.md").unlink()
+    assert list(overview(root)) == ["README.md"]
+
+
+def test_a_missing_readme_of_the_tutorials_is_named(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={})
+    (root / "tutorials" / "README.md").unlink()
+    with pytest.raises(UserError, match=r"tutorials/README\.md is missing"):
+        overview(root)
+
+
+def test_limits_make_a_reduced_run(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={"limits": {"epochs": 2, "seeds": 3}})
+    write_metrics(root / "tutorials" / "first")
+    written = overview(root)
+    assert "| 8 (reduced run: at most 2 epochs, 3 seeds) |" in written["README.md"]
+    assert "**reduced run: at most 2 epochs, 3 seeds**" in written["tutorials/README.md"]
+
+
+def test_a_regression_shows_its_loss(checkout: Callable[..., Path]) -> None:
+    reported = {"variants": {"plain": {"reported": {"test_loss": 0.4}}}, "claims": {"noise_hurts": {"metric": "test_loss"}}}
+    root = checkout(first=reported)
+    (root / "tutorials" / "first" / "params.yaml").write_text(
+        (root / "tutorials" / "first" / "params.yaml").read_text().replace("test_accuracy: 0.93", "test_mae: 0.4")
+    )
+    rows = "plain,test_loss,5,0.39,0.1,0.38,0.41\nnoisy,test_loss,5,2.5e+20,1,1,3e+20\n"
+    write_metrics(root / "tutorials" / "first", f"variant,metric,replicates,mean,sd,low,high\n{rows}")
+    text = overview(root)["tutorials/README.md"]
+    assert "| `plain` | `test_loss` | 0.4 | 0.39 | 0.38 to 0.41 | inside | 5 |" in text
+    assert "| `plain` | `test_mae` | 0.4 | not measured |  |  |  |" in text
+    assert "| `noisy` | `test_loss` |  | 2.5e+20 | 1 to 3e+20 |  | 5 |" in text
+
+
+def test_what_was_never_reached_has_no_interval(checkout: Callable[..., Path]) -> None:
+    metric = "epochs_to_0.95_accuracy"
+    root = checkout(first={"variants": {"plain": {"reported": {metric: 9.0}}}})
+    write_metrics(root / "tutorials" / "first", SUMMARY + f"plain,{metric},5,never,never,never,never\n")
+    assert f"| `plain` | `{metric}` | 9 | never reached |  | undecided | 5 |" in overview(root)["tutorials/README.md"]
+
+
+def test_a_reported_duration_is_in_the_report(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={"variants": {"plain": {"reported": {"seconds_per_epoch": 6.0}}}})
+    write_metrics(root / "tutorials" / "first")
+    assert "| `plain` | `seconds_per_epoch` | 6 | in the report |  |  |  |" in overview(root)["tutorials/README.md"]
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        (0.98, "inside"),
+        (0.975, "inside"),
+        (0.9849, "one run"),  # 0.98 +- 0.003 * sqrt(6) reaches 0.98735
+        (0.9728, "one run"),
+        (0.988, "outside"),
+        (0.9725, "outside"),
+        (0.99, "inside"),  # as do all of 0.985 to 0.995: 0.99 has two decimals
+        (1.0, "outside"),
+    ],
+)
+def test_where_a_reported_number_lies(reported: float, expected: str) -> None:
+    high = "0.985" if reported == 0.99 else "0.983"
+    row = {"replicates": "5", "mean": "0.98", "low": "0.977" if reported != 0.975 else "0.975", "high": high}
+    assert standing(reported, row) == expected
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"replicates": "1", "mean": "0.98", "low": "0.98", "high": "0.98"},
+        {"replicates": "5", "mean": "diverged", "low": "diverged", "high": "diverged"},
+        {"replicates": "5", "mean": "never", "low": "never", "high": "never"},
+    ],
+)
+def test_without_an_interval_nothing_is_decided(row: dict[str, str]) -> None:
+    assert standing(0.98, row) == "undecided"
+
+
+def test_a_cell_stays_one() -> None:
+    assert cell("a |\n  b < c") == "a \\| b &lt; c"
