@@ -95,7 +95,8 @@ def described(x: np.ndarray) -> dict[str, Any]:
 
 def prepared_for(study: Study) -> Prepared:
     splits = {name: blobs(rows, seed) for seed, (name, rows) in enumerate([("train", 120), ("validation", 40), ("test", 40)])}
-    fitted = {name: views.fit(view, splits["train"][0]) for name, view in study.views.items()}
+    rows = {name: x for name, (x, _) in splits.items()}
+    fitted = {name: views.fit(view, rows) for name, view in study.views.items()}
     facts: dict[str, Any] = {"task": "classification", "class_names": list("abcd"), "title": "blobs"}
     facts |= {"licence": "none", "citation": "the tests", "splits": {name: described(x) for name, (x, _) in splits.items()}}
     return Prepared(splits, fitted, facts)

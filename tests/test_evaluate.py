@@ -47,16 +47,22 @@ def write_run(
     accuracies: tuple[float, ...] = (0.5, 1.0),
     loss: float = 0.25,
     predictions: np.ndarray | None = None,
+    validation: int | None = 5,
 ) -> None:
-    """One replicate: `right` of ten test rows, and a history with these training accuracies."""
+    """One replicate: `right` of ten test rows, `validation` of ten (none: unmeasured), a history of these accuracies."""
     folder.mkdir(parents=True, exist_ok=True)
     epochs = range(1, len(accuracies) + 1)
     history = pd.DataFrame({"epoch": epochs, "loss": [loss * epoch for epoch in epochs], "accuracy": accuracies})
-    history.assign(val_loss=loss, val_accuracy=0.5).to_csv(folder / "history.csv", index=False, na_rep="nan")
-    scores = {split: {"loss": f"{loss:.9g}", "accuracy": "0.75"} for split in ("train", "validation", "test")}
+    splits = ["train", "test"]
+    arrays = {"test": predictions_with(right) if predictions is None else predictions}
+    if validation is not None:
+        splits.append("validation")
+        arrays["validation"] = predictions_with(validation)
+        history = history.assign(val_loss=loss, val_accuracy=0.5)
+    history.to_csv(folder / "history.csv", index=False, na_rep="nan")
+    scores = {split: {"loss": f"{loss:.9g}", "accuracy": "0.75"} for split in splits}
     (folder / "scores.json").write_text(json.dumps(scores))
-    test = predictions_with(right) if predictions is None else predictions
-    write_bytes(folder / "predictions.npz", arrays_to_bytes({"validation": predictions_with(5), "test": test}))
+    write_bytes(folder / "predictions.npz", arrays_to_bytes(arrays))
 
 
 class Made:
@@ -194,7 +200,9 @@ def test_confusion_counts_the_test_rows_of_all_replicates(made: Made) -> None:
 def test_the_same_runs_give_the_same_bytes(made: Made) -> None:
     made.evaluate()
     first = made.tables()
-    assert sorted(first) == ["claims.csv", "confusion.csv", "curves.csv", "metrics.json", "replicates.csv", "summary.csv"]
+    assert sorted(first) == [
+        *("claims.csv", "confusion.csv", "curves.csv", "diagnostics.csv", "metrics.json", "replicates.csv", "summary.csv")
+    ]
     made.evaluate()
     assert made.tables() == first
     for content in first.values():
@@ -294,33 +302,199 @@ def test_an_effect_that_rounds_to_nothing_has_no_sign(made: Made) -> None:
     assert '"effect": 0.0,' in made.text("metrics.json")
 
 
+def test_a_variant_whose_loss_was_not_finite_says_how_often(made: Made) -> None:
+    """Only in the tables of a study that asks for it."""
+    made.evaluate()
+    assert "diverged" not in made.table("replicates")
+    failing = {"says": "It fails.", "variant": "bad", "metric": "diverged", "expect": "at_least", "threshold": 0.5}
+    made.write(claims={"fails": failing})
+    for seed in range(2):
+        made.run("bad", seed, 0, loss=math.nan, predictions=np.full((ROWS, 2), np.nan, np.float32))
+    made.evaluate()
+    assert made.table("replicates")["diverged"].tolist() == [0, 0, 0, 1, 1, 0]
+    assert made.metrics()["claims"]["fails"] == {"verdict": "inconclusive", "effect": 0.66667}
+    made.run("bad", 2, 0, loss=math.inf, predictions=np.full((ROWS, 2), np.nan, np.float32))
+    made.evaluate()
+    assert made.metrics()["claims"]["fails"] == {"verdict": "supported", "effect": 1.0}
+
+
+# Validation rows that only some variants have
+
+ROWS_AS_GIVEN = {"train": {"part": "all", "rows": [0, 10]}, "test": {"part": "all", "rows": [10, 20]}}
+UNVALIDATED = {"dataset": "blobs", "split": {"method": "rows", "validation": "none", **ROWS_AS_GIVEN}}
+
+
+def without_validation(made: Made, **changes: Any) -> None:
+    """The study with a split that sets no validation rows apart."""
+    made.write(data=merged(UNVALIDATED, changes.pop("data", {})), **changes)
+    (made.folder / "data" / "prepared" / "validation.npz").unlink()
+
+
+def test_a_variant_with_held_out_rows_has_metrics_that_the_other_lacks(made: Made) -> None:
+    """The labels of those rows are in no prepared split: training measured the accuracy on them, 0.75."""
+    smooth = {"says": "It is smooth.", "variant": "good", "metric": "val_loss_roughness", "expect": "at_most", "threshold": 1}
+    held = merged(VARIANTS, {"good": {"train": {"validation_rows": 5}}, "bad": {"train": {"validation_rows": 0}}})
+    without_validation(made, claims={"better": BETTER, "smooth": smooth}, variants=held)
+    for seed in range(3):
+        made.run("good", seed, 9, accuracies=(0.5,) * 7, validation=5)
+        made.run("bad", seed, 5, validation=None)
+    made.evaluate()
+    replicates = made.table("replicates")
+    assert replicates["val_accuracy"].fillna(-1).tolist() == [0.75] * 3 + [-1] * 3
+    assert replicates["test_accuracy"].tolist() == [0.9] * 3 + [0.5] * 3
+    assert made.summary("good", "val_accuracy")[0] == 0.75
+    only_good = {"val_loss", "val_accuracy", "best_val_loss", "best_val_accuracy", "best_epoch", "best_val_minus_test_accuracy"}
+    metrics = {name: set(table["metric"]) for name, table in made.table("summary").groupby("variant")}
+    assert metrics["good"] - metrics["bad"] == only_good | {"val_loss_roughness"}
+    assert made.metrics()["claims"]["smooth"] == {"verdict": "supported", "effect": 0.0}
+    curves = {variant: table["val_loss_mean"] for variant, table in made.table("curves").groupby("variant")}
+    assert curves["good"].tolist() == [0.25] * 7
+    assert curves["bad"].isna().all()
+
+
+def test_a_variant_with_folds_is_judged_by_all_of_them(made: Made) -> None:
+    """Whose validation rows are others than the split's, and of another number: four folds, against three seeds of `bad`."""
+    folds = {"folds": 2, "repeats": 2, "seed": 0}
+    folded = merged(VARIANTS, {"good": {"k_fold": True}, "bad": {"k_fold": False}})
+    data = {**SMALL["data"], "k_fold": folds}
+    made.write(claims={"better": BETTER}, variants=folded, data=data)
+    for fold in range(4):
+        made.run("good", fold, 10 if fold == 3 else 6)
+        path = made.folder / "data" / "runs" / "good" / str(fold) / "predictions.npz"
+        rows = np.eye(2, dtype=np.float32)[np.zeros(3 + fold, int)]
+        write_bytes(path, arrays_to_bytes({"validation": rows, "test": predictions_with(10 if fold == 3 else 6)}))
+    made.evaluate()
+    replicates = made.table("replicates")
+    assert replicates["variant"].tolist() == ["good"] * 4 + ["bad"] * 3
+    assert replicates["val_accuracy"].tolist() == [0.75] * 4 + [0.5] * 3
+    assert made.metrics()["claims"]["better"]["effect"] == pytest.approx(0.7 - 1.4 / 3, abs=1e-5)
+    assert made.table("claims")["replicates"].tolist() == [3]
+
+
+# Gradients, weights and activations
+
+MEASURED = "epoch,layer,weights_norm,gradient_norm,update_norm,zero_share,saturated_share"
+
+
+def write_diagnostics(made: Made, variant: str, seed: int, *lines: str) -> None:
+    path = made.folder / "data" / "runs" / variant / str(seed) / "diagnostics.csv"
+    path.write_text("\n".join([MEASURED, *lines]) + "\n")
+
+
+def test_a_study_that_measures_no_gradients_has_a_table_without_rows(made: Made) -> None:
+    made.evaluate()
+    assert made.text("diagnostics.csv") == f"variant,{MEASURED}\n"
+
+
+def test_diagnostics_are_means_before_training_after_its_first_epoch_and_after_its_last(made: Made) -> None:
+    """Whichever epoch was the last, also the first; what is not finite does not count, and layers keep their order."""
+    made.write(replicates={**SMALL["replicates"], "diagnostics": True, "seeds": 2})
+    one = "{epoch},outputs,{weights},1,{update},nan,nan\n{epoch},hidden_1,0,{gradient},0,0.5,0.25".format
+    before = {"epoch": 0, "update": "nan"}
+    first = one(**before, weights=2, gradient="inf"), one(epoch=1, weights=4, update=2, gradient=3)
+    write_diagnostics(made, "good", 0, *first, one(epoch=5, weights=6, update=1, gradient=1))
+    second = one(**before, weights=4, gradient=7), one(epoch=1, weights=5, update=1, gradient=5)
+    write_diagnostics(made, "good", 1, *second, one(epoch=9, weights=9, update=0.33333333, gradient=1))
+    for seed in range(2):  # one epoch in all
+        write_diagnostics(
+            made, "bad", seed, one(**before, weights=1, gradient=1), one(epoch=1, weights=2, update=1, gradient=1)
+        )
+    made.evaluate()
+    assert made.text("diagnostics.csv").splitlines() == [
+        f"variant,{MEASURED}",
+        "good,0,outputs,3,1,,,",
+        "good,0,hidden_1,0,7,0,0.5,0.25",
+        "good,1,outputs,4.5,1,1.5,,",
+        "good,1,hidden_1,0,4,0,0.5,0.25",
+        "good,7,outputs,7.5,1,0.6667,,",
+        "good,7,hidden_1,0,1,0,0.5,0.25",
+        "bad,0,outputs,1,1,,,",
+        "bad,0,hidden_1,0,1,0,0.5,0.25",
+        "bad,1,outputs,2,1,1,,",
+        "bad,1,hidden_1,0,1,0,0.5,0.25",
+    ]
+
+
 # A regression
+
+TARGETS = np.array([9.0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 19, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20])
+"""0 to 20, not in order."""
+
+
+def write_regression(made: Made, variant: str, seed: int, predictions: np.ndarray) -> None:
+    """A replicate whose predictions of the test rows are these."""
+    folder = made.folder / "data" / "runs" / variant / str(seed)
+    pd.DataFrame({"epoch": [1], "loss": [4.0], "mae": [2.0]}).to_csv(folder / "history.csv", index=False)
+    errors = predictions[:, 0] - TARGETS
+    numbers = {"loss": f"{np.mean(errors**2):.9g}", "mae": f"{np.abs(errors).mean():.9g}"}
+    (folder / "scores.json").write_text(json.dumps({"train": numbers, "test": numbers}))
+    write_bytes(folder / "predictions.npz", arrays_to_bytes({"test": predictions.astype(np.float32)}))
+
+
+def regression(made: Made, **changes: Any) -> None:
+    """Make the study a regression: `good` is 0.5 too high, `bad` is 2 too low."""
+    made.write(**changes)
+    splits = {split: (np.zeros((len(TARGETS), 3), np.float32), TARGETS) for split in ("train", "test")}
+    prepared = made.folder / "data" / "prepared"
+    write_prepared(Prepared(splits, {}, {"task": "regression", "class_names": [], "splits": {}}), prepared)
+    (prepared / "validation.npz").unlink()
+    for variant, error in (("good", 0.5), ("bad", -2.0)):
+        for seed in range(3):
+            write_regression(made, variant, seed, (TARGETS + error)[:, None])
 
 
 def test_a_regression_is_measured_by_its_errors(made: Made) -> None:
-    made.write(claims={"closer": {**BETTER, "metric": "test_mae", "expect": "lower", "margin": 0.0}})
-    targets = np.linspace(0, 9, ROWS)
-    splits = {split: (np.zeros((ROWS, 3), np.float32), targets) for split in ("train", "test")}
-    facts = {"task": "regression", "class_names": [], "splits": {}}
-    prepared = made.folder / "data" / "prepared"
-    write_prepared(Prepared(splits, {}, facts), prepared)
-    (prepared / "validation.npz").unlink()
-    for variant, error in (("good", 0.5), ("bad", 2.0)):
-        for seed in range(3):
-            folder = made.folder / "data" / "runs" / variant / str(seed)
-            pd.DataFrame({"epoch": [1], "loss": [4.0], "mae": [2.0]}).to_csv(folder / "history.csv", index=False)
-            scores = {split: {"loss": f"{error**2}", "mae": f"{error}"} for split in ("train", "test")}
-            (folder / "scores.json").write_text(json.dumps(scores))
-            wrong = (targets + error)[:, None].astype(np.float32)
-            write_bytes(folder / "predictions.npz", arrays_to_bytes({"test": wrong}))
+    regression(made, claims={"closer": {**BETTER, "metric": "test_mae", "expect": "lower", "margin": 0.0}})
     made.evaluate()
     assert made.metrics() == {
         "variants": {"good": {"test_loss": 0.25}, "bad": {"test_loss": 4.0}},
         "claims": {"closer": {"verdict": "supported", "effect": -1.5}},
     }
+    assert made.summary("bad", "test_rmse") == [2, 0, 2, 2]
     assert "confusion.csv" not in made.tables()
     made.write(claims={"better": BETTER})
     assert made.refusal() == ("evaluate: params.yaml: claims.better.metric: test_accuracy is not measured in a regression")
+
+
+def test_residuals_are_by_tenths_of_the_targets_over_the_replicates_that_did_not_diverge(made: Made) -> None:
+    """The first tenth of 0 to 20 has three rows, the others two; `good` is off by 0.5 in two replicates, by -1.5 in one."""
+    regression(made)
+    write_regression(made, "good", 1, (TARGETS - 1.5)[:, None])
+    write_regression(made, "bad", 0, np.full((len(TARGETS), 1), np.nan))
+    made.evaluate()
+    lines = made.text("residuals.csv").splitlines()
+    assert lines[:3] == ["variant,tenth,target,prediction,mae", "good,1,1.0,0.83333,0.83333", "good,2,3.5,3.33333,0.83333"]
+    assert lines[10:13] == ["good,10,19.5,19.33333,0.83333", "bad,1,1.0,-1.0,2.0", "bad,2,3.5,1.5,2.0"]
+    assert len(lines) == 21
+    for seed in range(3):
+        write_regression(made, "bad", seed, np.full((len(TARGETS), 1), np.inf))
+    made.evaluate()
+    assert made.text("residuals.csv").splitlines()[11:13] == ["bad,1,1.0,,", "bad,2,3.5,,"]
+
+
+def test_fewer_test_rows_than_tenths_are_shown_one_by_one(made: Made) -> None:
+    for variant in VARIANTS:
+        for seed in range(3):
+            path = made.folder / "data" / "runs" / variant / str(seed) / "predictions.npz"
+            write_bytes(path, arrays_to_bytes({"test": TARGETS[:4, None] + 1}))
+    table = evaluate.residuals_of(evaluate.load_study(made.folder), made.folder / "data" / "runs", TARGETS[:4])
+    assert table["target"].tolist() == [0, 1, 2, 9] * 2
+    assert set(table["mae"]) == {1.0}
+
+
+def test_two_outputs_of_one_variant_alone_can_be_judged(made: Made) -> None:
+    """The joint output is 0.5 too high, the deep one 1 too low; the residuals are those of the joint one."""
+    two = {"wide_deep": {"api": "functional", "auxiliary_output": True}, "hidden": [2]}
+    claim = {"says": "Joint.", "variant": "good", "metric": "test_mse_joint_minus_deep", "expect": "at_most", "threshold": 0.0}
+    variants = merged(VARIANTS, {"good": {"model": two}, "bad": {"model": {"wide_deep": {"auxiliary_output": False}}}})
+    regression(made, claims={"joint": claim}, variants=variants)
+    for seed in range(3):
+        write_regression(made, "good", seed, np.stack([TARGETS + 0.5, TARGETS - 1.0], axis=1))
+    made.evaluate()
+    assert made.metrics()["claims"]["joint"] == {"verdict": "supported", "effect": -0.75}
+    assert made.table("replicates")["test_mse_deep"].fillna(-1).tolist() == [1.0] * 3 + [-1] * 3
+    residuals = made.table("residuals").set_index("variant").loc["good"]
+    assert (residuals["prediction"] - residuals["target"]).tolist() == pytest.approx([0.5] * 10)
 
 
 # Mistakes

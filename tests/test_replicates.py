@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import prepared_for, study_with
@@ -91,14 +92,29 @@ def test_everything_that_decides_a_result_is_in_the_key(monkeypatch: pytest.Monk
     study = study_with()
     prepared = prepared_for(study)
     recipe, view, surroundings = study.recipes["plain"], prepared.views["scaled"], environment("tensorflow")
-    other_recipe = study_with({"train": {"learning_rate": 0.02}}).recipes["plain"]
+    folds = {"data": {"k_fold": {"folds": 2, "repeats": 1, "seed": 0}}, "variants": {"plain": {"k_fold": True}}}
+    other_recipes = [
+        study_with(changes).recipes["plain"]
+        for changes in (
+            {"train": {"learning_rate": 0.02}},
+            {"train": {"validation_rows": 10}},
+            {"model": {"negative_slope": 0.1}},
+            {"model": {"wide_deep": {"api": "functional"}}},
+            {"replicates": {"jit_compile": True}},
+            {"replicates": {"diagnostics": True}},
+            {"limits": {"epochs": 2}},
+            folds,
+            {**folds, "data": {"k_fold": {"folds": 2, "repeats": 1, "seed": 1}}},
+        )
+    ]
     changed = [
         replicate_key(recipe, view, 0, "data", surroundings),
         replicate_key(recipe, view, 1, "data", surroundings),
         replicate_key(recipe, view, 0, "other data", surroundings),
         replicate_key(recipe, prepared.views["noisy"], 0, "data", surroundings),
         replicate_key(recipe, replace(view, noise_seed=1), 0, "data", surroundings),
-        replicate_key(other_recipe, view, 0, "data", surroundings),
+        replicate_key(recipe, replace(view, own={"test": [0.0, 1.0]}), 0, "data", surroundings),
+        *(replicate_key(other, view, 0, "data", surroundings) for other in other_recipes),
         *(replicate_key(recipe, view, 0, "data", {**surroundings, name: "other"}) for name in surroundings),
     ]
     assert len(set(changed)) == len(changed)
@@ -109,9 +125,25 @@ def test_everything_that_decides_a_result_is_in_the_key(monkeypatch: pytest.Monk
     for name in replicates.TRAINING_MODULES:
         (sources / f"{name}.py").write_text("one")
     monkeypatch.setattr(replicates, "__file__", str(sources / "replicates.py"))
-    before = replicates.training_source()
-    (sources / "views.py").write_text("two")
-    assert replicates.training_source() != before
+    seen = {replicates.training_source()}
+    for name in replicates.TRAINING_MODULES:
+        (sources / f"{name}.py").write_text("two")
+        seen.add(replicates.training_source())
+    assert len(seen) == 1 + len(replicates.TRAINING_MODULES)
+
+
+def test_a_recipe_that_says_the_same_in_another_way_has_the_same_key() -> None:
+    """Limits that bind nothing, the tip, and how many replicates there are decide no result."""
+    surroundings, view = environment("tensorflow"), prepared_for(study_with()).views["scaled"]
+    changes: list[dict[str, Any]] = [
+        {},
+        {"limits": {"rows": 5, "epochs": 100, "seeds": 1}},
+        {"variants": {"plain": {"tip": "Another."}}, "replicates": {"seeds": 9, "keep_models": "all", "time_limit": 1.0}},
+        {"data": {"k_fold": {"folds": 2, "repeats": 1, "seed": 0}}},
+        {"train": {"learning_rate": "default"}, "variants": {"plain": {"train": {"learning_rate": 0.01}}}},
+    ]
+    keys = {replicate_key(study_with(each).recipes["plain"], view, 0, "data", surroundings) for each in changes}
+    assert len(keys) == 1
 
 
 def test_a_variable_that_changes_arithmetic_is_part_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

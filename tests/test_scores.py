@@ -51,6 +51,7 @@ def test_every_metric_of_a_classification() -> None:
             "best_val_loss": 0.4,
             "best_val_accuracy": 0.8,
             "best_epoch": 3,
+            "best_val_minus_test_accuracy": 0.3,
             "epochs_to_0.75_accuracy": 2,
             "epochs_to_0.8_val_accuracy": 3,
             "accuracy_after_epoch_1": 0.5,
@@ -72,6 +73,7 @@ def test_every_metric_of_a_regression() -> None:
             "val_mae": 1.5,
             "test_loss": 5.0,
             "test_mae": 0.75,
+            "test_rmse": (0.25 / 2 + 1.0 / 2) ** 0.5,
             "generalization_gap": 1.0,
             "epochs": 2,
             "best_val_loss": 5.0,
@@ -87,10 +89,11 @@ def test_every_metric_that_settings_allow_is_measured(task: str, validation: boo
     quality = "accuracy" if task == "classification" else "mae"
     columns = ["loss", quality] + (["val_loss", f"val_{quality}"] if validation else [])
     splits = ["train", "test"] + (["validation"] if validation else [])
-    predictions = {name: np.ones((2, 1)) for name in splits if name != "train"}
+    predictions = {name: np.ones((2, 2)) for name in splits if name != "train"}  # of a regression: two outputs
     extra = [
         name
         for name in (
+            *scores.ON_DEMAND,
             "epochs_to_0.5_accuracy",
             "epochs_to_0.5_val_accuracy",
             "accuracy_after_epoch_1",
@@ -115,6 +118,90 @@ def test_every_metric_that_settings_allow_is_measured(task: str, validation: boo
         and (validation or not scores.needs_validation(name))
     }
     assert set(measured) == allowed | set(extra)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_what_is_on_demand_is_worked_out_only_where_it_is_named(task: str) -> None:
+    quality = "accuracy" if task == "classification" else "mae"
+    table = history(**{name: [0.5] for name in ("loss", quality, "val_loss", f"val_{quality}")})
+    split_scores = {name: {"loss": 0.5, quality: 0.5} for name in SCORES}
+    measured = scores.replicate_metrics(table, split_scores, PREDICTIONS, LABELS, task)
+    assert not any(scores.on_demand(name) for name in measured)
+    assert {name for name in scores.METRICS if scores.on_demand(name) and "<" not in name} == {"diverged", "val_loss_roughness"}
+    assert scores.on_demand("epochs_to_0.5_accuracy")
+    assert scores.on_demand("accuracy_after_epoch_1")
+
+
+# A regression's squared errors
+
+
+def measured_regression(test: list[list[float]]) -> dict[str, float]:
+    """The metrics of a regression without validation, of two test rows with the targets 1 and 3."""
+    numbers = {name: {"loss": 1.0, "mae": 1.0} for name in ("train", "test")}
+    predictions = {"test": np.array(test, np.float32)}
+    return scores.replicate_metrics(
+        history(loss=[1.0], mae=[1.0]), numbers, predictions, {"test": np.array([1.0, 3.0])}, "regression"
+    )
+
+
+def test_two_outputs_have_a_squared_error_each() -> None:
+    """Errors of 0 and 2 of the joint output, of 1 and -3 of the deep one."""
+    measured = measured_regression([[1.0, 2.0], [5.0, 0.0]])
+    assert measured["test_mse_joint"] == 2.0
+    assert measured["test_mse_deep"] == 5.0
+    assert measured["test_mse_joint_minus_deep"] == -3.0
+    assert measured["test_rmse"] == pytest.approx(2**0.5)
+    assert measured["test_mae"] == 1.0
+
+
+def test_one_output_has_no_squared_error_of_a_second() -> None:
+    assert not any(scores.of_two_outputs(name) for name in measured_regression([[1.0], [5.0]]))
+
+
+def test_squared_errors_of_what_diverged_are_not_finite() -> None:
+    measured = measured_regression([[math.nan, 2.0], [5.0, 0.0]])
+    assert math.isnan(measured["test_rmse"])
+    assert math.isnan(measured["test_mse_joint_minus_deep"])
+    assert measured["test_mse_deep"] == 5.0
+    assert measured_regression([[math.inf], [5.0]])["test_rmse"] == math.inf
+
+
+# Validation rows that a replicate set apart by itself
+
+
+@pytest.mark.parametrize(("loss", "accuracy"), [(0.5, 0.1), (math.nan, math.nan)])
+def test_the_accuracy_on_rows_whose_labels_are_not_known_is_that_which_training_measured(loss: float, accuracy: float) -> None:
+    measured = scores.replicate_metrics(
+        HISTORY,
+        {**SCORES, "validation": {"loss": loss, "accuracy": 0.1}},
+        PREDICTIONS,
+        {"test": LABELS["test"]},
+        "classification",
+    )
+    assert measured["val_accuracy"] == pytest.approx(accuracy, nan_ok=True)
+    assert measured["test_accuracy"] == 0.5
+
+
+# What diverged
+
+
+def test_a_loss_that_was_not_finite_at_any_epoch_has_diverged() -> None:
+    for losses, diverged in (([1.0, 2.0], 0), ([1.0, math.nan], 1), ([math.inf, 1.0], 1), ([1.0, -math.inf], 1)):
+        assert scores.from_history("diverged", history(loss=losses)) == diverged
+
+
+def test_roughness_is_the_mean_step_of_the_validation_loss_after_the_fifth_epoch() -> None:
+    """The steps from the fifth epoch to the sixth, seventh and eighth: 1, 2 and 0.5; before, they are large."""
+    table = history(val_loss=[100.0, 0.0, 100.0, 0.0, 7.0, 6.0, 8.0, 7.5])
+    assert scores.from_history("val_loss_roughness", table) == pytest.approx(3.5 / 3)
+    assert math.isnan(scores.from_history("val_loss_roughness", table[:5]))
+    assert scores.from_history("val_loss_roughness", table[:6]) == 1.0
+
+
+@pytest.mark.parametrize("late", [math.nan, math.inf])
+def test_the_roughness_of_what_diverged_is_not_finite(late: float) -> None:
+    table = history(val_loss=[1.0, 1.0, 1.0, 1.0, 1.0, 2.0, late, late])
+    assert not math.isfinite(scores.from_history("val_loss_roughness", table))
 
 
 def test_a_network_that_diverged_has_no_accuracy() -> None:
@@ -221,6 +308,8 @@ def test_anything_else_is_no_metric(name: str) -> None:
         ("test_loss", math.inf, "diverged"),
         ("test_mae", math.inf, "diverged"),
         ("generalization_gap", math.inf, "diverged"),
+        ("test_rmse", math.inf, "diverged"),
+        ("val_loss_roughness", math.inf, "diverged"),
         ("epochs_to_0.9_accuracy", math.inf, "never"),
         ("epochs_to_0.9_val_accuracy", math.inf, "never"),
     ],
@@ -240,6 +329,10 @@ def test_what_is_not_a_number_ranks_as_the_worst_and_is_shown_as_a_word(name: st
         ("epochs_to_0.9_val_accuracy", True),
         ("val_accuracy_after_epoch_1", True),
         ("epochs_to_0.9_accuracy", False),
+        ("val_loss_roughness", True),
+        ("best_val_minus_test_accuracy", True),
+        ("diverged", False),
+        ("test_mse_joint", False),
         ("test_loss", False),
         ("epochs", False),
         ("none", False),
@@ -247,6 +340,21 @@ def test_what_is_not_a_number_ranks_as_the_worst_and_is_shown_as_a_word(name: st
 )
 def test_validation_rows_are_needed_where_they_are_measured(name: str, needed: bool) -> None:
     assert scores.needs_validation(name) == needed
+
+
+@pytest.mark.parametrize(
+    ("name", "tasks"),
+    [
+        ("test_rmse", ["regression"]),
+        ("test_mse_joint_minus_deep", ["regression"]),
+        ("val_mae", ["regression"]),
+        ("best_val_minus_test_accuracy", ["classification"]),
+        ("val_loss_roughness", ["classification", "regression"]),
+        ("diverged", ["classification", "regression"]),
+    ],
+)
+def test_a_measure_is_of_its_tasks(name: str, tasks: list[str]) -> None:
+    assert [task for task in ("classification", "regression") if scores.has_measure(task, name)] == tasks
 
 
 def test_durations_are_told_apart() -> None:

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import psutil
 import pytest
-from conftest import ROOT, environment_of, prepared_for, stage, study_with
+from conftest import ROOT, SMALL, environment_of, merged, prepared_for, stage, study_with
 
 from stages import train
 from stages.lib import engine
@@ -225,6 +227,136 @@ def test_convolutions_of_rows_that_are_no_images_are_refused() -> None:
     settings = study_with({"model": {"conv": [4]}}).model
     with pytest.raises(ValueError, match="convolutions need images"):
         engine.cost(settings, 1, 64, 1000, (8,), 1)
+
+
+def wide_deep(**parts: Any) -> Any:
+    return study_with({"model": {"wide_deep": {"api": "functional", **parts}}}).model
+
+
+@pytest.mark.parametrize(
+    ("parts", "shape", "problem"),
+    [
+        ({}, (8, 8), "wide_deep: is for rows that are lists of numbers, not for images"),
+        ({"wide": [0, 9], "deep": [2, 8]}, (8,), r"wide_deep\.wide: \[0, 9\] goes past the 8 features"),
+        ({"wide": [0, 5], "deep": [2, 9]}, (8,), r"wide_deep\.deep: \[2, 9\] goes past the 8 features"),
+    ],
+)
+def test_parts_that_the_rows_do_not_have_are_refused(parts: dict[str, Any], shape: tuple[int, ...], problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{problem}$"):
+        engine.cost(wide_deep(**parts), 1, 64, 1000, shape, 1)
+    assert engine.cost(wide_deep(wide=[0, 5], deep=[2, 8]), 1, 64, 1000, (8,), 1) > 0
+
+
+def test_a_refusal_names_the_variant_and_the_key() -> None:
+    study = study_with({"variants": {"dropped": {"model": {"wide_deep": {"api": "subclass"}}}}})
+    with pytest.raises(
+        train.UserError, match=r"^params\.yaml: variants\.dropped\.model\.wide_deep: is for rows that are lists"
+    ):
+        train.jobs_of(study, prepared_for(study))
+
+
+def test_maxout_costs_as_many_multiply_adds_as_it_has_pieces() -> None:
+    settings = study_with({"model": {"activation": "maxout", "maxout_pieces": 3, "hidden": [4, 5]}}).model
+    assert engine.cost(settings, 2, 10, 100, (8,), 1) == 2 * (3 * (8 * 12 + 4 * 15 + 5) * 100 + 10 * 2e7)
+
+
+FOLDED: dict[str, Any] = {
+    "data": {"k_fold": {"folds": 2, "repeats": 2, "seed": 0}},
+    "variants": {"folded": {"tip": "Folds.", "extends": "plain", "k_fold": True}},
+}
+
+
+def test_a_study_has_a_job_for_every_fold_and_seed_within_its_limits() -> None:
+    def jobs(**limits: int) -> dict[str, list[int]]:
+        study = study_with({**FOLDED, "limits": limits})
+        found: dict[str, list[int]] = {}
+        for job in train.jobs_of(study, prepared_for(study)):
+            found.setdefault(job.variant, []).append(job.seed)
+            assert job.recipe.train.epochs == min(limits.get("epochs", 3), 3)
+        return found
+
+    three = {"plain": [0, 1, 2], "noisy": [0, 1, 2], "dropped": [0, 1, 2], "folded": [0, 1, 2, 3]}
+    assert jobs() == jobs(epochs=50, seeds=50) == three
+    assert jobs(epochs=1, seeds=2) == {variant: [0, 1] for variant in three}
+    keys: set[str] = set()
+    for changes in ({}, {"limits": {"epochs": 1}}):
+        study = study_with({**FOLDED, **changes})
+        keys |= {job.key for job in train.jobs_of(study, prepared_for(study))}
+    assert len(keys) == 2 * 13
+
+
+def test_a_worker_gives_each_replicate_the_rows_that_are_its_own() -> None:
+    """Whatever replicates it had before, of the same view; labels have the type that training wants."""
+    study = study_with(
+        merged(FOLDED, {"variants": {"held": {"tip": "-", "extends": "plain", "train": {"validation_rows": 7}}}})
+    )
+    prepared = prepared_for(study)
+    data = engine.StudyData(prepared)
+    data.setup(None)
+
+    def seen(variant: str, seed: int) -> dict[str, tuple[int, bytes]]:
+        splits = data.inputs(study.recipes[variant], "scaled", seed)
+        assert all(x.dtype == np.float32 and y.dtype == np.int32 for x, y in splits.values())
+        return {name: (len(x), x.tobytes()) for name, (x, _) in splits.items()}
+
+    wanted = [("plain", 0), ("folded", 0), ("folded", 1), ("held", 0), ("plain", 1), ("folded", 0), ("held", 1)]
+    found = [seen(*each) for each in wanted]
+    assert [{name: rows for name, (rows, _) in each.items()} for each in found[:4]] == [
+        {"train": 120, "validation": 40, "test": 40},
+        {"train": 80, "validation": 80, "test": 40},
+        {"train": 80, "validation": 80, "test": 40},
+        {"train": 113, "validation": 7, "test": 40},
+    ]
+    assert found[0] == found[4]
+    assert found[1] == found[5] != found[2]
+    assert found[3] == found[6]
+    assert len(data.kept) == 2
+
+
+def test_what_training_writes_is_what_evaluating_reads(
+    small_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held-out rows, folds, diagnostics and logs, through the cache, in one process; the split has no validation rows."""
+    from stages import evaluate
+    from stages.lib.training import train_replicate
+
+    parts: dict[str, Any] = {name: {"part": "all", "rows": [0, 120]} for name in ("train", "test")}
+    held = {"tip": "Held out.", "extends": "plain", "train": {"validation_rows": 10, "tensorboard": True}}
+    monkeypatch.setitem(SMALL, "data", {"dataset": "blobs", "k_fold": FOLDED["data"]["k_fold"]})
+    folder = small_study(
+        {
+            "data": {"split": {"method": "rows", "validation": "none", **parts}},
+            "replicates": {"diagnostics": True, "seeds": 2},
+            "train": {"epochs": 2},
+            "variants": {**FOLDED["variants"], "held": held},
+        }
+    )
+    (folder / "data" / "prepared" / "validation.npz").unlink()
+    study, prepared = train.load_study(folder), train.read_prepared(folder / "data" / "prepared")
+    data = engine.StudyData(prepared)
+    data.setup(None)
+    cache = ReplicateCache(tmp_path / "cache", 10**9)
+    for job in train.jobs_of(study, prepared):
+        inputs = data.inputs(job.recipe, job.view, job.seed)
+        cache.put(job.key, train_replicate(job.recipe, job.seed, inputs, prepared.outputs, prepared.task))
+    monkeypatch.setattr(engine, "local_client", None)
+    timings: Any = train.train_study(study, prepared, folder / "data" / "runs", cache)
+    assert timings["stage"]["trained"] == 0
+    assert len(list((folder / "data" / "runs" / "held" / "1" / "logs" / "validation").iterdir())) == 1
+
+    monkeypatch.setattr(sys, "argv", ["evaluate", str(folder)])
+    evaluate.main()
+    replicates = pd.read_csv(folder / "metrics" / "replicates.csv").set_index("variant")
+    assert replicates["val_accuracy"].notna().groupby(level=0).all().to_dict() == {
+        **dict.fromkeys(["plain", "noisy", "dropped"], False),
+        **dict.fromkeys(["folded", "held"], True),
+    }
+    for row in replicates[replicates["val_accuracy"].notna()].reset_index().to_dict("records"):
+        history = pd.read_csv(folder / "data" / "runs" / row["variant"] / str(row["seed"]) / "history.csv")
+        assert row["val_accuracy"] == pytest.approx(history["val_accuracy"].iloc[-1], abs=1e-5)
+    measured = pd.read_csv(folder / "metrics" / "diagnostics.csv")
+    for variant in study.variants:
+        assert measured.loc[measured["variant"] == variant, "epoch"].tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_an_error_in_a_worker_is_one_line_that_names_the_replicate() -> None:

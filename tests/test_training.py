@@ -6,16 +6,18 @@ import io
 import json
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import blobs, merged, prepared_for, study_with
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from stages.lib import models, training, views
 from stages.lib.result import Result
@@ -209,6 +211,119 @@ def test_a_regression_measures_absolute_errors() -> None:
     assert scores["mae"] < 0.05
 
 
+# Wide & Deep
+
+
+def flat_splits() -> Splits:
+    """A regression on eight features, of which the target needs the first and the last."""
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((120, 8), dtype=np.float32)
+    y = (x[:, 0] + np.abs(x[:, 7])).astype(np.float32)
+    return {"train": (x[:70], y[:70]), "validation": (x[70:90], y[70:90]), "test": (x[90:], y[90:])}
+
+
+def wide_deep(api: str, train: Mapping[str, Any] | None = None, **parts: Any) -> Recipe:
+    model = {"hidden": [6, 5], "output_activation": "linear", "wide_deep": {"api": api, **parts}}
+    return recipe_with(model, {"loss": "mse", "epochs": 4, **(train or {})})
+
+
+def regressed(recipe: Recipe, splits: Splits | None = None) -> Result:
+    return training.train_replicate(recipe, 0, splits or flat_splits(), 1, "regression")
+
+
+TWO_OF_EACH: dict[str, Any] = {"wide": [0, 5], "deep": [2, 8], "auxiliary_output": True}
+
+
+@pytest.fixture(scope="module")
+def both_apis() -> dict[str, Result]:
+    """The same network with two inputs and two outputs, written in both ways."""
+    return {api: regressed(wide_deep(api, **TWO_OF_EACH)) for api in ("functional", "subclass")}
+
+
+def test_functional_and_subclass_train_alike(both_apis: dict[str, Result]) -> None:
+    functional, subclass = both_apis.values()
+    pd.testing.assert_frame_equal(history_of(functional), history_of(subclass), rtol=1e-5)
+    first, second = (np.load(io.BytesIO(each.files["predictions.npz"])) for each in (functional, subclass))
+    for split in ("validation", "test"):
+        np.testing.assert_allclose(first[split], second[split], rtol=1e-4, atol=1e-5)
+    losses = history_of(functional)["loss"]
+    assert losses.iloc[-1] < losses.iloc[0]
+
+
+def test_the_losses_of_two_outputs_add_up_and_the_quality_is_the_joint_one_s(both_apis: dict[str, Result]) -> None:
+    splits = flat_splits()
+    for result in both_apis.values():
+        archive = np.load(io.BytesIO(result.files["predictions.npz"]))
+        for split, name in (("validation", "validation"), ("test", "test")):
+            predictions, targets = archive[split], splits[split][1]
+            assert predictions.shape == (len(targets), 2)
+            joint, deep = ((predictions - targets[:, None]) ** 2).mean(axis=0)
+            assert scores_of(result)[name]["loss"] == pytest.approx(joint + deep, rel=1e-5)
+            assert scores_of(result)[name]["mae"] == pytest.approx(np.abs(predictions[:, 0] - targets).mean(), rel=1e-5)
+        last = history_of(result).iloc[-1]
+        assert scores_of(result)["validation"] == pytest.approx({"loss": last["val_loss"], "mae": last["val_mae"]}, rel=1e-6)
+
+
+def test_the_first_batch_s_loss_is_that_of_both_outputs_of_the_fresh_network() -> None:
+    """With all rows in one batch, the running loss of the first epoch is from before any update."""
+    splits = flat_splits()
+    recipe = wide_deep("functional", {"batch_size": 1000, "epochs": 1}, **TWO_OF_EACH)
+    x, y = splits["train"]
+    network = models.build(recipe.model, (8,), 1, seed=0)
+    joint, deep = (keras.ops.convert_to_numpy(each)[:, 0] for each in network(models.inputs_of(recipe.model, x)))
+    row = history_of(regressed(recipe, splits)).iloc[0]
+    assert row["loss"] == pytest.approx(((joint - y) ** 2).mean() + ((deep - y) ** 2).mean(), rel=1e-5)
+    assert row["mae"] == pytest.approx(np.abs(joint - y).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("api", ["functional", "subclass"])
+def test_a_saved_network_with_two_inputs_gives_the_saved_predictions(
+    api: str, both_apis: dict[str, Result], tmp_path: Path
+) -> None:
+    result, settings = both_apis[api], wide_deep(api, **TWO_OF_EACH).model
+    (tmp_path / "model.weights.h5").write_bytes(result.files["model.weights.h5"])
+    network = keras.models.model_from_json(result.files["model.json"].decode())
+    rows = models.inputs_of(settings, flat_splits()["test"][0])
+    network(rows)  # a subclass has its weights from the first call on
+    network.load_weights(tmp_path / "model.weights.h5")
+    predictions = np.concatenate([keras.ops.convert_to_numpy(each) for each in network(rows)], axis=1)
+    np.testing.assert_allclose(np.load(io.BytesIO(result.files["predictions.npz"]))["test"], predictions, atol=1e-6)
+
+
+# XLA
+
+
+def compiled(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"jit_compile": True})
+
+
+def test_a_compiled_epoch_computes_the_same() -> None:
+    """To rounding; and to the byte the same as itself, also after another replicate."""
+    recipe = recipe_with({"activation": "maxout", "batch_normalization": "after", "l2": 0.01, "hidden": [8]}, {"epochs": 2})
+    splits = inputs()
+    plain = trained(recipe, seed=1, splits=splits)
+    fresh = trained(compiled(recipe), seed=1, splits=splits)
+    assert trained(compiled(recipe), seed=0, splits=splits).files != fresh.files
+    assert trained(compiled(recipe), seed=1, splits=splits).files == fresh.files
+    pd.testing.assert_frame_equal(history_of(fresh), history_of(plain), rtol=1e-4)
+    for split in ("validation", "test"):
+        ours, theirs = (np.load(io.BytesIO(each.files["predictions.npz"]))[split] for each in (fresh, plain))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [({}, True), ({"batch_normalization": "after"}, True), ({"dropout": 0.5}, False), ({"conv": [2]}, False)],
+)
+def test_only_dense_networks_without_dropout_are_compiled(model: Mapping[str, Any], expected: bool) -> None:
+    recipe = recipe_with(model)
+    assert training.Structure.of(compiled(recipe), (8, 8), 4, "classification").jit_compile == expected
+    assert not training.Structure.of(recipe, (8, 8), 4, "classification").jit_compile
+
+
+# What Keras's callbacks do between epochs
+
+
 def test_early_stopping_ends_training_and_restores_the_best_epoch() -> None:
     stopping = {"monitor": "val_loss", "patience": 2, "min_delta": 0.0, "restore_best": True}
     recipe = recipe_with(train={"epochs": 60, "learning_rate": 0.1, "early_stopping": stopping})
@@ -221,26 +336,89 @@ def test_early_stopping_ends_training_and_restores_the_best_epoch() -> None:
     assert len(history) == history["val_loss"].argmin() + 1 + 2
 
 
-def test_the_best_checkpoint_is_kept_beside_the_last_weights(tmp_path: Path) -> None:
-    recipe = recipe_with(train={"epochs": 20, "learning_rate": 0.1, "best_checkpoint": True})
+def arrays_in(weights: bytes) -> dict[str, np.ndarray]:
+    """Every array of a file of weights, by its place."""
+    found: dict[str, np.ndarray] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()]
+
+    with h5py.File(io.BytesIO(weights)) as file:
+        file.visititems(collect)
+    return found
+
+
+def test_the_best_checkpoint_holds_the_weights_of_the_epoch_with_the_smallest_validation_loss(tmp_path: Path) -> None:
+    """Which are those of a replicate that is trained no longer; the last weights are kept beside it."""
+    train = {"epochs": 12, "learning_rate": 0.5, "best_checkpoint": True}
     splits = inputs()
-    result = trained(recipe, splits=splits)
+    result = trained(recipe_with(train=train), splits=splits)
+    losses = history_of(result)["val_loss"]
+    best = int(losses.argmin()) + 1
+    assert 1 < best < len(losses)
+    shorter = trained(recipe_with(train={**train, "epochs": best}), splits=splits)
+    kept, expected = arrays_in(result.files["best.weights.h5"]), arrays_in(shorter.files["model.weights.h5"])
+    assert expected
+    assert kept.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(kept[name], values)
+    assert result.files["model.weights.h5"] != shorter.files["model.weights.h5"]
+
     (tmp_path / "best.weights.h5").write_bytes(result.files["best.weights.h5"])
-    network = models.build(recipe.model, (8, 8), 4, seed=9)
+    network = models.build(recipe_with().model, (8, 8), 4, seed=9)
     network.load_weights(tmp_path / "best.weights.h5")
     network.compile(loss="sparse_categorical_crossentropy")
-    assert network.evaluate(*splits["validation"], verbose=0) == pytest.approx(history_of(result)["val_loss"].min(), rel=1e-4)
+    assert network.evaluate(*splits["validation"], verbose=0) == pytest.approx(losses.min(), rel=1e-4)
 
 
-def test_tensorboard_reads_the_logs(tmp_path: Path) -> None:
+def epochs_until_stopped(values: Sequence[float], patience: int, min_delta: float) -> int:
+    """Epochs until `patience` in a row were not better, that is smaller, by more than `min_delta`."""
+    best, waited = math.inf, 0
+    for epoch, value in enumerate(values, 1):
+        if value < best - min_delta:
+            best, waited = value, 0
+        else:
+            waited += 1
+            if waited >= max(patience, 1):
+                return epoch
+    return len(values)
+
+
+def test_early_stopping_waits_for_a_large_enough_improvement() -> None:
+    """A replicate that is stopped is the beginning of one that is not."""
+    train = {"epochs": 25, "learning_rate": 0.1}
+    splits = inputs()
+    history = history_of(trained(recipe_with(train=train), splits=splits))
+    lengths = set()
+    for monitor in ("val_loss", "val_accuracy", "loss"):
+        values = (-history[monitor] if monitor.endswith("accuracy") else history[monitor]).tolist()
+        for patience, min_delta in ((0, 0.0), (1, 0.0), (1, 0.05), (3, 0.02), (5, 0.0), (25, 0.0)):
+            stopping = {"monitor": monitor, "patience": patience, "min_delta": min_delta, "restore_best": False}
+            stopped = history_of(trained(recipe_with(train={**train, "early_stopping": stopping}), splits=splits))
+            assert len(stopped) == epochs_until_stopped(values, patience, min_delta), (monitor, patience, min_delta)
+            pd.testing.assert_frame_equal(stopped, history[: len(stopped)])
+            lengths.add(len(stopped))
+    assert len(lengths) > 4
+
+
+def test_tensorboard_reads_in_the_logs_what_the_history_holds(tmp_path: Path) -> None:
     result = trained(recipe_with(train={"tensorboard": True}))
-    logs = {name: content for name, content in result.files.items() if name.startswith("logs/train/")}
-    assert logs
-    for name, content in logs.items():
-        (tmp_path / Path(name).name).write_bytes(content)
-    events = EventAccumulator(str(tmp_path), size_guidance={TENSORS: 0})
-    events.Reload()
-    assert len(events.Tensors("epoch_loss")) == 3
+    history = history_of(result)
+    for run, prefix in (("train", ""), ("validation", "val_")):
+        folder = tmp_path / run
+        folder.mkdir()
+        logs = {name: content for name, content in result.files.items() if name.startswith(f"logs/{run}/")}
+        assert logs
+        for name, content in logs.items():
+            (folder / Path(name).name).write_bytes(content)
+        events = EventAccumulator(str(folder), size_guidance={TENSORS: 0})
+        events.Reload()
+        for quantity in ("loss", "accuracy"):
+            found = events.Tensors(f"epoch_{quantity}")
+            assert [event.step for event in found] == [0, 1, 2]
+            values = [float(make_ndarray(event.tensor_proto)) for event in found]
+            assert values == pytest.approx(history[f"{prefix}{quantity}"].tolist(), rel=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", DEFAULT_RATES)

@@ -41,8 +41,9 @@ METRICS = {
 }
 ON_DEMAND = ("diverged", "val_loss_roughness")
 """Metrics that are worked out only where a claim or a reported number names them, beside those with a level or an epoch."""
-_EPOCHS_TO = re.compile(r"epochs_to_(0\.\d+|1\.0)_(accuracy|val_accuracy)")
-_AFTER_EPOCH = re.compile(r"(accuracy|val_accuracy)_after_epoch_([1-9]\d*)")
+METRIC_PATTERNS = (r"epochs_to_(0\.\d+|1\.0)_(accuracy|val_accuracy)", r"(accuracy|val_accuracy)_after_epoch_([1-9]\d*)")
+"""Names of metrics with a level, and with the number of an epoch."""
+_EPOCHS_TO, _AFTER_EPOCH = map(re.compile, METRIC_PATTERNS)
 
 
 def is_metric(name: str) -> bool:

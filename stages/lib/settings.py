@@ -8,12 +8,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, ValidationError, WrapValidator, field_validator, model_validator
+from pydantic import Field, ValidationError, WithJsonSchema, WrapValidator, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from stages.lib.cli import UserError
-from stages.lib.scores import METRICS, has_measure, is_metric, is_time, needs_validation, of_two_outputs
-from stages.lib.strict_yaml import TWO, Name, Section, chosen_by, describe, one_of, read_yaml, shown, unknown, validated, wrong
+from stages.lib.scores import (
+    METRIC_PATTERNS,
+    METRICS,
+    has_measure,
+    is_metric,
+    is_time,
+    needs_validation,
+    of_two_outputs,
+)
+from stages.lib.strict_yaml import (
+    TWO,
+    Checked,
+    Name,
+    Section,
+    chosen_by,
+    describe,
+    one_of,
+    read_yaml,
+    shown,
+    unknown,
+    validated,
+    wrong,
+)
 
 # The names that Keras knows, written down because the stages that only read results must not spend seconds on importing it.
 # A test compares them with the installed Keras.
@@ -62,7 +83,10 @@ def _metric(name: str) -> str:
     return name
 
 
-Metric = Annotated[str, AfterValidator(_metric)]
+_PLAIN_METRICS = [name for name in METRICS if "<" not in name]
+Metric = Annotated[
+    str, Checked(_metric, {"anyOf": [{"enum": _PLAIN_METRICS}, *({"pattern": f"^({each})$"} for each in METRIC_PATTERNS)]})
+]
 
 
 def _number_or_none(value: Any, handler: Any) -> Any:
@@ -73,7 +97,10 @@ def _number_or_none(value: Any, handler: Any) -> Any:
     return handler(value)
 
 
-Limit = Annotated[int | None, WrapValidator(_number_or_none)]
+_AT_LEAST_ONE = {"type": "integer", "minimum": 1}
+Limit = Annotated[
+    int | None, WrapValidator(_number_or_none), WithJsonSchema({"anyOf": [_AT_LEAST_ONE, {"enum": ["none", None]}]})
+]
 
 
 def _features(value: Any, handler: Any) -> Any:
@@ -85,24 +112,30 @@ def _features(value: Any, handler: Any) -> Any:
     return first, stop
 
 
-Features = Annotated[tuple[Row, Row] | None, Field(strict=False), WrapValidator(_features)]
+_RANGE = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2}
+Features = Annotated[
+    tuple[Row, Row] | None,
+    Field(strict=False),
+    WrapValidator(_features),
+    WithJsonSchema({"anyOf": [_RANGE, {"enum": ["all", None]}]}),
+]
 
 
 class StratifiedSplit(Section):
     """Rows drawn at random without replacement, each class in the proportion that it has in the whole."""
 
-    method: Literal["stratified"]
+    method: Literal["stratified"]  # for classes
     train: Count  # rows
     validation: Annotated[int, Field(ge=0)]  # rows
     test: Count  # rows
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0)]  # of the draw
 
 
 class RowRange(Section):
     """Rows `first` up to but without `stop` of one part of the data set (`all`, `train`, `test`), in their order."""
 
-    part: Name
-    rows: Annotated[tuple[Row, Row], Field(strict=False), TWO]
+    part: Name  # all, or train or test, as the data set has them
+    rows: Annotated[tuple[Row, Row], Field(strict=False), TWO]  # [first, stop], counted from 0
 
     @field_validator("rows")
     @classmethod
@@ -123,20 +156,20 @@ def _range_or_none(value: Any, _: object) -> RowRange | str:
 class TrainTestSplit(Section):
     """scikit-learn's train_test_split, twice: the test rows from all rows, then the validation rows from what is left."""
 
-    method: Literal["train_test_split"]
+    method: Literal["train_test_split"]  # scikit-learn's
     test: OpenShare  # of all rows
     test_seed: Annotated[int, Field(ge=0)]  # random_state
     validation: OpenShare  # of the rows that are left
-    validation_seed: Annotated[int, Field(ge=0)]
+    validation_seed: Annotated[int, Field(ge=0)]  # random_state
 
 
 class RowsSplit(Section):
     """Rows as given. `validation: none` trains without one."""
 
-    method: Literal["rows"]
-    train: RowRange
-    validation: Annotated[RowRange | Literal["none"], WrapValidator(_range_or_none)]
-    test: RowRange
+    method: Literal["rows"]  # as given
+    train: RowRange  # rows to train on
+    validation: Annotated[RowRange | Literal["none"], WrapValidator(_range_or_none)]  # rows to watch training by
+    test: RowRange  # rows to measure on
 
 
 SPLITS: dict[str, type[Section]] = {"stratified": StratifiedSplit, "rows": RowsSplit, "train_test_split": TrainTestSplit}
@@ -145,14 +178,16 @@ SPLITS: dict[str, type[Section]] = {"stratified": StratifiedSplit, "rows": RowsS
 class KFold(Section):
     """Repeated k-fold validation: a replicate's seed says which fold of which repeat it is validated on."""
 
-    folds: Annotated[int, Field(ge=2)]
-    repeats: Count
+    folds: Annotated[int, Field(ge=2)]  # parts, each of which is validated on once
+    repeats: Count  # times that all is done again, shuffled anew
     seed: Annotated[int, Field(ge=0)]  # of the shuffles, one for each repeat
 
 
 class Data(Section):
+    """Which rows are trained, validated and tested on."""
+
     dataset: Name  # an entry of data/datasets.yaml
-    split: Annotated[StratifiedSplit | RowsSplit | TrainTestSplit, chosen_by("method", SPLITS)]
+    split: Annotated[StratifiedSplit | RowsSplit | TrainTestSplit, chosen_by("method", SPLITS)]  # by its method
     k_fold: KFold | None = None  # of the training and validation rows together, for the variants that ask for it
 
 
@@ -167,12 +202,12 @@ class Limits(Section):
 class View(Section):
     """How raw values become inputs; fitted on the training split alone."""
 
-    scale: Annotated[str, one_of("scaling", SCALINGS)] = "none"
+    scale: Annotated[str, one_of("scaling", SCALINGS)] = "none"  # max: x / max; mean: by the range, around the mean
     per: Literal["all", "feature"] = "all"  # one statistic over all values, or one for each feature
     fit_on: Literal["train", "each_split"] = "train"  # each_split: by its own statistics, which no test set should be
     invert: bool = False  # x -> smallest + largest - x, of the training split: black on white becomes white on black
     test_noise: NotNegative = 0.0  # standard deviation of normal noise on the scaled test inputs
-    noise_seed: Annotated[int, Field(ge=0)] = 0
+    noise_seed: Annotated[int, Field(ge=0)] = 0  # of test_noise
 
 
 class WideDeep(Section):
@@ -180,7 +215,7 @@ class WideDeep(Section):
 
     api: Literal["none", "functional", "subclass"] = "none"  # none: a plain stack of layers
     wide: Features = None  # [first, stop] of the features of the wide part; with `deep`, a network with two inputs
-    deep: Features = None
+    deep: Features = None  # [first, stop] of the features of the deep part
     auxiliary_output: bool = False  # a second output, on the deep part alone, whose loss is added
 
     @model_validator(mode="after")
@@ -199,17 +234,17 @@ class Model(Section):
     kernel_size: Count  # pixels, square
     pool_size: Count  # pixels, square
     hidden: Annotated[tuple[Count, ...], Field(strict=False)]  # units of each dense layer
-    activation: Annotated[str, one_of("activation", (*ACTIVATIONS, "maxout"))]
+    activation: Annotated[str, one_of("activation", (*ACTIVATIONS, "maxout"))]  # of every hidden layer
     negative_slope: NotNegative = 0.2  # of leaky_relu
     maxout_pieces: Annotated[int, Field(ge=2)] = 2  # linear pieces of each maxout unit
-    output_activation: Annotated[str, one_of("activation", ACTIVATIONS)]
-    kernel_initializer: Annotated[str, one_of("initializer", INITIALIZERS)]
-    batch_normalization: Literal["none", "before", "after"]  # the activation
-    dropout: Share  # of the units of dense hidden layers
+    output_activation: Annotated[str, one_of("activation", ACTIVATIONS)]  # softmax for classes, linear for a regression
+    kernel_initializer: Annotated[str, one_of("initializer", INITIALIZERS)]  # how weights are drawn before training
+    batch_normalization: Literal["none", "before", "after"]  # before or after the activation of every hidden layer
+    dropout: Share  # share of the units of dense hidden layers
     dropout_layers: Literal["all", "last"] = "all"  # after which dense hidden layers
     dropout_type: Literal["dropout", "alpha_dropout"] = "dropout"  # alpha_dropout keeps selu's mean and variance
     l2: NotNegative  # penalty on the squared weights of every kernel
-    wide_deep: WideDeep = WideDeep()
+    wide_deep: WideDeep = WideDeep()  # a second way from the inputs to the output layer
 
     @model_validator(mode="after")
     def _buildable(self) -> Model:
@@ -221,20 +256,24 @@ class Model(Section):
 
 
 class EarlyStopping(Section):
+    """When training ends before its last epoch."""
+
     monitor: Annotated[str, one_of("monitor", MONITORS)]  # none: train all epochs
-    patience: Annotated[int, Field(ge=0)]  # epochs
-    min_delta: NotNegative
+    patience: Annotated[int, Field(ge=0)]  # epochs without an improvement
+    min_delta: NotNegative  # the smallest improvement that counts
     restore_best: bool  # end with the weights of the best epoch
 
 
 class Train(Section):
-    loss: Annotated[str, one_of("loss", LOSSES)]
-    optimizer: Annotated[str, one_of("optimizer", DEFAULT_RATES)]
+    """How every variant trains, unless it says otherwise."""
+
+    loss: Annotated[str, one_of("loss", LOSSES)]  # what training makes small
+    optimizer: Annotated[str, one_of("optimizer", DEFAULT_RATES)]  # with Keras's own settings beside rate and momentum
     learning_rate: Positive | Literal["default"]  # default: Keras's own for the optimizer
     momentum: Share  # of sgd and rmsprop
-    batch_size: Count  # rows
-    epochs: Count
-    early_stopping: EarlyStopping
+    batch_size: Count  # rows of one update
+    epochs: Count  # passes over the training rows
+    early_stopping: EarlyStopping  # when to end before the last epoch
     validation_rows: Annotated[int, Field(ge=0)] = 0  # the last training rows, set apart where the split has no validation
     best_checkpoint: bool  # also keep the weights of the epoch with the smallest validation loss
     tensorboard: bool  # also keep logs for TensorBoard, which hold time stamps: not the same bytes from run to run
@@ -255,8 +294,10 @@ class Train(Section):
 
 
 class Replicates(Section):
+    """How often, and by what, everything is trained; no variant overrides it."""
+
     seeds: Count  # replicates of each variant, seeds 0, 1, ...; a claim can ask for more
-    backend: Annotated[str, one_of("backend", BACKENDS)]
+    backend: Annotated[str, one_of("backend", BACKENDS)]  # Keras's, which must be installed
     keep_models: Literal["first", "all", "none"]  # whose weights go to data/runs
     jit_compile: bool = False  # XLA on TensorFlow, for dense networks without dropout: pays where training takes minutes
     diagnostics: bool = False  # also measure gradients, weights and activations, layer by layer
@@ -264,12 +305,14 @@ class Replicates(Section):
 
 
 class Variant(Section):
+    """One training recipe, by what it changes."""
+
     tip: str  # one sentence
-    extends: Name | None = None
-    view: Name | None = None
+    extends: Name | None = None  # the variant whose changes it inherits
+    view: Name | None = None  # what it is trained on; default: that of the variant it extends
     k_fold: bool | None = None  # validate each replicate on another fold, as data.k_fold says; inherited
-    model: dict[str, Any] = {}
-    train: dict[str, Any] = {}
+    model: dict[str, Any] = {}  # keys of the model section, with other values
+    train: dict[str, Any] = {}  # keys of the train section, with other values
     reported: dict[Metric, float] = {}  # the numbers that the source prints
     ours: bool = False  # a control that is not in the source
 
@@ -277,16 +320,16 @@ class Variant(Section):
 class Claim(Section):
     """A statement about one variant, or about the second variant of `compare` against the first."""
 
-    says: str
-    variant: Name | None = None
-    compare: Annotated[tuple[Name, Name] | None, Field(strict=False), TWO] = None
-    metric: Metric
-    expect: Literal["higher", "lower", "same", "at_least", "at_most"]
+    says: str  # the statement, one sentence
+    variant: Name | None = None  # whose mean is judged, for at_least, at_most and same
+    compare: Annotated[tuple[Name, Name] | None, Field(strict=False), TWO] = None  # [first, second]: the second is judged
+    metric: Metric  # what is measured
+    expect: Literal["higher", "lower", "same", "at_least", "at_most"]  # what the statement says of it
     threshold: float | None = None  # of at_least and at_most
     margin: NotNegative = 0.0  # the smallest difference that counts
     seeds: Count | None = None  # replicates that this claim needs, where that is more than replicates.seeds
     reported: str | None = None  # what the source says
-    ours: bool = False
+    ours: bool = False  # a statement that is not in the source
 
     @model_validator(mode="after")
     def _consistent(self) -> Claim:
@@ -316,6 +359,8 @@ class Claim(Section):
 
 
 class Statistics(Section):
+    """How claims are judged."""
+
     confidence: Annotated[float, Field(gt=0.5, lt=1)]  # of every interval
 
 
@@ -323,7 +368,7 @@ class Illustration(Section):
     """Something that the source computes or draws without training a network."""
 
     says: str  # what the source says of it
-    reported: dict[Name, tuple[float, ...]] = {}  # the numbers that it prints
+    reported: dict[Name, Annotated[tuple[float, ...], Field(strict=False)]] = {}  # the numbers that it prints
 
 
 class Recipe(Section):
@@ -341,18 +386,18 @@ class Recipe(Section):
 class Study(Section):
     """A whole params.yaml."""
 
-    title: str
-    source: str
-    data: Data
-    views: dict[Name, View]
-    model: Model
-    train: Train
-    replicates: Replicates
-    variants: dict[Name, Variant]
-    claims: dict[Name, Claim] = {}
-    statistics: Statistics
-    limits: Limits = Limits()
-    illustrations: dict[Annotated[str, one_of("illustration", ILLUSTRATIONS)], Illustration] = {}
+    title: str  # of the study and its report
+    source: str  # what is re-run, and where it was published
+    data: Data  # which rows
+    views: dict[Name, View]  # how raw values become inputs
+    model: Model  # the architecture that every variant inherits
+    train: Train  # the training that every variant inherits
+    replicates: Replicates  # for the whole study
+    variants: dict[Name, Variant]  # what is trained
+    claims: dict[Name, Claim] = {}  # what is said, and how it is judged
+    statistics: Statistics  # of every verdict
+    limits: Limits = Limits()  # upper limits, to try everything in little time
+    illustrations: dict[Annotated[str, one_of("illustration", ILLUSTRATIONS)], Illustration] = {}  # drawn without training
     errata: Annotated[tuple[str, ...], Field(strict=False)] = ()  # what the source gets wrong
     notes: Annotated[tuple[str, ...], Field(strict=False)] = ()  # what we assumed, and what we found
 
@@ -385,7 +430,8 @@ class Study(Section):
 
     def has_validation(self, variant: str) -> bool:
         """Whether some rows are set apart to validate a variant on."""
-        return self.data.split.validation not in (0, "none") or self.recipes[variant].train.validation_rows > 0
+        recipe = self.recipes[variant]
+        return self.data.split.validation not in (0, "none") or recipe.train.validation_rows > 0 or recipe.k_fold is not None
 
 
 def chain(study: Study, name: str) -> list[Variant]:
