@@ -1,7 +1,8 @@
-# Options: PYTHON=... names the interpreter for a new .venv; ARGS=... goes to `dvc repro`, pytest or `uv pip compile`.
+# Options: PYTHON=... names the interpreter for a new .venv; ARGS=... goes to `dvc repro`, pytest or `uv pip compile`;
+# BASE=... names the revision that `make review` compares with.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint format lock clean-cache
+.PHONY: help setup repro tutorials smoke review test lint format lock clean-cache
 
 # Without bytecode, DVC and TensorFlow take twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -11,6 +12,10 @@ unexport PYTHONDONTWRITEBYTECODE
 interpreters := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 probe = (3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_executable)
 
+# Small enough for minutes, large enough to reach every line: the first rows, one epoch and one seed of everything.
+limits = rows=200 epochs=1 seeds=1
+try = $(foreach file,$(wildcard tutorials/*/params.yaml),$(foreach limit,$(limits),-S $(file):limits.$(limit)))
+
 # Stages and tests call `python` and `dvc`.
 use_venv = export PATH="$(CURDIR)/.venv/bin:$$PATH"
 
@@ -19,6 +24,18 @@ help:  ## list the targets
 
 repro: setup  ## run the study; only what changed is trained
 	$(use_venv); dvc repro $(ARGS)
+
+tutorials: setup  ## re-run the six tutorials on their full data, which takes hours
+	$(use_venv); dvc repro tutorials/dvc.yaml $(ARGS)
+
+# DVC runs it in a copy of the checkout, and keeps it as an experiment, which nobody wants to compare with.
+smoke: setup  ## try the six tutorials on a few rows, in minutes; the workspace stays as it is
+	$(use_venv); dvc exp run --temp --name smoke $(try) tutorials/dvc.yaml $(ARGS) && dvc exp remove --quiet smoke
+
+BASE = main
+
+review: setup  ## write review.md: what the change does to metrics and verdicts, against BASE=main
+	.venv/bin/python -m stages.review '$(BASE)'
 
 test: lint  ## run every check: lint, format, types and tests
 	$(use_venv); pytest $(ARGS)

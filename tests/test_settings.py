@@ -22,6 +22,7 @@ from stages.lib.settings import (
     ACTIVATIONS,
     BACKENDS,
     DEFAULT_RATES,
+    ILLUSTRATIONS,
     INITIALIZERS,
     LOSSES,
     MONITORS,
@@ -114,8 +115,11 @@ claims:
 statistics:
   confidence: 0.99
 """
+SHARES = "method: train_test_split\n    test: 0.25\n    test_seed: 7\n    validation: 0.25\n    validation_seed: 11\n"
 ROWS = "method: rows\n    train: {part: all, rows: [0, 9]}\n    validation: none\n    test: {part: all, rows: [9, 12]}\n"
 STRATIFIED = "method: stratified\n    train: 120\n    validation: 40\n    test: 40\n    seed: 0\n"
+DENSE = "conv: []\n  kernel_size: 3\n  pool_size: 2\n  hidden: [16]\n  activation: relu"
+K_FOLD = "    seed: 0\n  k_fold:\n    folds: 5\n    repeats: 2\n    seed: 0\n"
 DEEP_CLAIM = VALID[VALID.index("  depth_helps:") : VALID.index("  it_learns:")]
 LEARNS_CLAIM = VALID[VALID.index("  it_learns:") : VALID.index("statistics:")]
 
@@ -127,7 +131,7 @@ MISTAKES: dict[str, Mistake] = {
     "key_at_top": ("title:", "titel:", "top level", ("'titel'", "did you mean 'title'", "statistics")),
     "key_in_data": ("dataset:", "data_set:", "data", ("'data_set'", "did you mean 'dataset'")),
     "key_in_split": ("seed: 0", "seeed: 0", "data.split", ("'seeed'", "did you mean 'seed'", "validation")),
-    "key_in_view": ("test_noise:", "noise:", "views.scaled", ("'noise'", "scale, per, invert, test_noise")),
+    "key_in_view": ("test_noise:", "noise:", "views.scaled", ("'noise'", "scale, per, fit_on, invert, test_noise, noise_seed")),
     "key_in_model": ("kernel_size:", "kernal_size:", "model", ("'kernal_size'", "did you mean 'kernel_size'")),
     "key_in_train": ("batch_size:", "batchsize:", "train", ("'batchsize'", "did you mean 'batch_size'")),
     "key_in_early_stopping": ("patience:", "patiense:", "train.early_stopping", ("'patiense'", "did you mean 'patience'")),
@@ -148,7 +152,12 @@ MISTAKES: dict[str, Mistake] = {
     "no_epochs": ("  epochs: 3\n", "", "train.epochs", ("missing",)),
     "no_tip": ("    tip: Depth.\n", "", "variants.deep.tip", ("missing",)),
     "no_metric": ("    metric: test_accuracy\n", "", "claims.depth_helps.metric", ("missing",)),
-    "no_split_method": ("    method: stratified\n", "", "data.split", ("method is missing", "stratified, rows")),
+    "no_split_method": (
+        "    method: stratified\n",
+        "",
+        "data.split",
+        ("method is missing", "stratified, rows, train_test_split"),
+    ),
     "no_split_seed": ("    seed: 0\n", "", "data.split.seed", ("missing",)),
     "section_without_content": ("statistics:\n  confidence: 0.99\n", "statistics:\n", "statistics", ("null", "mapping")),
     "section_is_a_list": ("statistics:\n  confidence: 0.99\n", "statistics: [0.99]\n", "statistics", ("[0.99]", "mapping")),
@@ -345,6 +354,157 @@ MISTAKES: dict[str, Mistake] = {
         "variants.stopped.train.early_stopping.monitor",
         ("val_loss", "validation"),
     ),
+    # Limits
+    "key_in_limits": ("statistics:", "limits:\n  row: 5\nstatistics:", "limits", ("'row'", "did you mean 'rows'", "seeds")),
+    "limit_of_nothing": (
+        "statistics:",
+        "limits:\n  rows: 0\nstatistics:",
+        "limits.rows",
+        ("0", "whole number of at least 1, or none"),
+    ),
+    "limit_is_text": ("statistics:", "limits:\n  seeds: all\nstatistics:", "limits.seeds", ("'all'", "or none")),
+    "limit_is_a_fraction": ("statistics:", "limits:\n  epochs: 0.5\nstatistics:", "limits.epochs", ("0.5", "or none")),
+    "limit_is_true": ("statistics:", "limits:\n  epochs: true\nstatistics:", "limits.epochs", ("true", "or none")),
+    # Layers that only some networks have
+    "maxout_of_a_convolution": (
+        DENSE,
+        DENSE.replace("conv: []", "conv: [4]").replace("relu", "maxout"),
+        "model",
+        ("activation: maxout", "conv must be []"),
+    ),
+    "maxout_of_an_output": (
+        "output_activation: softmax",
+        "output_activation: maxout",
+        "model.output_activation",
+        ("'maxout'", "softmax"),
+    ),
+    "one_piece": ("l2: 0.0", "l2: 0.0\n  maxout_pieces: 1", "model.maxout_pieces", ("1", "or equal to 2")),
+    "negative_slope": ("l2: 0.0", "l2: 0.0\n  negative_slope: -0.1", "model.negative_slope", ("-0.1", "or equal to 0")),
+    "unknown_dropout_layers": (
+        "l2: 0.0",
+        "l2: 0.0\n  dropout_layers: first",
+        "model.dropout_layers",
+        ("'first'", "all", "last"),
+    ),
+    "unknown_dropout_type": ("l2: 0.0", "l2: 0.0\n  dropout_type: alpha", "model.dropout_type", ("'alpha'", "alpha_dropout")),
+    "key_in_wide_deep": ("l2: 0.0", "l2: 0.0\n  wide_deep: {wid: all}", "model.wide_deep", ("'wid'", "did you mean 'wide'")),
+    "unknown_api": (
+        "l2: 0.0",
+        "l2: 0.0\n  wide_deep: {api: sequential}",
+        "model.wide_deep.api",
+        ("'sequential'", "none", "functional", "subclass"),
+    ),
+    "wide_without_deep": (
+        "l2: 0.0",
+        "l2: 0.0\n  wide_deep: {api: functional, wide: [0, 2]}",
+        "model.wide_deep",
+        ("wide and deep", "for both", "two inputs", "neither"),
+    ),
+    "two_inputs_of_a_stack": (
+        "l2: 0.0",
+        "l2: 0.0\n  wide_deep: {wide: [0, 2], deep: [1, 3]}",
+        "model.wide_deep",
+        ("api: none", "functional or subclass"),
+    ),
+    "second_output_of_a_stack": (
+        "l2: 0.0",
+        "l2: 0.0\n  wide_deep: {auxiliary_output: true}",
+        "model.wide_deep",
+        ("api: none", "auxiliary_output", "functional or subclass"),
+    ),
+    "features_reversed": (
+        "l2: 0.0",
+        "l2: 0.0\n  wide_deep: {api: functional, wide: [2, 0], deep: all}",
+        "model.wide_deep.wide",
+        ("[2, 0]", "no feature", "first < stop", "all"),
+    ),
+    "wide_without_hidden": (
+        "    model:\n      hidden: [8, 8]\n",
+        "    model:\n      hidden: []\n      wide_deep: {api: functional}\n",
+        "variants.deep.model",
+        ("wide_deep needs hidden layers",),
+    ),
+    "second_output_that_is_not_there": (
+        "metric: test_accuracy",
+        "metric: test_mse_deep",
+        "claims.depth_helps.metric",
+        ("test_mse_deep", "auxiliary_output", "plain has not"),
+    ),
+    # How replicates are trained
+    "unknown_fit_on": (
+        "per: all",
+        "per: all\n    fit_on: test",
+        "views.scaled.fit_on",
+        ("'test'", "train", "each_split"),
+    ),
+    "negative_noise_seed": ("per: all", "per: all\n    noise_seed: -1", "views.scaled.noise_seed", ("-1", "or equal to 0")),
+    "compiler_as_text": ("seeds: 3", "seeds: 3\n  jit_compile: auto", "replicates.jit_compile", ("'auto'", "true or false")),
+    "diagnostics_as_number": ("seeds: 3", "seeds: 3\n  diagnostics: 1", "replicates.diagnostics", ("1", "true or false")),
+    "negative_validation_rows": (
+        "  tensorboard: false",
+        "  tensorboard: false\n  validation_rows: -1",
+        "train.validation_rows",
+        ("-1", "or equal to 0"),
+    ),
+    "validation_twice": (
+        "        monitor: val_loss",
+        "        monitor: val_loss\n      validation_rows: 10",
+        "variants.stopped.train.validation_rows",
+        ("data.split", "already", "set 0"),
+    ),
+    # Folds
+    "one_fold": ("    seed: 0\n", K_FOLD.replace("folds: 5", "folds: 1"), "data.k_fold.folds", ("1", "or equal to 2")),
+    "no_repeat": ("    seed: 0\n", K_FOLD.replace("repeats: 2", "repeats: 0"), "data.k_fold.repeats", ("0", "or equal to 1")),
+    "folds_without_seed": ("    seed: 0\n", K_FOLD.removesuffix("    seed: 0\n"), "data.k_fold.seed", ("missing",)),
+    "folds_that_are_not_there": (
+        "    tip: Depth.\n",
+        "    tip: Depth.\n    k_fold: true\n",
+        "variants.deep.k_fold",
+        ("data.k_fold", "folds, repeats and seed"),
+    ),
+    "folds_as_number": (
+        "    tip: Depth.\n",
+        "    tip: Depth.\n    k_fold: 5\n",
+        "variants.deep.k_fold",
+        ("5", "true or false"),
+    ),
+    # Shares of the rows
+    "share_of_everything": (STRATIFIED, SHARES.replace("test: 0.25", "test: 1.0"), "data.split.test", ("1.0", "less than 1")),
+    "share_of_nothing": (
+        STRATIFIED,
+        SHARES.replace("validation: 0.25", "validation: 0.0"),
+        "data.split.validation",
+        ("0.0", "greater than 0"),
+    ),
+    "share_in_rows": (STRATIFIED, SHARES.replace("test: 0.25", "test: 250"), "data.split.test", ("250", "less than 1")),
+    "share_without_seed": (STRATIFIED, SHARES.replace("    test_seed: 7\n", ""), "data.split.test_seed", ("missing",)),
+    # Illustrations and notes
+    "unknown_illustration": (
+        "statistics:",
+        "illustrations:\n  softmaxx:\n    says: Adds up to 1.\nstatistics:",
+        "illustrations.softmaxx",
+        ("'softmaxx'", "did you mean 'softmax'", ", ".join(ILLUSTRATIONS)),
+    ),
+    "illustration_without_words": (
+        "statistics:",
+        "illustrations:\n  softmax: {}\nstatistics:",
+        "illustrations.softmax.says",
+        ("missing",),
+    ),
+    "numbers_of_text": (
+        "statistics:",
+        "illustrations:\n  softmax:\n    says: Adds up to 1.\n    reported: {sum: [one]}\nstatistics:",
+        "illustrations.softmax.reported.sum.0",
+        ("'one'", "number"),
+    ),
+    "numbers_without_a_list": (
+        "statistics:",
+        "illustrations:\n  softmax:\n    says: Adds up to 1.\n    reported: {sum: 1}\nstatistics:",
+        "illustrations.softmax.reported.sum",
+        ("1", "list"),
+    ),
+    "notes_are_text": ("statistics:", "notes: One.\nstatistics:", "notes", ("'One.'", "list")),
+    "note_is_a_number": ("statistics:", "notes: [1]\nstatistics:", "notes.0", ("1", "text")),
     # Rows
     "rows_reversed": (
         STRATIFIED,
@@ -409,8 +569,8 @@ MISTAKES: dict[str, Mistake] = {
     "two_documents": ("train:\n  loss:", "---\ntrain:\n  loss:", "line 30", ("document",)),
 }
 JARGON = (
-    "Traceback Input should tuple Tuple validation_error strict pydantic http _type discriminator extract NoneType literal "
-    "datetime union None True False"
+    "Traceback Input should tuple Tuple validation_error strict pydantic http string_type int_type discriminator NoneType "
+    "literal datetime union None True False"
 ).split()
 
 
@@ -466,7 +626,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("old", "new", "place", "measure"),
     [
-        ("best_checkpoint: false", "best_checkpoint: true", "train.best_checkpoint", "val_loss"),
+        ("best_checkpoint: false", "best_checkpoint: true", "variants.plain.train.best_checkpoint", "val_loss"),
         ("metric: test_accuracy", "metric: best_epoch", "claims.depth_helps.metric", "best_epoch"),
         ("metric: test_accuracy", "metric: val_loss", "claims.depth_helps.metric", "val_loss"),
         (
@@ -476,7 +636,7 @@ def test_the_text_that_the_mistakes_are_made_in_is_valid(tmp_path: Path) -> None
             "epochs_to_0.9_val_accuracy",
         ),
         ("      test_accuracy: 0.9", "      val_accuracy: 0.9", "variants.deep.reported.val_accuracy", "val_accuracy"),
-        ("monitor: none", "monitor: val_accuracy", "train.early_stopping.monitor", "val_accuracy"),
+        ("monitor: none", "monitor: val_accuracy", "variants.plain.train.early_stopping.monitor", "val_accuracy"),
     ],
 )
 def test_what_needs_validation_rows_is_refused_without_them(
@@ -510,6 +670,12 @@ def test_a_measure_that_the_task_does_not_have_is_refused(task: str, changes: di
         check_task(study_with(changes), task)
     assert str(caught.value).startswith(f"params.yaml: {place}")
     assert str(caught.value).endswith(f"is not measured in a {task}")
+
+
+def test_a_second_output_is_for_a_regression() -> None:
+    study = study_with({"variants": {"plain": {"model": {"wide_deep": {"api": "functional", "auxiliary_output": True}}}}})
+    with pytest.raises(UserError, match=r"variants\.plain\.model\.wide_deep\.auxiliary_output: is for a regression"):
+        check_task(study, "classification")
 
 
 def accepted(study: Study, task: str) -> bool:
@@ -580,6 +746,49 @@ def test_a_claim_adds_seeds_to_its_own_variants_alone() -> None:
     assert study.claim_seeds(study.claims["noise_hurts"]) == 7
     fewer = study_with({"claims": {"noise_hurts": {"seeds": 2}}})
     assert len(fewer.seeds("plain")) == fewer.claim_seeds(fewer.claims["noise_hurts"]) == 3
+
+
+K_FOLDED = {"data": {"k_fold": {"folds": 4, "repeats": 3, "seed": 0}}, "variants": {"plain": {"k_fold": True}}}
+
+
+def test_a_variant_with_folds_has_one_replicate_for_each_and_hands_them_down() -> None:
+    study = study_with(merged(K_FOLDED, {"variants": {"dropped": {"k_fold": False}}}))
+    assert [len(study.seeds(name)) for name in ("plain", "noisy", "dropped")] == [12, 12, 3]
+    assert study.recipes["noisy"].k_fold == study.data.k_fold
+    assert study.recipes["dropped"].k_fold is None
+
+
+def test_a_claim_cannot_ask_for_seeds_of_a_variant_with_folds(tmp_path: Path) -> None:
+    content = small(merged(K_FOLDED, {"claims": {"noise_hurts": {"seeds": 20}}}))
+    with pytest.raises(UserError, match=r"claims\.noise_hurts\.seeds: plain has 12 folds, no seeds$"):
+        load(tmp_path, content)
+
+
+def test_limits_lower_and_never_raise() -> None:
+    changes = merged(K_FOLDED, {"claims": {"noise_hurts": {"metric": "test_loss"}}, "variants": {"dropped": {"k_fold": False}}})
+    study = study_with({**changes, "limits": {"rows": 10, "epochs": 2, "seeds": 1}})
+    assert [len(study.seeds(name)) for name in study.variants] == [1, 1, 1]
+    assert study.claim_seeds(study.claims["noise_hurts"]) == 1
+    assert {recipe.train.epochs for recipe in study.recipes.values()} == {2}
+    high = study_with({**changes, "limits": {"rows": "none", "epochs": 1000, "seeds": 1000}})
+    none = study_with(changes)
+    assert [high.seeds(name) for name in high.variants] == [none.seeds(name) for name in none.variants]
+    assert high.recipes == none.recipes
+
+
+def test_held_out_training_rows_are_validation_rows_of_their_variant_alone(tmp_path: Path) -> None:
+    stopping = {"validation_rows": 10, "early_stopping": {"monitor": "val_loss"}}
+    train, test = {"part": "all", "rows": [0, 9]}, {"part": "all", "rows": [9, 12]}
+    split = {"method": "rows", "train": train, "validation": "none", "test": test}
+    content = small({"variants": {"held": {"tip": "-", "extends": "plain", "train": stopping}}})
+    content["data"] = {"dataset": "blobs", "split": split}
+    study = load(tmp_path, content)
+    assert [name for name in study.variants if study.has_validation(name)] == ["held"]
+
+
+def test_an_illustration_has_the_numbers_that_its_source_prints() -> None:
+    study = study_with({"illustrations": {"softmax": {"says": "Adds up to 1.", "reported": {"sum": [1], "parts": [0.5, 0.5]}}}})
+    assert study.illustrations["softmax"].reported == {"sum": (1.0,), "parts": (0.5, 0.5)}
 
 
 def test_settings_are_frozen() -> None:
