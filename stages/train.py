@@ -19,8 +19,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
-from stages.lib import engine
+from stages.lib import engine, plan
 from stages.lib.cli import UserError, arguments, one_line_errors
+from stages.lib.datasets import CATALOGUE, load_catalogue, pick, read_parts, sha256_of
 from stages.lib.files import write_bytes, write_json
 from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.progress import ReplicateProgress
@@ -69,6 +70,7 @@ def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCa
         timings[job.variant][str(job.seed)] = {
             "seconds": round(result.seconds, 3),
             "seconds_per_epoch": round(result.seconds_per_epoch, 4),
+            "cost": round(job.cost),
         }
 
     jobs = jobs_of(study, prepared)
@@ -85,6 +87,7 @@ def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCa
             progress.say(note)
         if missing:
             with engine.local_client(workers, worker_environment(study.replicates.backend)) as client:
+                progress.say(f"watch the workers at {client.dashboard_link}")
 
                 def tick(running: int) -> None:
                     progress.tick(running)
@@ -163,9 +166,44 @@ def show(study: Study, variant: str) -> None:
     yaml.dump(content | {"view_name": study.view_of(variant)} | json.loads(recipe.model_dump_json()), sys.stdout)
 
 
+def data_of(study: Study, folder: Path) -> Prepared | None:
+    """The study's data as `prepare` would hand them on now, from data/raw; failing that, as it did; None without either.
+
+    Raises UserError for a split that the data set does not allow, or a measure that its task does not have.
+    """
+    from stages.prepare import prepare
+
+    dataset = pick(load_catalogue(CATALOGUE), study.data.dataset)
+    check_task(study, dataset.task)
+    raw = folder / "data" / "raw"
+    found = {file.sha256: raw / file.name for file in dataset.files.values() if (raw / file.name).is_file()}
+    if len(found) == len(dataset.files) and all(sha256_of(path) == digest for digest, path in found.items()):
+        return prepare(study, dataset, read_parts(dataset, raw))
+    prepared = folder / "data" / "prepared"
+    return read_prepared(prepared) if prepared.is_dir() and not found else None
+
+
+def show_plan(study: Study, folder: Path) -> None:
+    """Print what a run would train, and about how long that takes; nothing is trained."""
+    prepared = data_of(study, folder)
+    jobs = jobs_of(study, prepared) if prepared else None
+    try:
+        timed = json.loads((folder / "data" / "timings.json").read_text())["replicates"]
+    except FileNotFoundError:
+        timed = {}
+    plans = plan.plan(study, jobs, ReplicateCache.of_user().seconds, timed)
+    for line in plan.lines(plans, engine.worker_count(sum(each.to_do for each in plans))):
+        print(line)
+    if jobs is None:
+        raw = folder / "data" / "raw"
+        print(f"{raw} does not hold the data set yet; once fetched, a plan also says which replicates are cached,")
+        print("and whether the rows fit the split and the networks")
+
+
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--show", metavar="VARIANT", help="print the full recipe of a variant and train nothing")
+    parser.add_argument("--plan", action="store_true", help="print what would be trained, and how long it takes; train nothing")
     options = parser.parse_args()
     with one_line_errors("train"):
         study = load_study(options.study)
@@ -177,6 +215,9 @@ def main() -> None:
             raise UserError(
                 f"KERAS_BACKEND is {chosen}, but replicates.backend is {study.replicates.backend}; unset or change one"
             )
+        if options.plan:
+            show_plan(study, options.study)
+            return
         data = options.study / "data"
         with alone(data / ".train.lock"):
             prepared = read_prepared(data / "prepared")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import struct
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +19,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from stages.lib import datasets
 from stages.lib.cli import UserError
 from stages.lib.datasets import Dataset, load_catalogue, pick, read_parts
 
@@ -93,7 +99,7 @@ def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
     examples = [line.removeprefix("#").removeprefix(" ") for line in lines if line.startswith("#")]
     (tmp_path / "datasets.yaml").write_text("\n".join(examples))
     kinds = {name: entry.reader.kind for name, entry in load_catalogue(tmp_path / "datasets.yaml").items()}
-    assert kinds == {"flowers": "csv", "prices": "csv", "letters": "idx", "waves": "npz"}
+    assert kinds == {"flowers": "csv", "prices": "csv", "letters": "idx", "waves": "npz", "shells": "images"}
 
 
 @pytest.mark.parametrize(
@@ -422,3 +428,236 @@ def test_npz_must_be_an_archive(tmp_path: Path) -> None:
     reader = {"kind": "npz", "parts": {"all": ["x", "y"]}}
     said = f"{tmp_path / 'arrays'}: not an NPZ file, which is a zip archive"
     assert message(read, tmp_path, reader, {"arrays": b"\x93NUMPY"}) == said
+
+
+# Images in folders
+
+CLASSES = ["dog", "cat"]
+
+
+def picture(array: Any, kind: str = "PNG", mode: str | None = None) -> bytes:
+    file = io.BytesIO()
+    image = Image.fromarray(np.asarray(array, np.uint8))
+    (image.convert(mode) if mode else image).save(file, kind)
+    return file.getvalue()
+
+
+def grey(value: int = 0, height: int = 2, width: int = 3) -> np.ndarray:
+    return np.full((height, width), value, np.uint8)
+
+
+def zipped(members: Mapping[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def tarred(members: Mapping[str, bytes], mode: str = "w:") -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+def read_folders(folder: Path, archive: bytes, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    reader = {"kind": "images", **options}
+    x, y = read(folder, reader, {"archive": archive}, class_names=CLASSES)["all"]
+    return x, y
+
+
+def two(others: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
+    """An image of each class, and others."""
+    return {"cat/1.png": picture(grey(1)), "dog/1.png": picture(grey(2)), **(others or {})}
+
+
+def png(width: int, height: int) -> bytes:
+    """A PNG that says it has so many pixels, and holds none."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = [header, b"IDAT" + zlib.compress(b""), b"IEND"]
+    body = b"".join(struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each)) for each in chunks)
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred, lambda members: tarred(members, "w:xz")])
+def test_images_are_read_by_class_and_name_whatever_their_order_in_the_archive(tmp_path: Path, pack: Any) -> None:
+    members = {
+        "cat/2.png": picture(grey(20)),
+        "dog/b.png": picture(grey(40)),
+        "cat/10.png": picture(grey(10)),
+        "dog/a.png": picture(grey(30)),
+    }
+    x, y = read_folders(tmp_path, pack(members))
+    assert x.shape == (4, 2, 3)
+    assert x.dtype == np.uint8
+    assert x[:, 0, 0].tolist() == [30, 40, 10, 20]  # dog is the first of class_names
+    assert y.tolist() == [0, 0, 1, 1]
+
+
+def test_images_in_colour_have_three_channels(tmp_path: Path) -> None:
+    colours = np.arange(18).reshape(2, 3, 3)
+    x, _ = read_folders(tmp_path, zipped({"cat/1.png": picture(colours), "dog/1.png": picture(colours + 100)}))
+    assert x.tolist() == [(colours + 100).tolist(), colours.tolist()]
+
+
+@pytest.mark.parametrize(("colour", "shape"), [("grey", (2, 2, 3)), ("rgb", (2, 2, 3, 3))])
+def test_images_of_any_colours_are_turned_into_one(tmp_path: Path, colour: str, shape: tuple[int, ...]) -> None:
+    members = {"cat/1.png": picture(grey(7)), "dog/1.png": picture(np.full((2, 3, 3), 255), mode="P")}
+    x, _ = read_folders(tmp_path, zipped(members), colour=colour)
+    assert x.shape == shape
+    assert [np.unique(each).tolist() for each in x] == [[255], [7]]
+
+
+def test_jpeg_images_are_read(tmp_path: Path) -> None:
+    members = {f"{name}/1.JPG": picture(grey(90, 16, 16), "JPEG") for name in CLASSES}
+    x, _ = read_folders(tmp_path, zipped(members))
+    assert np.abs(x.astype(int) - 90).max() <= 1
+
+
+def test_what_is_not_in_a_class_s_folder_or_hidden_is_left_out(tmp_path: Path) -> None:
+    junk = {"README.txt": b"x", "cat/.DS_Store": b"x", "__MACOSX/cat/._1.png": b"x", "dog/Thumbs.db": b"x", ".git/config": b"x"}
+    x, _ = read_folders(tmp_path, zipped({**two(), **junk}))
+    assert len(x) == 2
+
+
+def test_images_of_parts_are_in_folders_of_one_archive_or_in_two(tmp_path: Path) -> None:
+    members = {f"set/{part}/{name}": content for part in ("old", "new") for name, content in two().items()}
+    reader = {"kind": "images", "folders": {"train": "set/old", "test": "set/new"}}
+    parts = read(tmp_path, reader, {"archive": zipped(members)}, class_names=CLASSES)
+    assert {part: y.tolist() for part, (_, y) in parts.items()} == {"train": [0, 1], "test": [0, 1]}
+    contents = {"train": zipped(two({"cat/2.png": picture(grey())})), "test": tarred(two())}
+    parts = read(tmp_path, {"kind": "images"}, contents, class_names=CLASSES)
+    assert {part: y.tolist() for part, (_, y) in parts.items()} == {"train": [0, 1, 1], "test": [0, 1]}
+
+
+def test_images_of_the_parts_must_be_alike(tmp_path: Path) -> None:
+    large = {f"{name}/1.png": picture(grey(0, 4, 4)) for name in CLASSES}
+    said = message(read, tmp_path, {"kind": "images"}, {"train": zipped(two()), "test": zipped(large)}, class_names=CLASSES)
+    assert said.endswith("the images of the parts differ in size or colour: train has 2 x 3, test has 4 x 4")
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (
+            two({"dog/2.png": picture(grey(0, 2, 4))}),
+            "'dog/2.png' is 4 x 2 pixels, grey, where 'cat/1.png' is 3 x 2 pixels, grey",
+        ),
+        (two({"cat/9.png": b"GIF89a"}), "'cat/9.png' is not a PNG or JPEG image that can be read: cannot identify image file"),
+        (two({"cat/9.png": picture(grey())[:-30]}), "'cat/9.png' is not a PNG or JPEG image that can be read: "),
+        (two({"cat/9.png": b""}), "'cat/9.png' is not a PNG or JPEG image"),
+        (two({"cat/9.txt": b"a note"}), "'cat/9.txt' is not a PNG or JPEG image"),
+        (
+            two({"cat/9.png": picture(np.zeros((2, 3, 4)))}),
+            "'cat/9.png' is neither grey nor RGB but RGBA; set the reader's colour",
+        ),
+        (two({"cow/1.png": picture(grey())}), "unknown folder 'cow'; known: dog, cat (class_names)"),
+        (two({"cat/small/1.png": picture(grey())}), "'cat/small/1.png': a class has images, and no folders of its own"),
+        ({"cat/1.png": picture(grey())}, "no image of class 'dog'; its folder must be 'dog'"),
+        ({}, "no image of class 'dog'"),
+        (two({"../cat/1.png": b""}), "'../cat/1.png' would lie outside the folder that the archive is unpacked in"),
+        ({"/cat/1.png": b""}, "'/cat/1.png' would lie outside"),
+        ({"cat\\\\1.png": b""}, "would lie outside"),
+        (two({"cat/9.png": png(5000, 5000)}), "'cat/9.png' has 5000 x 5000 pixels, more than 16777216"),
+        (two({"cat/9.png": png(50000, 50000)}), "'cat/9.png' is not a PNG or JPEG image that can be read: Image size"),
+    ],
+)
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_images_refused(tmp_path: Path, members: dict[str, bytes], said: str, pack: Any) -> None:
+    refusal = message(read_folders, tmp_path, pack(members))
+    assert refusal.startswith(f"{tmp_path / 'archive'}: ")
+    assert said in refusal
+
+
+def test_images_of_more_than_8_bits_are_refused(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((2, 3), np.uint16)).save(file, "PNG")
+    said = message(read_folders, tmp_path, zipped({**two(), "cat/2.png": file.getvalue()}), colour="grey")
+    assert "'cat/2.png' has more than 8 bits a colour (I;16)" in said
+
+
+def test_grey_and_colour_do_not_mix_unasked(tmp_path: Path) -> None:
+    said = message(read_folders, tmp_path, zipped({**two(), "dog/2.png": picture(np.zeros((2, 3, 3)))}))
+    assert "'dog/2.png' is 3 x 2 pixels, RGB, where 'cat/1.png' is 3 x 2 pixels, grey; all must be alike" in said
+
+
+def test_decompression_bombs_are_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "IMAGE_BYTES", 10_000)
+    assert "'cat/9.png' has 20000 bytes; an image may have 10000" in message(
+        read_folders, tmp_path, zipped(two({"cat/9.png": bytes(20_000)}))
+    )
+    monkeypatch.setattr(datasets, "IMAGES_BYTES", 10)
+    assert "2 images of 6 bytes each are too many to hold in memory" in message(read_folders, tmp_path, zipped(two()))
+
+
+@pytest.mark.parametrize(
+    ("archive", "said"),
+    [
+        (b"not an archive", "neither a zip nor a tar archive, or a damaged one"),
+        (b"", "neither a zip nor a tar archive, or a damaged one"),
+        (zipped(two())[:-30], "neither a zip nor a tar archive, or a damaged one"),
+        (tarred(two())[:700], "neither a zip nor a tar archive, or a damaged one"),
+        (zipped(two()).replace(b"\x89PNG", b"\x89PNX"), "cannot be unpacked: Bad CRC-32 for file"),
+    ],
+)
+def test_archives_refused(tmp_path: Path, archive: bytes, said: str) -> None:
+    assert said in message(read_folders, tmp_path, archive)
+
+
+def test_an_archive_holds_no_name_twice_and_no_links(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("cat/1.png", picture(grey()))
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("cat/1.png", picture(grey()))
+    assert "'cat/1.png' is in it twice" in message(read_folders, tmp_path, file.getvalue())
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as links:
+        info = tarfile.TarInfo("cat/1.png")
+        info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        links.addfile(info)
+    assert "'cat/1.png' is a link or a device, not a file" in message(read_folders, tmp_path, file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"class_names": []},
+            ": class_names: must be the names of the folders, two or more, each once, in the order of the labels",
+        ),
+        ({"class_names": ["cat"]}, ": class_names: must be the names of the folders, two or more"),
+        ({"class_names": ["cat", "cat"]}, ": class_names: must be the names of the folders, two or more"),
+        ({"task": "regression"}, ": task: folders of images are classes, so it must be classification"),
+        ({"reader": {"kind": "images", "colour": "red"}}, ".reader.colour: 'red' must be as_is, grey or rgb"),
+        (
+            {"reader": {"kind": "images", "folders": {"train": "a"}}},
+            ".reader: folders: holds train; it must hold all, or train and test",
+        ),
+        (
+            {"reader": {"kind": "images", "folders": {"all": "/a"}}},
+            ".reader.folders.all: '/a' must be a folder inside the archive",
+        ),
+        ({"files": {"all": FILE}}, ": files: holds all; a reader of images needs archive, or train + test"),
+        (
+            {
+                "reader": {"kind": "images", "folders": {"all": "a"}},
+                "files": {"train": FILE, "test": {**FILE, "name": "other.zip"}},
+            },
+            ": reader.folders: holds all; with files train and test it must hold these, or nothing",
+        ),
+    ],
+)
+def test_mistakes_about_images_are_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    valid = {"reader": {"kind": "images"}, "files": {"archive": FILE}, "class_names": CLASSES}
+    assert refused(tmp_path, **{**valid, **changes}).startswith(said)
+
+
+def test_a_catalogue_with_images_is_valid(tmp_path: Path) -> None:
+    entry = {**ENTRY, "reader": {"kind": "images"}, "files": {"archive": FILE}, "class_names": CLASSES}
+    (tmp_path / "datasets.yaml").write_text(json.dumps({"pets": entry}))
+    assert load_catalogue(tmp_path / "datasets.yaml")["pets"].reader.kind == "images"

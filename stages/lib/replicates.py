@@ -112,6 +112,13 @@ class ReplicateCache:
         os.utime(entry)
         return result
 
+    def seconds(self, key: str) -> float | None:
+        """How long the cached replicate took to train, None where there is none; it is not checked, nor noted as used."""
+        try:
+            return float(json.loads((self._entry(key) / _MANIFEST).read_text())["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def put(self, key: str, result: Result) -> None:
         with whole_folder(self._entry(key)) as folder:
             for name, content in result.files.items():

@@ -13,22 +13,25 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     StringConstraints,
     ValidationError,
     WrapValidator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from stages.lib.cli import UserError
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+NAME = "^[a-z][a-z0-9_]*$"
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 """What users name: it becomes a folder, a column and a key for `-S`, so a small letter, then letters, digits, underscores."""
 
 
@@ -76,7 +79,20 @@ def wrong(message: str) -> PydanticCustomError:
     return PydanticCustomError("wrong", "{message}", {"message": message})
 
 
-def one_of(kind: str, known: Collection[str]) -> AfterValidator:
+class Checked:
+    """A validator of strings that JSON schemas know too: `schema` says there what `check` accepts."""
+
+    def __init__(self, check: Callable[[str], str], schema: Mapping[str, Any]) -> None:
+        self.check, self.schema = check, schema
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(core), **self.schema}
+
+
+def one_of(kind: str, known: Collection[str]) -> Checked:
     """A validator for a string that must be among `known`."""
 
     def check(value: str) -> str:
@@ -84,7 +100,7 @@ def one_of(kind: str, known: Collection[str]) -> AfterValidator:
             raise unknown(kind, value, known)
         return value
 
-    return AfterValidator(check)
+    return Checked(check, {"enum": list(known)})
 
 
 def chosen_by(key: str, sections: Mapping[str, type[Section]]) -> WrapValidator:
@@ -186,7 +202,7 @@ def describe(error: ErrorDetails, where: tuple[str, ...] = ()) -> str:
     kind, value = error["type"], error["input"]
     if kind in ("unknown", "wrong"):
         return f"{place}: {error['msg']}"
-    if kind == "string_pattern_mismatch" and error["ctx"]["pattern"] == "^[a-z][a-z0-9_]*$":
+    if kind == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME:
         return f"{place}: {shown(value)} is no name: a small letter, then small letters, digits and underscores"
     if kind == "missing":
         return f"{place}: is missing"

@@ -1,0 +1,470 @@
+"""The pages of docs/ say what is so: their commands run, their examples are valid, their messages are those that users meet."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from conftest import ROOT, environment_of, merged, stage, study_with, write_params
+from filelock import FileLock
+from PIL import Image
+from ruamel.yaml import YAML
+from test_pipeline import Checkout
+
+from stages import evaluate, export, fetch, guide, prepare, train
+from stages.lib.prepared import read_prepared
+from stages.lib.settings import Study, load_study
+from stages.lib.strict_yaml import read_yaml
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """The fenced blocks of a page in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page(name), flags=re.MULTILINE | re.DOTALL)
+
+
+def yaml(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        file, _, heading = target.partition("#")
+        to = (path.parent / file) if file else path
+        assert to.exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", to.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert heading in {each.lower().replace(" ", "-") for each in headings}, target
+
+
+def test_the_readme_links_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in PAGES if f"(docs/{path.name})" not in readme] == []
+
+
+def test_the_picture_of_the_pipeline_is_dvc_s() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    start, end = "<!-- pipeline: made by dvc dag --mermaid plot -->\n```mermaid\n", "```\n<!-- end of pipeline -->"
+    dag = subprocess.run(["dvc", "dag", "--mermaid", "plot"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert readme.partition(start)[2].partition(end)[0].split() == dag.split()
+
+
+# tour.md
+
+
+def test_the_tour_s_commands_run_in_turn(tmp_path: Path) -> None:
+    """In a copy of the checkout whose starter is small: two variants, one seed, one epoch and few rows."""
+    folder = tmp_path / "clone"
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock", "tutorials/")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    checkout = Checkout(folder, tmp_path / "cache")
+    checkout.environment["TIPS_WORKERS"] = "1"
+    params = checkout.params()
+    params["variants"] = {name: params["variants"][name] for name in ("baseline", "rate_0_1")}
+    params["claims"] = {}
+    params["limits"] = {"rows": 200, "epochs": 1, "seeds": 1}
+    checkout.write_params(params)
+    checkout.run("git", "init", "-q", "-b", "main")
+    checkout.run("git", "add", "-A")
+    checkout.run("git", "commit", "-q", "-m", "before")
+
+    sections = re.split(r"^(```(?:sh|yaml)\n.*?^```)$", page("tour.md"), flags=re.MULTILINE | re.DOTALL)
+    said: dict[str, list[str]] = {}
+    for section in sections[1::2]:
+        language, _, body = section.removeprefix("```").removesuffix("```").partition("\n")
+        if language == "yaml":
+            checkout.write_params(merged(checkout.params(), yaml(body)))
+            continue
+        for command in body.splitlines():
+            said.setdefault(command, []).append(checkout.run(*shlex.split(command)))
+            if command == "dvc repro" and len(said[command]) == 1:  # the results of main are in Git
+                checkout.run("git", "add", "-A")
+                checkout.run("git", "commit", "-q", "-m", "small")
+    first, second = said["python -m stages.train --plan"]
+    assert "2 of 2 replicates to train" in first
+    assert "1 of 3 replicates to train" in second
+    assert re.search(r"^wider +1 +0 +1", second, flags=re.MULTILINE)
+    assert "up to date" in said["dvc status"][0]
+    assert "learning_rate" in said["python -m stages.train --show rate_0_1"][0]
+    assert "variants.baseline" in said["dvc metrics diff main faster --no-path"][0]
+    assert "variants.wider" in said["dvc metrics diff main --no-path"][0]
+    assert (folder / "data" / "exports" / "wider" / "0" / "model.keras").exists()
+    assert "Stage 'train' is cached" in said["dvc repro"][2]
+    assert checkout.run("git", "diff", "--name-only", "--", "params.yaml", "metrics") == ""
+
+
+def test_the_tour_s_example_suits_the_starter() -> None:
+    (example,) = (yaml(text) for text in blocks("tour.md", "yaml"))
+    study = Study.model_validate(merged(read_yaml(ROOT / "params.yaml"), example))
+    assert study.recipes["wider"].model.hidden == (1024,)
+    assert study.claims["width_helps"].variants == ("baseline", "wider")
+    assert "wider" not in read_yaml(ROOT / "params.yaml")["variants"]
+
+
+def test_commands_elsewhere_name_modules_and_options_that_exist() -> None:
+    for path in PAGES:
+        for module in re.findall(r"python -m stages\.(\w+)", path.read_text(encoding="utf-8")):
+            assert (ROOT / "stages" / f"{module}.py").is_file(), path
+
+
+# own-data.md
+
+
+def flowers() -> bytes:
+    draw = np.random.default_rng(0)
+    rows = ["sepal_length,petal_length,petal_width,species"]
+    for row in range(150):
+        length, width = draw.normal((row % 3 + 1, 0.5 * (row % 3) + 0.2), 0.1)
+        rows.append(f"{draw.normal(5):.2f},{length:.2f},{width:.2f},{row % 3}")
+    return ("\n".join(rows) + "\n").encode()
+
+
+def waves() -> bytes:
+    file, draw = io.BytesIO(), np.random.default_rng(0)
+    x, y = draw.random((2, 20, 3)), draw.random((2, 20))
+    np.savez(file, x_train=x[0], y_train=y[0], x_test=x[1], y_test=y[1])
+    return file.getvalue()
+
+
+def shells() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for label, name in enumerate(("cockle", "mussel")):
+            for number in range(30):
+                image = io.BytesIO()
+                Image.fromarray(np.full((8, 8, 3), 100 * label + number, np.uint8)).save(image, "PNG")
+                archive.writestr(f"shells/{name}/{number}.png", image.getvalue())
+    return file.getvalue()
+
+
+FILES: Mapping[str, Callable[[], bytes]] = {"flowers": flowers, "waves": waves, "shells": shells}
+SPLITS: Mapping[str, dict[str, Any]] = {
+    "flowers": {"method": "stratified", "train": 90, "validation": 30, "test": 30, "seed": 0},
+    "waves": {
+        "method": "rows",
+        "train": {"part": "train", "rows": [0, 20]},
+        "validation": "none",
+        "test": {"part": "test", "rows": [0, 20]},
+    },
+    "shells": {"method": "stratified", "train": 40, "validation": 10, "test": 10, "seed": 0},
+}
+
+
+def own_study() -> dict[str, Any]:
+    (text,) = (text for text in blocks("own-data.md", "yaml") if "variants:" in text)
+    content: dict[str, Any] = yaml(text)
+    return content
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Make a place with one of the page's data sets, its file included, and with the page's study in the folder `mine`."""
+
+    def make(name: str) -> Path:
+        (text,) = (text for text in blocks("own-data.md", "yaml") if text.startswith(f"{name}:"))
+        entry = yaml(text.replace("/home/me/flowers", tmp_path.as_posix()))
+        (file,) = entry[name]["files"].values()
+        (tmp_path / file["name"]).write_bytes(FILES[name]())
+        for folder in ("data", "mine"):
+            (tmp_path / folder).mkdir()
+        (tmp_path / "data" / "datasets.yaml").write_text(json.dumps(entry))
+        study = own_study()
+        study["data"] = {"dataset": name, "split": SPLITS[name]}
+        if entry[name]["task"] == "regression":
+            study["model"]["output_activation"], study["train"]["loss"] = "linear", "mse"
+        (tmp_path / "mine" / "params.yaml").write_text(json.dumps(study))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.delenv("DATA_MIRROR", raising=False)
+        return tmp_path
+
+    return make
+
+
+def corrected(place: Path) -> None:
+    """Write the checksum that the fetch stage says it found into the catalogue, as the page tells its reader to."""
+    with pytest.raises(SystemExit) as caught:
+        fetch.main(["mine"])
+    found = re.search(r"found ([0-9a-f]{64})", str(caught.value))
+    assert found, caught.value
+    path = place / "data" / "datasets.yaml"
+    path.write_text(path.read_text().replace("0" * 64, found[1]))
+
+
+@pytest.mark.parametrize("name", list(FILES))
+def test_every_example_of_a_data_set_can_be_fetched_prepared_and_planned(
+    name: str, own: Callable[[str], Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = own(name)
+    corrected(place)
+    fetch.main(["mine"])
+    monkeypatch.setattr(sys, "argv", ["prepare", "mine"])
+    prepare.main()
+    prepared = read_prepared(place / "mine" / "data" / "prepared")
+    assert prepared.splits["train"][0].shape == {"flowers": (90, 2), "waves": (20, 3), "shells": (40, 8, 8)}[name]
+    train.show_plan(load_study(Path("mine")), Path("mine"))
+    assert "10 of 10 replicates to train" in capsys.readouterr().out
+
+
+def test_the_example_of_a_study_is_valid_and_runs_by_the_commands_of_the_page(own: Callable[[str], Path]) -> None:
+    place = own("flowers")
+    corrected(place)
+    study = own_study()
+    assert study["data"]["split"] == SPLITS["flowers"]
+    study["limits"] = {"epochs": 1, "seeds": 1}
+    (place / "mine" / "params.yaml").write_text(json.dumps(study))
+    (commands,) = blocks("own-data.md", "sh")
+    environment = {**environment_of(place / "cache"), "PYTHONPATH": str(ROOT), "TIPS_WORKERS": "1"}
+    for command in commands.splitlines():
+        words = [sys.executable, *shlex.split(command)[1:]]
+        done = subprocess.run(words, cwd=place, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (place / "mine" / "metrics" / "claims.csv").exists()
+    assert "standardizing_helps" in (place / "mine" / "data" / "report.html").read_text()
+
+
+# verdicts.md
+
+
+def test_the_examples_of_verdicts_are_not_stale() -> None:
+    assert guide.filled(page("verdicts.md"), guide.blocks(ROOT)) == page("verdicts.md"), "run `python -m stages.guide`"
+
+
+def test_every_number_about_verdicts_is_made() -> None:
+    text = page("verdicts.md")
+    for name in guide.blocks(ROOT):
+        start, end = map(re.escape, guide.markers(name))
+        text, count = re.subn(rf"{start}.*?{end}", "", text, flags=re.DOTALL)
+        assert count == 1
+    assert re.findall(r"\d+", text) == []
+
+
+def test_the_worked_example_is_what_the_evaluate_stage_found() -> None:
+    text = guide.blocks(ROOT)["worked"]
+    name = text.split("`")[1]
+    rows = (ROOT / "metrics" / "claims.csv").read_text().splitlines()
+    row = dict(zip(rows[0].split(","), next(each for each in rows if each.startswith(f"{name},")).split(","), strict=True))
+    low, high = map(float, re.findall(r"to both sides: (\S+) to (\S+)\.\n", text)[0])
+    assert (low, high) == pytest.approx((float(row["low"]), float(row["high"])), rel=2e-3, abs=1e-5)
+    assert f"**{row['verdict']}**" in text
+
+
+def test_a_reason_suits_each_verdict() -> None:
+    claims = {"higher": {"margin": 0.01}, "lower": {"margin": 0.01}, "same": {"margin": 0.01}}
+    intervals = {(0.02, 0.03): "beyond", (-0.03, -0.02): "beyond", (-0.005, 0.005): "within", (0.0, 0.03): "both"}
+    said = {}
+    for expect, changes in claims.items():
+        claim = study_with({"claims": {"noise_hurts": {"expect": expect, **changes}}}).claims["noise_hurts"]
+        said[expect] = [guide.reason(claim, *interval) for interval in intervals]
+    assert ["expected direction" in each for each in said["higher"]] == [True, False, False, False]
+    assert ["expected direction" in each for each in said["lower"]] == [False, True, False, False]
+    assert ["within the margin, between" in each for each in said["same"]] == [False, False, True, False]
+    assert ["falls short" in each for each in said["higher"]] == [False, True, False, False]
+    assert ["wholly beyond the margin" in each for each in said["same"]] == [True, True, False, True]
+
+
+# live.md
+
+
+def test_the_train_stage_says_where_its_dashboard_is(small_study: Callable[..., Path], tmp_path: Path) -> None:
+    study = small_study({"train": {"epochs": 3000}, "replicates": {"seeds": 1}})
+    command = [sys.executable, "-m", "stages.train", str(study)]
+    environment = environment_of(tmp_path / "cache", TIPS_WORKERS="1")
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        try:
+            line = next(line for line in process.stderr if "watch the workers" in line)
+            said, _, address = line.strip().partition(" at ")
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/status", address)
+            assert f"    {said} at http://127.0.0.1:" in page("live.md")
+            for path in ("status", "workers", "system", "info/main/workers.html"):
+                answer = requests.get(address.replace("status", path), timeout=60)
+                assert answer.status_code == 200
+                assert "needs bokeh" not in answer.text
+        finally:
+            process.kill()
+
+
+# troubleshooting.md
+
+Capture = pytest.CaptureFixture[str]
+
+
+@dataclass
+class Place:
+    """A folder to make a mistake in: the study has three variants, and its data are prepared; blobs.csv is its data set."""
+
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    @property
+    def study(self) -> Path:
+        return self.folder / "study"
+
+    def run(self, main: Callable[[], None], *options: str, study: Path | None = None) -> None:
+        self.monkeypatch.setattr(sys, "argv", ["stage", str(study or self.study), *options])
+        main()
+
+    def change(self, changes: dict[str, Any]) -> None:
+        write_params(self.study, changes)
+
+    def catalogue(self) -> bytes:
+        """Write a catalogue with the data set, and return what its file holds."""
+        content = "".join(f"{row % 7},{row % 5},{row % 4}\n" for row in range(240)).encode()
+        (self.folder / "blobs.csv").write_bytes(content)
+        entry = {
+            "title": "Blobs",
+            "task": "classification",
+            "reader": {"kind": "csv"},
+            "licence": "none",
+            "citation": "the tests",
+            "files": {"all": {"name": "blobs.csv", "sha256": "0" * 64, "sources": [f"file://{self.folder}/blobs.csv"]}},
+        }
+        text = json.dumps({"blobs": entry})
+        (self.folder / "data" / "datasets.yaml").write_text(text)
+        return content
+
+
+def mistaken(changes: dict[str, Any]) -> Callable[[Place], None]:
+    def provoke(place: Place) -> None:
+        place.change(changes)
+        place.run(train.main)
+
+    return provoke
+
+
+def variable(name: str, value: str) -> Callable[[Place], None]:
+    def provoke(place: Place) -> None:
+        place.monkeypatch.setenv(name, value)
+        place.run(train.main)
+
+    return provoke
+
+
+def anchored(place: Place) -> None:
+    (place.study / "params.yaml").write_text("title: a\nsource: b\ntrain: &defaults\n  epochs: 1\n")
+    place.run(train.main)
+
+
+def elsewhere(place: Place) -> None:
+    place.run(train.main, study=Path("elsewhere"))
+
+
+def wrong_content(place: Place) -> None:
+    place.catalogue()
+    place.run(fetch.main)
+
+
+def not_fetched(place: Place) -> None:
+    place.catalogue()
+    place.run(prepare.main)
+
+
+def not_prepared(place: Place) -> None:
+    shutil.rmtree(place.study / "data" / "prepared")
+    place.run(train.main)
+
+
+def too_few_rows(place: Place) -> None:
+    content = place.catalogue()
+    path = place.folder / "data" / "datasets.yaml"
+    path.write_text(path.read_text().replace("0" * 64, hashlib.sha256(content).hexdigest()))
+    place.run(fetch.main)
+    place.change({"data": {"split": {"train": 1000, "validation": 500, "test": 500}}})
+    place.run(prepare.main)
+
+
+def another_runs(place: Place) -> None:
+    """The other one ends as soon as this one has said that it waits; then this one's own mistake ends it."""
+    lock = FileLock(place.study / "data" / ".train.lock")
+    lock.acquire()
+    place.monkeypatch.setattr(train, "stop_when_orphaned", lock.release)
+    not_prepared(place)
+
+
+def too_slow(place: Place) -> None:
+    place.change({"replicates": {"time_limit": 0.5, "seeds": 1}, "train": {"epochs": 100000}})
+    done = stage("train", place.study, cache=place.folder / "cache", TIPS_WORKERS="1")
+    sys.exit(done.stderr.strip().splitlines()[-1])
+
+
+def no_weights(place: Place) -> None:
+    run = place.study / "data" / "runs" / "plain" / "1"
+    run.mkdir(parents=True)
+    (run / "model.json").write_text("{}")
+    place.run(export.main, "plain", "--seed", "1")
+
+
+def not_trained(place: Place) -> None:
+    place.run(evaluate.main)
+
+
+PROVOKED: dict[str, Callable[[Place], None]] = {
+    "misspelt": mistaken({"train": {"batch_sise": 64}}),
+    "no rate": mistaken({"train": {"learning_rate": "fast"}}),
+    "quoted": mistaken({"train": {"epochs": "20"}}),
+    "no parent": mistaken({"variants": {"wider": {"tip": "Wider.", "extends": "baseline"}}}),
+    "no validation": mistaken({"data": {"split": {"validation": 0}}, "claims": {"noise_hurts": {"metric": "val_accuracy"}}}),
+    "anchored": anchored,
+    "elsewhere": elsewhere,
+    "wrong content": wrong_content,
+    "not fetched": not_fetched,
+    "not prepared": not_prepared,
+    "too few rows": too_few_rows,
+    "convolutions": mistaken({"variants": {"dropped": {"model": {"conv": [4, 4, 4, 4]}}}}),
+    "other backend": variable("KERAS_BACKEND", "jax"),
+    "workers": variable("TIPS_WORKERS", "many"),
+    "another runs": another_runs,
+    "too slow": too_slow,
+    "no weights": no_weights,
+    "not trained": not_trained,
+}
+
+
+@pytest.mark.parametrize("name", list(PROVOKED))
+def test_a_message_is_the_one_that_users_meet(
+    name: str, small_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    for variable in ("KERAS_BACKEND", "DATA_MIRROR", "TIPS_WORKERS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    small_study()
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SystemExit) as caught:
+        PROVOKED[name](Place(tmp_path, monkeypatch))
+    said = f"{capsys.readouterr().err}{caught.value.code}"
+    said = said.replace(f"{tmp_path}/study", "STUDY").replace(f"file://{tmp_path}", "PLACE").replace(str(tmp_path), "PLACE")
+    listed = [block.strip() for block in blocks("troubleshooting.md", "text")]
+    assert f"\n{listed[list(PROVOKED).index(name)]}\n" in f"\n{said}\n"
+    assert "Traceback" not in said
+
+
+def test_every_message_of_the_page_is_provoked() -> None:
+    assert len(blocks("troubleshooting.md", "text")) == len(PROVOKED)
