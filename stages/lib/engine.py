@@ -31,6 +31,9 @@ WORKER_MEMORY = 1.5e9
 """Bytes that a worker is planned for: TensorFlow, one data set and its view, a few traced networks."""
 CONVOLUTION = 2.0
 """Time of a multiply-add in a convolution, against one in a dense layer (measured, one core with AVX-512)."""
+MALLOC = {"MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_MMAP_THRESHOLD_": "33554432"}
+"""Variables of glibc's allocator, read as a process starts. Dask's own, made for data frames, hand every freed megabyte back to
+the system: page faults then take a third of the time of a step that XLA compiled."""
 ATTEMPTS = 3
 """Times that a replicate is given to a worker before its deaths are taken for the replicate's own fault."""
 
@@ -151,7 +154,13 @@ def local_client(workers: int, environment: dict[str, str]) -> Iterator[Client]:
     They end with the process that started them, even when that is killed: Dask's nanny watches a pipe to its parent.
     """
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0, "distributed.worker.daemon": True}),
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": 0,
+                "distributed.worker.daemon": True,
+                "distributed.nanny.pre-spawn-environ": MALLOC,
+            }
+        ),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
