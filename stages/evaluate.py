@@ -1,10 +1,11 @@
 """Measure every replicate, judge every claim, and write the tables that a reviewer reads.
 
-Reads data/runs, data/prepared (labels) and params.yaml. Writes to metrics/, all of it sorted and rounded, so that a diff shows
-what changed and nothing else: metrics.json (a headline per variant, a verdict and an effect per claim), claims.csv, summary.csv
-(mean, deviation and interval of every metric), replicates.csv, curves.csv (every epoch), diagnostics.csv (gradients, weights
-and activations, layer by layer), and confusion.csv or, of a regression, residuals.csv. Claims about time are judged by `plot`,
-since no file in Git holds a duration.
+Reads data/runs, data/timings.json (the environment), data/prepared (labels) and params.yaml. Writes to metrics/, all of it
+sorted and rounded, so that a diff shows what changed and nothing else: metrics.json (a headline per variant, a verdict and an
+effect per claim), claims.csv, summary.csv (mean, deviation and interval of every metric), replicates.csv, curves.csv (every
+epoch), diagnostics.csv (gradients, weights and activations, layer by layer), confusion.csv or, of a regression, residuals.csv,
+and environment.json (what of the machine and its software decided the numbers). Claims about time are judged by `plot`, since
+no file in Git holds a duration.
 """
 
 from __future__ import annotations
@@ -220,6 +221,15 @@ def metrics_of(summary: pd.DataFrame, claims: pd.DataFrame, task: str) -> dict[s
     }
 
 
+def environment_of(timings: Path) -> dict[str, Any]:
+    """What of the machine and its software decided the results, as the train stage noted it."""
+    try:
+        found: dict[str, Any] = json.loads(timings.read_text(encoding="utf-8"))["environment"]
+    except FileNotFoundError:
+        raise UserError(f"{timings} is missing; run `dvc repro`, or the train stage first") from None
+    return found
+
+
 def write_csv(table: pd.DataFrame, target: Path) -> None:
     write_text(target, table.round(DIGITS).to_csv(index=False, lineterminator="\n"))
 
@@ -236,6 +246,7 @@ def main() -> None:
         replicates = pd.concat(tables.values())
         summary = summary_of(tables, study.statistics.confidence)
         claims = claims_table(study, replicates, [name for name, claim in study.claims.items() if not claim.about_time])
+        write_json(metrics / "environment.json", environment_of(study_folder / "data" / "timings.json"))
         write_json(metrics / "metrics.json", metrics_of(summary, claims, prepared.task))
         write_csv(claims, metrics / "claims.csv")
         write_csv(summary, metrics / "summary.csv")

@@ -15,13 +15,14 @@ import pytest
 from conftest import ROOT, SMALL, merged
 
 from stages import evaluate
-from stages.lib.files import arrays_to_bytes, write_bytes
+from stages.lib.files import arrays_to_bytes, write_bytes, write_json
 from stages.lib.prepared import Prepared, write_prepared
 from stages.lib.verdicts import mean_interval
 
 ROWS = 10
 LABELS = np.arange(ROWS) % 2
 """Of ten rows of two classes, in every split."""
+ENVIRONMENT = {"keras": "3.15.1", "processor": ["avx2", "fma"], "variables": {}}
 BETTER = {
     "says": "Good is better.",
     "compare": ["bad", "good"],
@@ -75,6 +76,7 @@ class Made:
         splits = {split: (np.zeros((ROWS, 3), np.float32), LABELS) for split in ("train", "validation", "test")}
         facts = {"task": "classification", "class_names": ["even", "odd"], "splits": {}}
         write_prepared(Prepared(splits, {}, facts), folder / "data" / "prepared")
+        write_json(folder / "data" / "timings.json", {"environment": ENVIRONMENT})
         for seed in range(3):
             self.run("good", seed, 9 + seed % 2)
             self.run("bad", seed, 5 - seed % 2)
@@ -201,7 +203,8 @@ def test_the_same_runs_give_the_same_bytes(made: Made) -> None:
     made.evaluate()
     first = made.tables()
     assert sorted(first) == [
-        *("claims.csv", "confusion.csv", "curves.csv", "diagnostics.csv", "metrics.json", "replicates.csv", "summary.csv")
+        *("claims.csv", "confusion.csv", "curves.csv", "diagnostics.csv", "environment.json", "metrics.json"),
+        *("replicates.csv", "summary.csv"),
     ]
     made.evaluate()
     assert made.tables() == first
@@ -527,3 +530,10 @@ def test_evaluating_imports_no_tensorflow_and_no_keras(made: Made) -> None:
     done = subprocess.run([sys.executable, "-c", check, str(made.folder)], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
     assert made.metrics()["claims"]["better"]["verdict"] == "supported"
+
+
+def test_the_environment_is_noted_but_no_duration(made: Made) -> None:
+    made.evaluate()
+    assert json.loads((made.folder / "metrics" / "environment.json").read_text()) == ENVIRONMENT
+    (made.folder / "data" / "timings.json").unlink()
+    assert made.refusal() == "evaluate: STUDY/data/timings.json is missing; run `dvc repro`, or the train stage first"

@@ -101,7 +101,9 @@ def train_on_worker(recipe: Recipe, view: str, seed: int) -> Result:
         from stages.lib.training import train_replicate
 
     data = cast(StudyData, get_worker().plugins[StudyData.name])
-    return train_replicate(recipe, seed, data.inputs(recipe, view, seed), data.prepared.outputs, data.prepared.task)
+    inputs = data.inputs(recipe, view, seed)
+    with np.errstate(over="ignore", invalid="ignore"):  # that a network diverges is a result
+        return train_replicate(recipe, seed, inputs, data.prepared.outputs, data.prepared.task)
 
 
 def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Sequence[int], outputs: int) -> float:

@@ -322,16 +322,19 @@ def leaderboard(
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((left / WIDTH, bottom / height, 1 - (left + right) / WIDTH, row * len(rows) / height))
     accuracy = unit is ACCURACY
-    _quality_scale(axes, np.concatenate([numbers(replicates[metric]), numbers(pd.Series(reported))]), accuracy)
+    lost = replicates.loc[np.isnan(drawable(numbers(replicates[metric]), accuracy)), "variant"]
+    steady = replicates[~replicates["variant"].isin(lost)]  # beside replicates of NaN there may be one of 1e19
+    scaled_by = steady if len(steady) else replicates
+    _quality_scale(axes, np.concatenate([numbers(scaled_by[metric]), numbers(pd.Series(reported))]), accuracy)
     for y, line in enumerate(rows):
         dots = drawable(numbers(replicates.loc[replicates["variant"] == line["variant"], metric]), accuracy)
         low, mean, high = drawable(np.array([finite(line[name]) for name in ("low", "mean", "high")]), accuracy)
-        lost = int(np.isnan(dots).sum())
+        missing = int(np.isnan(dots).sum())
         axes.axhline(y, color="#eeeeee", linewidth=0.7, zorder=0)
         axes.plot(dots, np.full(len(dots), y + 0.24), "o", color=BLUE, alpha=0.4, markersize=3.4, markeredgewidth=0)
         text = f"{unit.number(line['mean'])} {unit.interval(line['low'], line['high'])}"
-        if lost:
-            text = f"diverged: {lost} of {len(dots)}"
+        if missing:
+            text = f"diverged: {missing} of {len(dots)}"
         else:
             axes.hlines(y, low, high, color=BLUE, linewidth=1.8)
             axes.plot(mean, y, "|", color=BLUE, markersize=9, markeredgewidth=2)
@@ -633,6 +636,10 @@ def histograms(inputs: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
 # Regressions
 
 
+OFF_SCALE = 10
+"""Mean absolute error, in ranges of the target, from which predictions are not drawn: of a network that is about to diverge."""
+
+
 @STYLED
 def residuals(table: pd.DataFrame, diverged: Collection[str], target: str = "") -> Figure:
     """A panel for each variant: the mean prediction, and the mean absolute error, of each tenth of the test rows by target.
@@ -647,9 +654,10 @@ def residuals(table: pd.DataFrame, diverged: Collection[str], target: str = "") 
     for i, (axes, (variant, group)) in enumerate(zip(panels, groups.items(), strict=True)):
         x, y, error = (numbers(group[name]) for name in ("target", "prediction", "mae"))
         axes.plot([low, high], [low, high], color="#aaaaaa", linewidth=1)
-        axes.vlines(x, y - error, y + error, color=BLUE, alpha=0.3, linewidth=4)
-        axes.plot(x, y, "o-", color=BLUE, markersize=3, linewidth=1.2)
         known = error[~np.isnan(error)]
+        if len(known) and known.mean() < OFF_SCALE * (high - low or 1):
+            axes.vlines(x, y - error, y + error, color=BLUE, alpha=0.3, linewidth=4)
+            axes.plot(x, y, "o-", color=BLUE, markersize=3, linewidth=1.2)
         text = f"mean absolute error {known.mean():.4g}" if len(known) else ""  # tenths are of equal size, to within a row
         if variant in diverged:
             text = f"{text}; some diverged" if text else "diverged"
