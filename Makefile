@@ -1,8 +1,8 @@
-# Options: PYTHON=... names the interpreter for a new .venv; ARGS=... goes to `dvc repro`, pytest or `uv pip compile`;
-# BASE=... names the revision that `make review` compares with.
+# Options: PYTHON=... names the interpreter for a new .venv; ARGS=... goes to `dvc repro`, stages.verify, pytest,
+# tests/workflows.py or `uv pip compile`; BASE=... names the revision that `make review` compares with.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro tutorials smoke review test lint format lock clean-cache
+.PHONY: help setup repro tutorials smoke review check-lock verify test workflows lint format lock clean-cache
 
 # Without bytecode, DVC and TensorFlow take twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -37,6 +37,12 @@ BASE = main
 review: setup  ## write review.md: what the change does to metrics and verdicts, against BASE=main
 	.venv/bin/python -m stages.review '$(BASE)'
 
+check-lock: setup  ## check that committed results are what dvc.lock says
+	.venv/bin/python -m stages.lock
+
+verify: setup  ## train a few replicates again, and compare them with the committed metrics
+	$(use_venv); python -m stages.verify $(ARGS)
+
 test: lint  ## run every check: lint, format, types and tests
 	$(use_venv); pytest $(ARGS)
 
@@ -44,6 +50,9 @@ lint: setup  ## run the quick checks: lint, format and types
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+
+workflows: setup  ## run the steps of .github/workflows here; ARGS='checks.yml', say, chooses
+	.venv/bin/python tests/workflows.py $(ARGS)
 
 format: setup  ## format the code and apply ruff's safe fixes
 	.venv/bin/ruff check --fix-only

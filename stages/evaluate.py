@@ -73,7 +73,8 @@ def summary_of(tables: Mapping[str, pd.DataFrame], confidence: float) -> pd.Data
     for variant, table in tables.items():
         for metric in table.columns.drop(["variant", "seed"]):
             values = table[metric].to_numpy()
-            interval = verdicts.mean_interval(values.tolist(), confidence)
+            interval_of = verdicts.share_interval if scores.is_share(metric) else verdicts.mean_interval
+            interval = interval_of(values.tolist(), confidence)
             finite = math.isfinite(interval.mean)
             numbers = {
                 "mean": interval.mean if finite else scores.rank_value(metric, math.nan),
@@ -103,7 +104,8 @@ def judge_claim(study: Study, claim: Claim, replicates: pd.DataFrame) -> verdict
     for variant in claim.variants:
         chosen = (replicates["variant"] == variant) & (replicates["seed"] < judged_by(study, claim, variant))
         groups.append([scores.rank_value(claim.metric, value) for value in replicates.loc[chosen, claim.metric]])
-    return verdicts.judge(groups, claim.expect, claim.margin, claim.threshold, study.statistics.confidence)
+    share = scores.is_share(claim.metric)
+    return verdicts.judge(groups, claim.expect, claim.margin, claim.threshold, study.statistics.confidence, share)
 
 
 def claims_table(study: Study, replicates: pd.DataFrame, names: list[str]) -> pd.DataFrame:

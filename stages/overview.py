@@ -94,11 +94,13 @@ def standing(reported: float, row: Mapping[str, str]) -> str:
     """Where a reported number lies, which counts as every number that is rounded to it.
 
     `inside` the interval of the mean; where `one run` more may fall, Student's prediction interval, sqrt(n + 1) times as wide;
-    or `outside` both. `undecided` where the replicates have no interval.
+    or `outside` both. `undecided` where the replicates have no interval, or one that no share could be outside of.
     """
     if any(row[name] in WORDS for name in ("mean", "low", "high")) or int(row["replicates"]) < 2:
         return "undecided"
     mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
+    if "accuracy" in row.get("metric", "") and low <= 0 and high >= 1:
+        return "undecided"
     exponent = Decimal(repr(reported)).as_tuple().exponent
     rounding = 0.0 if reported.is_integer() or not isinstance(exponent, int) else 0.5 * 10.0**exponent
     rounding *= 1 + 1e-9  # 0.975 rounds to 0.98, though in binary it is a little less

@@ -309,7 +309,7 @@ def test_a_variant_whose_loss_was_not_finite_says_how_often(made: Made) -> None:
     """Only in the tables of a study that asks for it."""
     made.evaluate()
     assert "diverged" not in made.table("replicates")
-    failing = {"says": "It fails.", "variant": "bad", "metric": "diverged", "expect": "at_least", "threshold": 0.5}
+    failing = {"says": "It fails.", "variant": "bad", "metric": "diverged", "expect": "at_least", "threshold": 0.1}
     made.write(claims={"fails": failing})
     for seed in range(2):
         made.run("bad", seed, 0, loss=math.nan, predictions=np.full((ROWS, 2), np.nan, np.float32))

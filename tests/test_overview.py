@@ -270,3 +270,10 @@ def test_without_an_interval_nothing_is_decided(row: dict[str, str]) -> None:
 
 def test_a_cell_stays_one() -> None:
     assert cell("a |\n  b < c") == "a \\| b &lt; c"
+
+
+def test_an_interval_that_holds_every_accuracy_says_nothing_of_a_reported_one() -> None:
+    row = {"metric": "test_accuracy", "mean": "0.79", "low": "-0.01", "high": "1.6", "replicates": "5"}
+    assert standing(0.95, row) == "undecided"
+    assert standing(0.95, {**row, "high": "0.99"}) == "inside"
+    assert standing(0.95, {**row, "metric": "test_loss"}) == "inside"

@@ -99,7 +99,7 @@ def test_what_is_ours_reports_nothing(name: str, studies: dict[str, Study]) -> N
 
 
 SEVERAL = {
-    "keras_tips": {"adam", "unscaled_sgd", "early_stopping"},  # an optimizer comes with its rate; early stopping needs rows to watch
+    "keras_tips": {"adam", "unscaled_sgd", "early_stopping"},  # an optimizer has its rate; early stopping needs rows to watch
     "keras_demo": {"adam"},
     "digits_workflow": {"conv_3_slim"},
     "fashion": {"alpha_dropout"},

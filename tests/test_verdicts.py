@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from stages.lib import verdicts
-from stages.lib.verdicts import CLOSE, Expect, Verdict, difference_interval, judge, mean_interval
+from stages.lib.verdicts import CLOSE, Expect, Verdict, difference_interval, judge, mean_interval, share_interval
 
 INF = math.inf
 QUICK = settings(deadline=None, max_examples=150, derandomize=True)
@@ -356,3 +356,21 @@ def test_a_larger_margin_never_supports_what_a_smaller_one_does_not(
         assert verdict_of([first, second], "higher", margin) == "supported"
     if verdict_of([first, second], "same", margin) == "supported":
         assert verdict_of([first, second], "same", margin + more) == "supported"
+
+
+# Shares
+
+
+@pytest.mark.parametrize(("ones", "count", "low", "high"), [(0, 5, 0, 0.653), (5, 5, 0.347, 1), (15, 20, 0.440, 0.942)])
+def test_the_interval_of_a_share_is_exact_and_stays_between_0_and_1(ones: int, count: int, low: float, high: float) -> None:
+    """At the bounds it solves (1 - p)^n = 0.005."""
+    interval = share_interval([1.0] * ones + [0.0] * (count - ones), 0.99)
+    assert interval.mean == ones / count
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.001)
+
+
+def test_replicates_that_all_agree_do_not_make_a_share_certain() -> None:
+    none_of_five = [[0.0] * 5]
+    assert judge(none_of_five, "at_most", 0, 0.1, 0.99).verdict == "supported"
+    assert judge(none_of_five, "at_most", 0, 0.1, 0.99, share=True).verdict == "inconclusive"
+    assert judge([[0.0] * 60], "at_most", 0, 0.1, 0.99, share=True).verdict == "supported"

@@ -51,6 +51,13 @@ def test_what_agrees_is_the_same_and_what_was_changed_by_hand_is_found(run: Path
     assert not list((tmp_path / "cache").rglob("manifest.json")), "the replicate cache is not used"
 
 
+def test_another_processor_may_differ_within_the_tolerance(run: Path, tmp_path: Path) -> None:
+    done = stage("verify", run, "--replicates", "2", cache=tmp_path / "cache", ONEDNN_MAX_CPU_ISA="SSE41")
+    assert done.returncode == 0, done.stdout
+    assert "not comparable bit for bit: variables: none then, ONEDNN_MAX_CPU_ISA=SSE41 here" in done.stdout
+    assert done.stdout.count("within the tolerance") == 2
+
+
 def test_a_study_that_was_not_run_is_said_to_be_none(run: Path) -> None:
     (run / "metrics").rename(run / "elsewhere")
     try:

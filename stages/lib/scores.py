@@ -68,6 +68,11 @@ def of_two_outputs(name: str) -> bool:
     return name.startswith("test_mse_")
 
 
+def is_share(name: str) -> bool:
+    """Whether the metric is 0 or 1 for a replicate, and so a share of a variant's replicates."""
+    return name == "diverged"
+
+
 def on_demand(name: str) -> bool:
     """Whether the metric is worked out only where it is asked for."""
     return name in ON_DEMAND or name not in METRICS

@@ -1,7 +1,7 @@
 """Verdicts: what the replicates say of a claim, with an interval.
 
 Replicates of two variants with the same seed are not correlated, so nothing is paired: the interval of a difference of means is
-Welch's (B. L. Welch, Biometrika 34, 1947), that of one mean is Student's.
+Welch's (B. L. Welch, Biometrika 34, 1947), that of one mean is Student's, that of one share is exact.
 """
 
 from __future__ import annotations
@@ -56,6 +56,13 @@ def mean_interval(values: Sequence[float], confidence: float) -> Interval:
     return _around(_mean(data), _variance_of_mean(data), max(len(data) - 1, 1), confidence)
 
 
+def share_interval(values: Sequence[float], confidence: float) -> Interval:
+    """Clopper and Pearson's exact interval (Biometrika 26, 1934) of the share of ones among values that are 0 or 1."""
+    data = np.asarray(values, dtype=np.float64)
+    exact = stats.binomtest(int(data.sum()), len(data)).proportion_ci(confidence)
+    return Interval(float(data.mean()), float(exact.low), float(exact.high), math.sqrt(_variance_of_mean(data)))
+
+
 def difference_interval(first: Sequence[float], second: Sequence[float], confidence: float) -> Interval:
     """Welch's interval of mean(second) - mean(first), with Welch and Satterthwaite's degrees of freedom.
 
@@ -93,6 +100,7 @@ def judge(
     margin: float,
     threshold: float | None,
     confidence: float,
+    share: bool = False,
 ) -> Judgement:
     """The verdict of one claim.
 
@@ -102,10 +110,10 @@ def judge(
         expect: higher, lower and same are of the second group against the first (of the one group against zero, for same);
             at_least and at_most are of one group against `threshold`.
         margin: the smallest difference that counts.
+        share: whether the values are 0 or 1, so that the mean of one group is a share.
     """
-    interval = (
-        difference_interval(groups[0], groups[1], confidence) if len(groups) == 2 else mean_interval(groups[0], confidence)
-    )
+    of_one = share_interval if share else mean_interval
+    interval = difference_interval(groups[0], groups[1], confidence) if len(groups) == 2 else of_one(groups[0], confidence)
     limit = 0.0 if threshold is None else threshold
     enough = min(len(group) for group in groups) >= FEWEST
     if math.isnan(interval.mean):
