@@ -171,7 +171,7 @@ def test_a_mistake_is_refused_before_anything_trains(checkout: Checkout, change:
     assert "replicates" not in output
     assert time.monotonic() - started < 60
     checkout.run("git", "checkout", "-q", "--", ".")
-    checkout.run("dvc", "checkout")
+    checkout.run("dvc", "checkout", "dvc.yaml")
 
 
 def test_a_run_whose_dvc_was_killed_goes_on(checkout: Checkout, tmp_path: Path) -> None:
@@ -200,11 +200,11 @@ def test_two_repros_at_once_do_not_damage_each_other(checkout: Checkout, tmp_pat
 
 def test_a_clone_that_pulls_trains_nothing(checkout: Checkout, tmp_path: Path) -> None:
     checkout.run("dvc", "remote", "add", "--local", "-d", "store", str(tmp_path / "store"))
-    checkout.run("dvc", "push")
+    checkout.run("dvc", "push", "dvc.yaml")
     checkout.run("git", "clone", "-q", ".", str(tmp_path / "pulled"))
     pulled = Checkout(tmp_path / "pulled", tmp_path / "cache")
     pulled.run("dvc", "remote", "add", "--local", "-d", "store", str(tmp_path / "store"))
-    pulled.run("dvc", "pull")
+    pulled.run("dvc", "pull", "dvc.yaml")
     assert "up to date" in pulled.run("dvc", "repro")
     assert pulled.run("git", "status", "--porcelain") == ""
     assert not (tmp_path / "cache" / "tips-on-trial").exists()
