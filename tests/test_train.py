@@ -22,6 +22,7 @@ from conftest import ROOT, SMALL, environment_of, merged, prepared_for, stage, s
 
 from stages import train
 from stages.lib import engine
+from stages.lib.files import write_json
 from stages.lib.replicates import ReplicateCache
 
 Study = Callable[..., Path]
@@ -341,6 +342,7 @@ def test_what_training_writes_is_what_evaluating_reads(
         cache.put(job.key, train_replicate(job.recipe, job.seed, inputs, prepared.outputs, prepared.task))
     monkeypatch.setattr(engine, "local_client", None)
     timings: Any = train.train_study(study, prepared, folder / "data" / "runs", cache)
+    write_json(folder / "data" / "timings.json", timings)
     assert timings["stage"]["trained"] == 0
     assert len(list((folder / "data" / "runs" / "held" / "1" / "logs" / "validation").iterdir())) == 1
 
