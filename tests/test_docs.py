@@ -110,7 +110,7 @@ def test_the_tour_s_commands_run_in_turn(tmp_path: Path) -> None:
     assert "2 of 2 replicates to train" in first
     assert "1 of 3 replicates to train" in second
     assert re.search(r"^wider +1 +0 +1", second, flags=re.MULTILINE)
-    assert "up to date" in said["dvc status"][0]
+    assert "up to date" in said["dvc status dvc.yaml"][0]
     assert "learning_rate" in said["python -m stages.train --show rate_0_1"][0]
     assert "variants.baseline" in said["dvc metrics diff main faster --no-path"][0]
     assert "variants.wider" in said["dvc metrics diff main --no-path"][0]
