@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 import psutil
 from ruamel.yaml import YAML
@@ -78,19 +79,23 @@ def memory_of(pid: int) -> int:
     return total
 
 
-def multiply_adds(folder: Path) -> float:
-    """Multiply-adds of training every replicate: forward, and backward twice that but for the inputs' gradient.
+def multiply_adds(model: keras.Model) -> tuple[int, int]:
+    """Multiply-adds of one row: forward; and in training, backward being twice that but for the inputs' gradient.
 
-    Convolutions, dense layers and nothing else are counted; of replicates that stop early, all epochs.
+    Convolutions and dense layers are counted, and nothing else.
     """
+    layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    forward = [math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in layers]
+    return sum(forward), 3 * sum(forward) - forward[0]
+
+
+def of_study(folder: Path) -> int:
+    """Multiply-adds of training every replicate; of those that stop early, all epochs."""
     study, prepared = load_study(folder), read_prepared(folder / "data" / "prepared")
-    (rows, *input_shape), outputs = prepared.splits["train"][0].shape, prepared.outputs
-    total = 0.0
+    (rows, *input_shape), total = prepared.splits["train"][0].shape, 0
     for name, recipe in study.recipes.items():
-        model = models.build(recipe.model, tuple(input_shape), outputs, seed=0)
-        layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
-        forward = [math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in layers]
-        total += len(study.seeds(name)) * recipe.train.epochs * rows * (3 * sum(forward) - forward[0])
+        _, each = multiply_adds(models.build(recipe.model, tuple(input_shape), prepared.outputs, seed=0))
+        total += len(study.seeds(name)) * recipe.train.epochs * rows * each
     return total
 
 
@@ -133,7 +138,7 @@ def main() -> None:
 
         cold = measure(repro, clone, environment)
         stage = json.loads((folder / "data/timings.json").read_text())["stage"]
-        operations, best = multiply_adds(folder), peak()
+        operations, best = of_study(folder), peak()
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         rows = [
             ("replicates", f"{stage['trained']}"),

@@ -89,6 +89,18 @@ def blobs(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return images.astype(np.uint8), labels.astype(np.int64)
 
 
+def csv_entry(digest: str, source: str) -> dict[str, Any]:
+    """An entry of datasets.yaml: a CSV of numbers with the class in the last column, at one address."""
+    return {
+        "title": "Blobs",
+        "task": "classification",
+        "reader": {"kind": "csv"},
+        "licence": "none",
+        "citation": "the tests",
+        "files": {"all": {"name": "blobs.csv", "sha256": digest, "sources": [source]}},
+    }
+
+
 def described(x: np.ndarray) -> dict[str, Any]:
     return {"shape": list(x.shape), "type": str(x.dtype), "smallest": float(x.min()), "largest": float(x.max())}
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from conftest import ROOT, environment_of, merged, stage, study_with, write_params
+from conftest import ROOT, csv_entry, environment_of, merged, stage, study_with, write_params
 from filelock import FileLock
 from PIL import Image
 from ruamel.yaml import YAML
@@ -338,14 +338,7 @@ class Place:
         """Write a catalogue with the data set, and return what its file holds."""
         content = "".join(f"{row % 7},{row % 5},{row % 4}\n" for row in range(240)).encode()
         (self.folder / "blobs.csv").write_bytes(content)
-        entry = {
-            "title": "Blobs",
-            "task": "classification",
-            "reader": {"kind": "csv"},
-            "licence": "none",
-            "citation": "the tests",
-            "files": {"all": {"name": "blobs.csv", "sha256": "0" * 64, "sources": [f"file://{self.folder}/blobs.csv"]}},
-        }
+        entry = csv_entry("0" * 64, f"file://{self.folder}/blobs.csv")
         text = json.dumps({"blobs": entry})
         (self.folder / "data" / "datasets.yaml").write_text(text)
         return content

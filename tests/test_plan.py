@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, prepared_for, stage, study_with
+from conftest import ROOT, csv_entry, prepared_for, stage, study_with
 
 from stages import train
 from stages.lib.cli import UserError
@@ -104,20 +104,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place whose catalogue has the small study's data set, to run the stage's own main in."""
     rows = [f"{label * 10 + number % 9},{number % 7},{label}" for number in range(240) for label in (number % 4,)]
     text = "\n".join(rows) + "\n"
-    entry = {
-        "title": "Blobs",
-        "task": "classification",
-        "reader": {"kind": "csv"},
-        "licence": "none",
-        "citation": "the tests",
-        "files": {
-            "all": {
-                "name": "blobs.csv",
-                "sha256": hashlib.sha256(text.encode()).hexdigest(),
-                "sources": ["https://example.org/blobs.csv"],
-            }
-        },
-    }
+    entry = csv_entry(hashlib.sha256(text.encode()).hexdigest(), "https://example.org/blobs.csv")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "datasets.yaml").write_text(json.dumps({"blobs": entry}))
     (tmp_path / "blobs.csv").write_text(text)

@@ -1,0 +1,82 @@
+"""Where the time of one replicate goes: `python -m benchmarks.replicate tutorials/performance --variants scaled deep`.
+
+Run it at the checkout's root, in its environment, on an idle machine, after the study's prepare stage; it prints a Markdown
+table. The parts are those of stages/lib/training.py, timed one by one on a worker, which has one core; a replicate is their
+sum, at its full number of epochs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.workflow import multiply_adds, peak
+from stages.lib import diagnostics, engine, training, views
+from stages.lib.cli import arguments
+from stages.lib.prepared import read_prepared
+from stages.lib.settings import Recipe, load_study
+from stages.train import worker_environment
+
+EPOCHS = 3
+"""Epochs that are timed after the first, which also traces and compiles; the fastest counts."""
+COLUMNS = "variant | build | trace, compile | step | of the core | validation | of the core | diagnostics | replicate"
+
+
+def timed(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    started = time.perf_counter()
+    found = function(*arguments)
+    return time.perf_counter() - started, found
+
+
+def profile(recipe: Recipe, splits: Mapping[str, tuple[np.ndarray, np.ndarray]], outputs: int, task: str) -> list[str]:
+    """The cells of one variant's row."""
+    x, y = splits["train"]
+    known = splits.get("validation", splits["test"])
+    structure = training.Structure.of(recipe, x.shape[1:], outputs, task)
+    build, traced = timed(training.trace, structure)
+    training.reset(traced, structure, float(recipe.train.learning_rate), 0)
+    device = training.on_device(recipe.model, x), training.ops.convert_to_tensor(y)
+    sample = training.on_device(recipe.model, x[: diagnostics.ROWS]), training.ops.convert_to_tensor(y[: diagnostics.ROWS])
+    probe = diagnostics.Diagnostics(traced.model, traced.compiled.gradients, *sample)
+    probing = sum(timed(probe.measure, epoch)[0] for epoch in range(3)) * recipe.diagnostics
+    order = np.random.default_rng(0)
+    first, *later = [timed(traced.compiled.epoch, order.permutation(len(x)), *device)[0] for _ in range(1 + EPOCHS)]
+    epoch = min(later)
+    scoring = min(timed(training.score, traced, recipe.model, *known)[0] for _ in range(1 + EPOCHS))
+
+    best, (forward, trained) = peak(), multiply_adds(traced.model)
+    validations = recipe.train.epochs * ("validation" in splits) + sum(len(rows) for rows, _ in splits.values()) / len(known[0])
+    whole = build + first - epoch + recipe.train.epochs * epoch + validations * scoring + probing
+    return [
+        f"{build:.1f} s",
+        f"{first - epoch:.1f} s",
+        f"{1e3 * epoch / -(-len(x) // recipe.train.batch_size):.2f} ms",
+        f"{trained * len(x) / epoch / best:.2f}",
+        f"{scoring:.2f} s",
+        f"{forward * len(known[0]) / scoring / best:.2f}",
+        f"{probing:.1f} s",
+        f"{whole:.0f} s",
+    ]
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--variants", nargs="*", help="which of the study's (default: all)")
+    options = parser.parse_args()
+    study, prepared = load_study(options.study), read_prepared(options.study / "data" / "prepared")
+    label = np.int32 if prepared.task == "classification" else np.float32
+    print(f"\n| {COLUMNS} |\n| --- |{' ---: |' * 8}")
+    with engine.local_client(1, worker_environment(study.replicates.backend)) as client:
+        for name in options.variants or study.variants:
+            recipe = study.recipes[name]
+            splits = views.inputs_of(recipe, prepared.views[study.view_of(name)], prepared.splits, 0)
+            inputs = {split: (x, y.astype(label)) for split, (x, y) in splits.items()}
+            row = client.submit(profile, recipe, inputs, prepared.outputs, prepared.task).result()
+            print(f"| {' | '.join([name, *row])} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
