@@ -13,6 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import prepared_for, study_with, write_params
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from test_offline import plotted as plots_of_dvc
 from test_overview import SUMMARY, TUTORIAL, write_metrics
 from test_plot import TIMED, complete_facts, waves, write_runs
 
@@ -79,7 +80,12 @@ class Visit:
     """An open page, and what went wrong on it: messages of the console, errors, requests beyond the page's own file."""
 
     page: Page
+    address: str
     wrong: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def failed(self) -> list[str]:
+        return self.wrong + [url for url in self.requests if not url.startswith((self.address, "data:"))]
 
 
 @pytest.fixture
@@ -89,16 +95,16 @@ def visit(browser: Browser, pages: dict[str, Path]) -> Iterator[Callable[..., Pa
 
     def opened(name: str, place: str = "", width: int = 1280, **context: Any) -> Page:
         page = browser.new_context(viewport={"width": width, "height": 800}, **context).new_page()
-        made, address = Visit(page), pages[name].as_uri()
+        made = Visit(page, pages[name].as_uri())
         visits.append(made)
         page.on("console", lambda message: made.wrong.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: made.wrong.append(str(error)))
-        page.on("request", lambda request: request.url.startswith((address, "data:")) or made.wrong.append(request.url))
-        page.goto(address + place)
+        page.on("request", lambda request: made.requests.append(request.url))
+        page.goto(made.address + place)
         return page
 
     yield opened
-    wrong = [each for made in visits for each in made.wrong]
+    wrong = [each for made in visits for each in made.failed()]
     for made in visits:
         made.page.context.close()
     assert wrong == []
@@ -170,7 +176,10 @@ def test_claims_are_filtered_by_verdict_and_by_text(visit: Callable[..., Page]) 
 def test_tables_are_sorted_by_keyboard_and_say_so(visit: Callable[..., Page]) -> None:
     page = visit("classification")
     table = page.locator("#leaderboard ~ .scroll table")
-    order = lambda: [row.get_attribute("data-variant") for row in table.locator("tbody tr").all()]  # noqa: E731
+
+    def order() -> list[str]:
+        return [str(row.get_attribute("data-variant")) for row in table.locator("tbody tr").all()]
+
     head = table.get_by_role("columnheader", name="test accuracy", exact=True)
     before = order()
     assert before[-1] == "noisy"  # it diverged
@@ -185,15 +194,16 @@ def test_tables_are_sorted_by_keyboard_and_say_so(visit: Callable[..., Page]) ->
     assert order() == before
     table.get_by_role("columnheader", name="Variant").get_by_role("button").click()
     assert head.get_attribute("aria-sort") is None
-    assert order() == sorted(map(str, before))
+    assert order() == sorted(before)
 
 
 def test_variants_are_chosen_once_for_leaderboard_and_curves(visit: Callable[..., Page]) -> None:
     page = visit("classification")
     chooser = page.locator(".chooser")
-    shown = lambda: {  # noqa: E731
-        str(each.get_attribute("data-variant")) for each in seen(page, "tr[data-variant], .panel[data-variant], g.curve")
-    }
+
+    def shown() -> set[str]:
+        return {str(each.get_attribute("data-variant")) for each in seen(page, "tr[data-variant], .panel, g.curve")}
+
     everything = set(study_with(CHANGES).variants)
     assert shown() >= everything - {"noisy"}  # whose curves have no number
     chooser.locator("summary").focus()
@@ -222,7 +232,10 @@ def test_a_claim_brings_its_curves(visit: Callable[..., Page]) -> None:
 def test_curves_are_read_by_keyboard_and_by_pointing(visit: Callable[..., Page]) -> None:
     page = visit("classification")
     figure = page.locator("[data-measure=accuracy]")
-    cells = lambda: [cell.text_content() for cell in figure.locator("tbody tr").first.locator("td").all()]  # noqa: E731
+
+    def cells() -> list[str | None]:
+        return [cell.text_content() for cell in figure.locator("tbody tr").first.locator("td").all()]
+
     last = cells()
     assert last[1] == "50.00 % (50.00 % to 50.00 %)"
     figure.get_by_role("slider").focus()
@@ -296,3 +309,14 @@ def test_motion_is_reduced_where_that_is_asked_for(visit: Callable[..., Page]) -
     script = "getComputedStyle(document.querySelector('.curve')).transitionDuration"
     assert visit("classification").evaluate(script) != "0s"
     assert visit("classification", reduced_motion="reduce").evaluate(script) == "0s"
+
+
+def test_dvc_s_plots_are_drawn_without_a_network(browser: Browser, tmp_path: Path) -> None:
+    plots_of_dvc(tmp_path)
+    page = browser.new_context(offline=True).new_page()
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto((tmp_path / "dvc_plots" / "index.html").as_uri())
+    page.wait_for_function("document.querySelectorAll('canvas').length === 2")
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+    page.context.close()

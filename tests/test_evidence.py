@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import study_with
+from conftest import ROOT, study_with
 
-from stages.lib.evidence import Evidence, evidence_of, ratio, table_of, training_rows, words
+from stages.lib.evidence import BATCH, FOLD, LARGE, MOST, SMALL, Evidence, evidence_of, ratio, table_of, training_rows, words
 
 SPLITS = {name: {"shape": [rows, 8, 8]} for name, rows in (("train", 120), ("validation", 40), ("test", 40))}
 PLAIN = Evidence(rows=120, updates=4, epochs=3.0, planned=3, lost=0, replicates=3)
@@ -115,3 +115,13 @@ def test_the_table_has_what_any_of_them_has() -> None:
     assert table["updates of the weights, an epoch"] == ["4", "12,000"]
     assert table["units that are 0 for every row at the end, of the layer with the most"] == ["–", "12.5 %"]
     assert len(table) == 3
+
+
+def test_the_page_about_reports_has_these_limits() -> None:
+    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    limits = text.partition("<!-- limits")[2].partition("<!-- end of limits")[0]
+    for expected in (
+        *(f"below {SMALL:g}, or above {LARGE:g}", f"each of {BATCH} training rows", f"| {MOST:g} or more"),
+        *(f"| {FOLD:g} times as many, or as few", f"over that before | above {LARGE:g}"),
+    ):
+        assert expected in limits

@@ -282,7 +282,7 @@ def _claims_panel(axes: Axes, rows: pd.DataFrame, unit: Unit) -> None:
 
 
 def _claim_row(
-    axes: Axes, y: int, claim: Mapping[str, Any], zone: tuple[float, float], numbers: tuple[float, float, float]
+    axes: Axes, y: int, claim: Mapping[Any, Any], zone: tuple[float, float], numbers: tuple[float, float, float]
 ) -> None:
     """The zone of a supported claim, and the effect with its interval: `numbers`, low and high NaN where there is none."""
     first, last = axes.get_xlim()
@@ -332,6 +332,8 @@ def claim_strips(table: pd.DataFrame, task: str) -> dict[str, Figure]:
         axes.set(ylim=(0.5, -0.5), yticks=[])
         axes.spines["left"].set_visible(False)
         axes.tick_params(length=2)
+        if math.isnan(low):  # no scale either
+            axes.set_xticks([])
         strips[str(table["claim"].iloc[i])] = figure
     return strips
 
@@ -424,7 +426,7 @@ def _leaderboard_values(replicates: pd.DataFrame, reported: Mapping[str, float],
 
 
 def _leaderboard_row(
-    axes: Axes, y: int, line: Mapping[str, Any], reported: Mapping[str, float], accuracy: bool, whole: bool
+    axes: Axes, y: int, line: Mapping[Any, Any], reported: Mapping[str, float], accuracy: bool, whole: bool
 ) -> None:
     """The mean with its interval, where the replicates are whole, and what the source reports."""
     low, mean, high = drawable(np.array([finite(line[name]) for name in ("low", "mean", "high")]), accuracy)
@@ -449,6 +451,7 @@ def leaderboard_strips(
         axes = figure.add_axes((0.01, 0, 0.98, 1))
         _quality_scale(axes, values, accuracy)
         axes.set(ylim=(0.55, -0.45), yticks=[], xlabel="")
+        axes.minorticks_off()
         axes.spines[:].set_visible(False)
         return figure, axes
 

@@ -160,18 +160,18 @@ RANKED = {
 }
 
 
-def holds(claim: Claim, row: Mapping[str, Any]) -> list[str]:
+def holds(claim: Claim, row: Mapping[Any, Any]) -> list[str]:
     """Whether a claim holds, and for how many single runs it does not: what a reader with one run might see."""
     said = [(RANKED if np.isnan(finite(row["low"])) else HOLDS)[row["verdict"]]]
     if row["replicates"] < FEWEST:
         said = [f"Fewer than {FEWEST} replicates decide nothing."]
     if row["close"]:
         said.append("The verdict is close: it would be another, had the effect moved by two standard errors.")
-    runs = "pairs of single runs" if claim.compare else "single runs"
-    missed = "none does" if not row["missed"] else "all do" if row["missed"] == row["runs"] else f"{row['missed']:,} do"
-    said.append(
-        f"Of the {row['runs']:,} {runs}, {missed} not show it." if row["missed"] else f"All {row['runs']:,} {runs} show it."
-    )
+    runs, missed = "pairs of single runs" if claim.compare else "single runs", row["missed"]
+    if missed in (0, row["runs"]):
+        said.append(f"{'None' if missed else 'Each'} of the {row['runs']:,} {runs} shows it.")
+    else:
+        said.append(f"Of the {row['runs']:,} {runs}, {missed:,} {'does' if missed == 1 else 'do'} not show it.")
     return said
 
 
@@ -263,9 +263,10 @@ def against_parent(study: Study, results: Results, task: str, variant: str) -> s
     parent, metric = study.variants[variant].extends, headline(task)
     if not parent:
         return ""
-    groups = [numbers(results.replicates.loc[results.replicates["variant"] == name, metric]) for name in (parent, variant)]
-    unit, interval = unit_of(metric, task), difference_interval(*map(list, groups), study.statistics.confidence)
-    if np.isnan(interval.mean) or min(map(len, groups)) < 2:
+    table = results.replicates
+    before, after = (list(numbers(table.loc[table["variant"] == name, metric])) for name in (parent, variant))
+    unit, interval = unit_of(metric, task), difference_interval(before, after, study.statistics.confidence)
+    if np.isnan(interval.mean) or min(len(before), len(after)) < 2:
         return ""
     return f"{unit.change(interval.mean)} {unit.interval(interval.low, interval.high)}"
 
