@@ -23,7 +23,7 @@ VEGA_LITE = "5.21"
 
 def template() -> str:
     """DVC puts its plots in the place of {plot_divs}; without a place for {scripts}, what it would load is left out."""
-    bundle = vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
     if "</script" in bundle or "{plot_divs}" in bundle:
         raise UserError(
             "vl-convert-python: its bundle of Vega does not fit into a page; install the version of requirements.lock"

@@ -317,6 +317,6 @@ def test_dvc_s_plots_are_drawn_without_a_network(browser: Browser, tmp_path: Pat
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.goto((tmp_path / "dvc_plots" / "index.html").as_uri())
-    page.wait_for_function("document.querySelectorAll('canvas').length === 2")
+    page.wait_for_function("document.querySelectorAll('svg.marks, canvas.marks').length === 2")
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
     page.context.close()

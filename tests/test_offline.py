@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -12,11 +13,13 @@ from conftest import ROOT
 from test_pipeline import Checkout
 
 from stages import offline
+from stages.lib.strict_yaml import read_yaml
 
 WANTED = (
     ".dvc/.gitignore",
     ".dvc/config",
     ".dvc/plots/variants.json",
+    ".dvc/plots/variants_log.json",
     ".gitignore",
     "dvc.yaml",
     "params.yaml",
@@ -63,3 +66,19 @@ def test_elsewhere_than_in_a_checkout_it_is_one_line(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match=r"offline: run this at the root of a checkout: there is no \.dvc here"):
         offline.main()
+
+
+def test_the_two_templates_differ_in_their_scale_alone() -> None:
+    linear, logarithmic = (json.loads((ROOT / ".dvc" / "plots" / f"variants{how}.json").read_text()) for how in ("", "_log"))
+    assert linear["spec"]["encoding"]["y"].pop("scale") == {"zero": False}
+    assert logarithmic["spec"]["encoding"]["y"].pop("scale") == {"type": "log"}
+    assert logarithmic["spec"]["encoding"]["y"].pop("axis") == {"tickCount": 4}
+    assert linear == logarithmic
+
+
+@pytest.mark.parametrize("name", ["dvc.yaml", "tutorials/dvc.yaml"])
+def test_curves_have_a_template_and_losses_the_logarithmic_one(name: str) -> None:
+    plots = [each for each in read_yaml(ROOT / name)["plots"] if isinstance(each, dict)]
+    assert plots
+    for ((title, plot),) in (each.items() for each in plots):
+        assert plot["template"] == ("variants_log" if "loss" in title else "variants")

@@ -26,8 +26,8 @@ from matplotlib.transforms import blended_transform_factory
 
 WIDTH = 9.375  # inches: 900 pixels, what a README shows without scaling
 GREY, PALE, BLUE, ORANGE, GREEN = "#666666", "#dfe7ee", "#0060a8", "#b84100", "#00735a"
-EDGE, FAINT = "#8f9aa5", "#eeeeee"
-THEME = {GREY: "soft", PALE: "pale", BLUE: "blue", ORANGE: "orange", GREEN: "green", EDGE: "edge", FAINT: "grid"}
+FAINT = "#eeeeee"
+THEME = {GREY: "soft", PALE: "pale", BLUE: "blue", ORANGE: "orange", GREEN: "green", FAINT: "grid"}
 THEME |= {"#999999": "edge", "#aaaaaa": "edge", "#8fa5b8": "edge", "#000000": "ink", "#ffffff": "back"}
 """Colour -> the variable of the page's style sheet that stands for it."""
 
