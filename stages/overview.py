@@ -1,25 +1,26 @@
-"""Write the tables of README.md and tutorials/README.md from the committed metrics: `python -m stages.overview`.
+"""Write what is seen of all studies together, from the committed metrics: `python -m stages.overview`.
 
-Reads every study's params.yaml and metrics/ (the root's, and tutorials/*). No stage of the pipeline, since DVC would own the
-READMEs. A test fails when either is stale.
+Reads every study's params.yaml and metrics/ (the root's, and tutorials/*). Writes the tables of README.md and of
+tutorials/README.md, and data/overview.html: one page that needs nothing else, to search and sort, and leads to the reports. No
+stage of the pipeline, since DVC would own the READMEs. A test fails when either of these is stale.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from math import sqrt
 from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
 
 from stages.lib.cli import UserError, one_line_errors
+from stages.lib.figures import finite, unit_of
 from stages.lib.files import write_text
+from stages.lib.report import MARKS, STANDINGS, WORDS, rendered, standing
 from stages.lib.scores import is_time
-from stages.lib.settings import Study, load_study
+from stages.lib.settings import Study, Variant, load_study
 from stages.lib.verdicts import Verdict
 
 MARKERS = {
@@ -27,8 +28,7 @@ MARKERS = {
 }
 HEADLINES = ("test_accuracy", "test_loss")
 """The first of these that a study has is what its variants are compared by."""
-STANDINGS = ("inside", "one run", "outside", "undecided")
-WORDS = {"never": "never reached", "diverged": "diverged"}
+PAGE = Path("data/overview.html")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class Outcome:
     study: Study
     claims: Mapping[str, Mapping[str, str]] | None
     measured: Mapping[tuple[str, str], Mapping[str, str]] | None
+
+    @property
+    def name(self) -> str:
+        return "starter" if self.path == "." else self.path.rpartition("/")[2]
 
     @property
     def headline(self) -> str:
@@ -90,27 +94,6 @@ def number(text: str | float, digits: int = 4) -> str:
     return WORDS.get(str(text)) or f"{float(text):.{digits}g}"
 
 
-def standing(reported: float, row: Mapping[str, str]) -> str:
-    """Where a reported number lies, which counts as every number that is rounded to it.
-
-    `inside` the interval of the mean; where `one run` more may fall, Student's prediction interval, sqrt(n + 1) times as wide;
-    or `outside` both. `undecided` where the replicates have no interval, or one that no share could be outside of.
-    """
-    if any(row[name] in WORDS for name in ("mean", "low", "high")) or int(row["replicates"]) < 2:
-        return "undecided"
-    mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
-    if "accuracy" in row.get("metric", "") and low <= 0 and high >= 1:
-        return "undecided"
-    exponent = Decimal(repr(reported)).as_tuple().exponent
-    rounding = 0.0 if reported.is_integer() or not isinstance(exponent, int) else 0.5 * 10.0**exponent
-    rounding *= 1 + 1e-9  # 0.975 rounds to 0.98, though in binary it is a little less
-    if low - rounding <= reported <= high + rounding:
-        return "inside"
-    wider = sqrt(int(row["replicates"]) + 1)
-    within = mean - (mean - low) * wider - rounding <= reported <= mean + (high - mean) * wider + rounding
-    return "one run" if within else "outside"
-
-
 def standings(outcome: Outcome) -> Counter[str]:
     """How many of the reported numbers that were measured lie where."""
     found: Counter[str] = Counter()
@@ -137,9 +120,8 @@ def studies_table(outcomes: Iterable[Outcome]) -> str:
     """A row for each study: how much was run, where the reported numbers lie, what became of the claims."""
     rows = []
     for outcome in outcomes:
-        name = "starter" if outcome.path == "." else outcome.path.rpartition("/")[2]
-        link = "#results" if outcome.path == "." else f"tutorials/README.md#{name}"
-        row: list[object] = [f"[{name}]({link})", len(outcome.study.variants)]
+        link = "#results" if outcome.path == "." else f"tutorials/README.md#{outcome.name}"
+        row: list[object] = [f"[{outcome.name}]({link})", len(outcome.study.variants)]
         if outcome.measured is None:
             rows.append([*row, "not run", "", f"{len(outcome.study.claims)} not judged"])
             continue
@@ -169,25 +151,29 @@ def claims_table(outcome: Outcome) -> str:
     return table("claim | verdict | effect | interval | replicates", "--- | --- | ---: | :---: | ---:", rows)
 
 
-def variant_rows(outcome: Outcome) -> Iterator[list[str]]:
-    """For each variant its reported numbers, or else its headline, beside what was measured."""
+def measurements(outcome: Outcome) -> Iterator[tuple[str, Variant, str, float | None, Mapping[str, str] | None]]:
+    """For each variant its reported numbers, or else its headline: name, variant, metric, reported, row of summary.csv."""
     for variant, settings in outcome.study.variants.items():
         for metric in settings.reported or [outcome.headline]:
-            reported = settings.reported.get(metric)
-            said = "" if reported is None else f"{reported:g}"
-            start = [f"`{variant}`{mark(settings.ours)}", f"`{metric}`", said]
-            row = (outcome.measured or {}).get((variant, metric))
-            if row is None:
-                yield [*start, "in the report" if is_time(metric) else "not measured", "", "", ""]
-                continue
-            interval = "" if row["low"] in WORDS else f"{number(row['low'])} to {number(row['high'])}"
-            lies = "" if reported is None else standing(reported, row)
-            yield [*start, number(row["mean"]), interval, lies, row["replicates"]]
+            yield variant, settings, metric, settings.reported.get(metric), (outcome.measured or {}).get((variant, metric))
+
+
+def variant_rows(outcome: Outcome) -> Iterator[list[str]]:
+    """What was reported beside what was measured, as cells."""
+    for variant, settings, metric, reported, row in measurements(outcome):
+        said = "" if reported is None else f"{reported:g}"
+        start = [f"`{variant}`{mark(settings.ours)}", f"`{metric}`", said]
+        if row is None:
+            yield [*start, "in the report" if is_time(metric) else "not measured", "", "", ""]
+            continue
+        interval = "" if row["low"] in WORDS else f"{number(row['low'])} to {number(row['high'])}"
+        lies = "" if reported is None else standing(reported, row)
+        yield [*start, number(row["mean"]), interval, lies, row["replicates"]]
 
 
 def section(outcome: Outcome) -> str:
     """The Markdown of one tutorial."""
-    study, name = outcome.study, outcome.path.rpartition("/")[2]
+    study = outcome.study
     facts = [f"{len(study.variants)} variants"]
     if outcome.measured is None:
         facts.append("not run")
@@ -195,7 +181,7 @@ def section(outcome: Outcome) -> str:
         facts += [f"{outcome.replicates} replicates", f"{study.statistics.confidence * 100:g} % intervals"]
     facts += [f"**{outcome.reduced}**"] if outcome.reduced and outcome.measured is not None else []
     parts = [
-        f"## {name}",
+        f"## {outcome.name}",
         f"{' '.join(study.title.split())}\\\nSource: {' '.join(study.source.split())}\\\n{', '.join(facts)}.",
     ]
     if outcome.measured is not None:
@@ -232,11 +218,84 @@ def overview(root: Path) -> dict[str, str]:
     return found
 
 
+# The page
+
+
+def report_of(root: Path, outcome: Outcome) -> str:
+    """The study's report, as the page links to it; empty where there is none: it is no file in Git."""
+    report = Path(outcome.path) / "data" / "report.html"
+    if not (root / report).exists():
+        return ""
+    return report.name if outcome.path == "." else f"../{report.as_posix()}"
+
+
+def measured_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """What was reported beside what was measured, in the metric's unit."""
+    task = "regression" if outcome.headline == "test_loss" else "classification"
+    for variant, settings, metric, reported, row in measurements(outcome):
+        unit, found = unit_of(metric, task), row or {"mean": "", "low": "", "replicates": ""}
+        known = found["mean"] not in ("", *WORDS)
+        yield {
+            "variant": variant,
+            "settings": settings,
+            "metric": metric,
+            "reported": reported,
+            "said": "" if reported is None else f"{reported * unit.factor:g} {unit.level}".strip(),
+            "mean": finite(found["mean"]),
+            "measured": unit.value(found["mean"]) if known else WORDS.get(found["mean"], "not measured"),
+            "interval": unit.interval(found["low"], found["high"]) if known else "",
+            "standing": standing(reported, row) if row and reported is not None else "",
+            "replicates": found["replicates"],
+        }
+
+
+def judged_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """The claims with their verdicts, in the metric's unit."""
+    task = "regression" if outcome.headline == "test_loss" else "classification"
+    for name, claim in outcome.study.claims.items():
+        row, unit = (outcome.claims or {}).get(name), unit_of(claim.metric, task)
+        found = {"name": name, "claim": claim, "verdict": "", "effect": "", "value": finite(""), "interval": "", "close": False}
+        if row and not claim.about_time:
+            effect = unit.change(row["effect"]) if claim.compare else unit.value(row["effect"])
+            found |= {"verdict": row["verdict"], "close": row["close"] == "True", "value": finite(row["effect"])}
+            found["effect"] = WORDS.get(row["effect"], effect)
+            found["interval"] = "" if row["low"] in WORDS else unit.interval(row["low"], row["high"])
+        yield found
+
+
+def page(root: Path, outcomes: Sequence[Outcome]) -> str:
+    """data/overview.html: a row for each study, for each number that is reported or measured, and for each claim."""
+    claims = [(outcome, row) for outcome in outcomes for row in judged_rows(outcome)]
+    names = Counter(row["name"] for _, row in claims if row["verdict"])
+    shared = {
+        name: [(outcome, row) for outcome, row in claims if row["name"] == name and row["verdict"]]
+        for name, count in names.items()
+        if count > 1
+    }
+    return rendered(
+        "overview.html.j2",
+        outcomes=outcomes,
+        reports={outcome.name: report_of(root, outcome) for outcome in outcomes},
+        standings={outcome.name: standings(outcome) for outcome in outcomes},
+        verdicts={outcome.name: verdicts(outcome) for outcome in outcomes},
+        orders=(STANDINGS, (*get_args(Verdict), "in the report", "not judged")),
+        tally=tally,
+        measured=[(outcome, row) for outcome in outcomes for row in measured_rows(outcome)],
+        claims=claims,
+        shared=shared,
+        marks=MARKS,
+        totals=Counter(row["verdict"] for _, row in claims),
+        kinds=STANDINGS,
+    )
+
+
 def main() -> None:
     with one_line_errors("overview"):
-        written: Mapping[str, Any] = overview(Path())
-        for path, text in written.items():
+        root = Path()
+        for path, text in overview(root).items():
             write_text(Path(path), text)
+        write_text(PAGE, page(root, [read_outcome(root, "."), *tutorials_of(root)]))
+        print(f"written: {PAGE}")
 
 
 if __name__ == "__main__":

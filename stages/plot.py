@@ -16,18 +16,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stages.evaluate import CLAIM_COLUMNS, claims_table
+from stages.evaluate import CLAIM_COLUMNS, claims_table, judged_by
 from stages.lib import figures, views
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_bytes, write_text
 from stages.lib.illustrations import compared as compared_numbers
 from stages.lib.illustrations import illustrate
 from stages.lib.prepared import Prepared, read_prepared
-from stages.lib.report import Results, deep_variants, headline, page
-from stages.lib.settings import Study, load_study
+from stages.lib.report import Results, deep_variants, headline, page, single_runs
+from stages.lib.scores import rank_value
+from stages.lib.settings import Claim, Study, load_study
 
-TIMED = "claims_about_time.svg"
-"""The one figure that is not for Git, since it shows durations."""
 SAMPLE_ROWS = 2000
 """Rows of each split that histograms and the range of a view are drawn from."""
 SAMPLE_CLASSES = 10
@@ -57,10 +56,22 @@ def durations_of(study: Study, timings: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "seed", "seconds", "seconds_per_epoch"])
 
 
-def compared(study: Study, claims: pd.DataFrame) -> pd.DataFrame:
-    """The claims with what each is about: `second − first`, or the one variant."""
+def values_of(claim: Claim, study: Study, replicates: pd.DataFrame) -> list[list[float]]:
+    """The replicates' values that a claim is judged by, for each of its variants; the worst is infinite."""
+    chosen = [(replicates["variant"] == name) & (replicates["seed"] < judged_by(study, claim, name)) for name in claim.variants]
+    return [[rank_value(claim.metric, float(value)) for value in replicates.loc[rows, claim.metric]] for rows in chosen]
+
+
+def compared(study: Study, claims: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
+    """The claims with what each is about, `second − first` or the one variant, and how many single runs miss what it says."""
     claims = claims.reindex(columns=CLAIM_COLUMNS)
-    return claims.assign(groups=[" − ".join(reversed(study.claims[name].variants)) for name in claims["claim"]])
+    named = [study.claims[name] for name in claims["claim"]]
+    counts = [single_runs(claim, values_of(claim, study, replicates)) for claim in named]
+    return claims.assign(
+        groups=[" − ".join(reversed(claim.variants)) for claim in named],
+        missed=[missed for missed, _ in counts],
+        runs=[runs for _, runs in counts],
+    )
 
 
 def read_results(study: Study, folder: Path, task: str) -> Results:
@@ -82,8 +93,8 @@ def read_results(study: Study, folder: Path, task: str) -> Results:
     timed = [name for name, claim in study.claims.items() if claim.about_time]
     require([name for name in study.claims if name not in timed], claims["claim"], metrics / "claims.csv", "evaluate")
     return Results(
-        claims=compared(study, claims[claims["claim"].isin(list(study.claims))]),
-        timed=compared(study, claims_table(study, durations, timed)),
+        claims=compared(study, claims[claims["claim"].isin(list(study.claims))], tables["replicates"]),
+        timed=compared(study, claims_table(study, durations, timed), durations),
         summary=tables["summary"],
         replicates=tables["replicates"],
         curves=tables["curves"],
@@ -96,7 +107,7 @@ def read_results(study: Study, folder: Path, task: str) -> Results:
 
 
 def result_figures(study: Study, results: Results, task: str, target: str = "") -> dict[str, Figure]:
-    """File name -> figure of what was measured. The one of claims about time is for the page alone.
+    """File name -> figure of what was measured, save durations.
 
     target: what a regression predicts.
     """
@@ -104,9 +115,8 @@ def result_figures(study: Study, results: Results, task: str, target: str = "") 
     reported = {name: each.reported[metric] for name, each in study.variants.items() if metric in each.reported}
     parents = {name: each.extends for name, each in study.variants.items()}
     drawn = {"leaderboard.svg": figures.leaderboard(results.summary, results.replicates, reported, metric, task)}
-    for name, table in (("claims.svg", results.claims), (TIMED, results.timed)):
-        if len(table):
-            drawn[name] = figures.claims(table, task)
+    if len(results.claims):
+        drawn["claims.svg"] = figures.claims(results.claims, task)
     for measure in figures.measures(results.curves):
         drawn[f"curves_{measure}.svg"] = figures.learning_curves(results.curves, parents, measure)
     means = results.summary[results.summary["metric"] == metric]
@@ -160,11 +170,9 @@ def main() -> None:
         illustrated = illustrate(study, prepared)
         drawn |= {each.file: each.figure for each in illustrated.values()}
         pictures = {name: figures.png(each) if name.endswith(".png") else figures.svg(each) for name, each in drawn.items()}
-        tracked = {name: each for name, each in pictures.items() if name != TIMED}
         numbers = compared_numbers(study, illustrated)
-        if len(numbers):
-            tracked["illustrations.csv"] = numbers.to_csv(index=False, lineterminator="\n").encode()
-        write_figures(folder / "metrics" / "figures", tracked)
+        tables = {"illustrations.csv": numbers.to_csv(index=False, lineterminator="\n").encode()} if len(numbers) else {}
+        write_figures(folder / "metrics" / "figures", pictures | tables)
         same_test = "validation" in prepared.splits and np.array_equal(
             prepared.splits["validation"][0], prepared.splits["test"][0]
         )

@@ -1,11 +1,11 @@
 """Train a few replicates again, and compare them with the committed metrics: `python -m stages.verify [STUDY]`.
 
-Reads params.yaml, data/prepared, metrics/replicates.csv and metrics/environment.json. The replicates are chosen at random and
-trained here and now, past the replicate cache; nothing in the workspace changes. Where the processor features, the versions and
-the decisive environment variables are those that the metrics were made with, every number must be the same, to its last digit.
-Else each must lie where one more run of its variant may fall: in Student's prediction interval at 99.9 %, by the committed
-replicates, and where these agree, within one of a count or a thousandth of anything else. Metrics that other training code made
-are refused.
+Reads params.yaml, data/prepared, metrics/replicates.csv and metrics/environment.json. The replicates are chosen at random, or
+are all that a claim is judged by (`--claim NAME`); they are trained here and now, past the replicate cache, and nothing in the
+workspace changes. Where the processor features, the versions and the decisive environment variables are those that the metrics
+were made with, every number must be the same, to its last digit. Else each must lie where one more run of its variant may fall:
+in Student's prediction interval at 99.9 %, by the committed replicates, and where these agree, within one of a count or a
+thousandth of anything else. Metrics that other training code made are refused.
 
 Data that are missing or out of date are fetched and prepared first, by DVC. Ends with exit status 1 where a number differs. No
 stage of the pipeline.
@@ -26,13 +26,14 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
-from stages.evaluate import DIGITS, metrics_on_demand, read_replicate
+from stages.evaluate import DIGITS, judged_by, metrics_on_demand, read_replicate
 from stages.lib import engine
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.progress import ReplicateProgress
 from stages.lib.replicates import environment
 from stages.lib.settings import Study, check_task, load_study
+from stages.lib.strict_yaml import unknown
 from stages.train import jobs_of, worker_environment, write_replicate
 
 CONFIDENCE = 0.999
@@ -83,6 +84,14 @@ def _shown(value: object) -> str:
 def chosen(jobs: Sequence[engine.Job], count: int, seed: int) -> list[engine.Job]:
     """`count` jobs, drawn without replacement; all of them where there are no more."""
     return random.Random(seed).sample(list(jobs), min(count, len(jobs)))
+
+
+def jobs_of_claim(study: Study, jobs: Sequence[engine.Job], name: str) -> list[engine.Job]:
+    """Those of the jobs that a claim is judged by. Raises UserError for a claim that the study has not."""
+    if name not in study.claims:
+        raise UserError(f"--claim: {unknown('claim', name, study.claims)}")
+    claim = study.claims[name]
+    return [job for job in jobs if job.variant in claim.variants and job.seed < judged_by(study, claim, job.variant)]
 
 
 def train(study: Study, prepared: Prepared, jobs: Sequence[engine.Job]) -> Numbers:
@@ -154,8 +163,11 @@ def prepare(study: Path) -> None:
         raise UserError(f"`dvc repro {target}` failed, so there are no data to train on")
 
 
-def verify(folder: Path, count: int, seed: int) -> list[str]:
-    """Print what is compared, and how; return what is wrong, a line for each number."""
+def verify(folder: Path, count: int, seed: int, claim: str | None = None) -> list[str]:
+    """Print what is compared, and how; return what is wrong, a line for each number.
+
+    count, seed: how many replicates to draw, and of which draw; without effect where a claim names them.
+    """
     study = load_study(folder)
     committed = committed_replicates(folder / "metrics")
     path = folder / "metrics" / "environment.json"
@@ -163,8 +175,10 @@ def verify(folder: Path, count: int, seed: int) -> list[str]:
     reasons = differing(made_in, environment(study.replicates.backend), path)
     prepared = read_prepared(folder / "data" / "prepared")
     check_task(study, prepared.task)
-    jobs = chosen(jobs_of(study, prepared), count, seed)
-    print(f"{len(jobs)} replicates, drawn with --seed {seed}: {'; '.join(map(str, jobs))}", flush=True)
+    jobs = jobs_of(study, prepared)
+    jobs = jobs_of_claim(study, jobs, claim) if claim else chosen(jobs, count, seed)
+    how = f"which {claim} is judged by" if claim else f"drawn with --seed {seed}"
+    print(f"{len(jobs)} replicates, {how}: {'; '.join(map(str, jobs))}", flush=True)
     for reason in reasons:
         print(f"not comparable bit for bit: {reason}", flush=True)
     trained = train(study, prepared, jobs)
@@ -179,13 +193,14 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--replicates", type=int, default=3, metavar="N", help="how many to train again (default: 3)")
     parser.add_argument("--seed", type=int, help="of the draw of replicates (default: another one each time; it is printed)")
+    parser.add_argument("--claim", metavar="NAME", help="train all replicates that this claim is judged by, instead of a draw")
     options = parser.parse_args()
     with one_line_errors("verify"):
         if options.replicates < 1:
             raise UserError(f"--replicates: {options.replicates} is not allowed; a whole number of at least 1 is")
         seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
         prepare(options.study)
-        wrong = verify(options.study, options.replicates, seed)
+        wrong = verify(options.study, options.replicates, seed, options.claim)
         if wrong:
             raise UserError(f"{len(wrong)} numbers are not as committed")
 

@@ -16,7 +16,7 @@ import pytest
 from conftest import study_with
 from keras import ops
 
-from stages.lib import diagnostics, training
+from stages.lib import diagnostics, evidence, training
 from stages.lib.diagnostics import Diagnostics
 from stages.lib.result import Result
 from stages.lib.settings import Recipe
@@ -258,3 +258,7 @@ def test_measuring_changes_no_byte_of_training(name: str) -> None:
     without = trained(plain).files
     assert len(with_probe.pop("diagnostics.csv")) > 0
     assert with_probe == without
+
+
+def test_the_report_says_on_how_many_rows_they_are_measured() -> None:
+    assert evidence.BATCH == diagnostics.ROWS

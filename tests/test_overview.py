@@ -10,8 +10,9 @@ import pytest
 from conftest import ROOT, merged, write_params
 
 from stages.lib.cli import UserError
+from stages.lib.report import standing
 from stages.lib.settings import load_study
-from stages.overview import MARKERS, cell, overview, standing, with_table
+from stages.overview import MARKERS, cell, main, overview, page, read_outcome, tutorials_of, with_table
 
 TUTORIAL: dict[str, Any] = {
     "title": "A tutorial",
@@ -277,3 +278,59 @@ def test_an_interval_that_holds_every_accuracy_says_nothing_of_a_reported_one() 
     assert standing(0.95, row) == "undecided"
     assert standing(0.95, {**row, "high": "0.99"}) == "inside"
     assert standing(0.95, {**row, "metric": "test_loss"}) == "inside"
+
+
+# The page
+
+
+def page_of(root: Path) -> str:
+    return page(root, [read_outcome(root, "."), *tutorials_of(root)])
+
+
+def test_the_page_has_every_claim_and_every_number_of_every_study(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={}, second={})
+    write_metrics(root / "tutorials" / "first")
+    text = page_of(root)
+    for list_, items in (
+        ("claims", ("noise_hurts", "ends_well", "is_fast")),
+        ("measured", ("plain best_epoch", "noisy", "dropped")),
+    ):
+        for item in items:
+            assert f'data-list="{list_}" data-item="first {item}' in text
+            assert f'data-list="{list_}" data-item="second {item}' in text
+    row = text[text.index('data-item="first plain test_accuracy"') :]
+    row = " ".join(row[: row.index("</tr>")].split())
+    for expected in ("93 %", "95.00 %", "[92.00, 98.00]", "<td>inside</td>", "A start."):
+        assert expected in row
+    assert "It | ends well." in text
+    assert "not run" in text
+
+
+def test_a_claim_of_several_studies_is_compared(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={})
+    assert 'id="shared"' not in page_of(root)  # of the starter alone
+    write_metrics(root / "tutorials" / "first", claims=CLAIMS.replace("noise_hurts,supported", "noise_hurts,refuted"))
+    text = page_of(root)
+    shared = text[text.index('id="shared"') : text.index('id="measured"')]
+    assert "<code>noise_hurts</code>" in shared
+    assert 'class="badge supported"' in shared
+    assert 'class="badge refuted"' in shared
+
+
+def test_the_page_leads_to_the_reports_that_there_are(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={}, second={})
+    for folder in (root, root / "tutorials" / "first"):
+        (folder / "data").mkdir()
+        (folder / "data" / "report.html").touch()
+    text = page_of(root)
+    assert 'href="report.html"' in text
+    assert 'href="../tutorials/first/data/report.html#claim-ends_well"' in text
+    assert "../tutorials/second" not in text
+    assert "<code>dvc repro tutorials/dvc.yaml:plot@second</code>" in text
+
+
+def test_main_writes_the_page_beside_the_tables(checkout: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout(first={}))
+    main()
+    assert "<!doctype html>" in Path("data/overview.html").read_text(encoding="utf-8")
+    assert Path("README.md").read_text() == overview(Path())["README.md"]

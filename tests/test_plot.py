@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -18,13 +22,13 @@ import pytest
 from conftest import ROOT, prepared_for, study_with
 
 from stages import evaluate, plot
-from stages.lib import report, views
+from stages.lib import figures, report, views
 from stages.lib.cli import UserError
 from stages.lib.files import arrays_to_bytes, write_bytes, write_json
 from stages.lib.illustrations import illustrate
 from stages.lib.prepared import Prepared
+from stages.lib.settings import Claim, Study
 
-Study = Callable[..., Path]
 FACTS: dict[str, Any] = {"description": "", "target": "", "feature_names": [], "first_rows": []}
 """What a report says of a data set without more to say."""
 TIMED = {
@@ -91,7 +95,7 @@ def write_runs(folder: Path, changes: Mapping[str, Any], diverged: str = "") -> 
 
 
 @pytest.fixture
-def plotted(small_study: Study, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def plotted(small_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Make a study with runs, evaluate it and plot it; returns its folder."""
 
     def make(changes: Mapping[str, Any] | None = None, diverged: str = "", **facts: Any) -> Path:
@@ -182,14 +186,14 @@ def test_gradients_that_are_not_measured_are_not_drawn(plotted: Callable[..., Pa
 def test_a_reported_number_is_held_against_the_interval_and_the_deviation(plotted: Callable[..., Path]) -> None:
     folder = plotted({"variants": {"plain": {"reported": {"test_accuracy": 0.8, "train_accuracy": 0.1}}}})
     text = page(folder)
-    section = text[text.index('id="reported"') : text.index('id="curves"')]
-    assert "1 of the 2 numbers" in section
+    section = text[text.index('id="reported"') : text.index('id="confusion"')]
+    assert "Of the 2 numbers that the source prints, 1 is <em>inside</em>, 1 is <em>outside</em>." in section
     rows = section.split("<tr>")[2:]
     assert "80 %" in rows[0]
-    assert "<td>yes</td>" in rows[0]
+    assert "<td>inside</td>" in rows[0]
     assert "all alike" in rows[1]  # three replicates of 0.75
     assert "10 %" in rows[1]
-    assert '<span class="differs">no</span>' in rows[1]
+    assert '<span class="differs">outside</span>' in rows[1]
 
 
 def test_notes_limits_and_facts_are_told(plotted: Callable[..., Path]) -> None:
@@ -231,13 +235,31 @@ def test_a_figure_that_is_no_longer_drawn_goes(plotted: Callable[..., Path], mon
 
 
 def test_the_page_needs_nothing_from_elsewhere(plotted: Callable[..., Path]) -> None:
-    elements = Elements(page(plotted())).found
-    assert not [tag for tag, _ in elements if tag in ("script", "link", "iframe", "object")]
+    page_text = page(plotted())
+    elements = Elements(page_text).found
+    assert not [tag for tag, _ in elements if tag in ("link", "iframe", "object", "base", "form[action]")]
+    policy = next(attributes["content"] for tag, attributes in elements if attributes.get("http-equiv"))
+    scripts = re.findall(r"<script>(.*?)</script>", page_text, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert len(scripts) == 1
+    assert not [name for _, attributes in elements for name in attributes if name.startswith("on")]
     for tag, attributes in elements:
+        assert tag != "script" or "src" not in attributes
         if tag == "img":
             assert (attributes["src"] or "").startswith("data:image/")
             assert attributes["alt"]
         assert not (attributes.get("href") or "").startswith("http")
+
+
+def test_no_two_elements_share_an_id_and_every_reference_has_one(plotted: Callable[..., Path]) -> None:
+    deep = {"deep": {"tip": "Deep.", "extends": "plain", "model": {"hidden": [8, 8, 8]}}}
+    text = page(plotted({"variants": deep, "claims": {"dropout_takes_longer": TIMED}}))
+    ids = [attributes["id"] for _, attributes in Elements(text).found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'url\(#([^)]+)\)|<use href="#([^"]+)"', text)) != set()
+    for names in re.findall(r'url\(#([^)]+)\)|<use href="#([^"]+)"', text):
+        assert "".join(names) in ids
 
 
 def test_the_page_has_every_claim_and_variant_and_links_that_lead_somewhere(plotted: Callable[..., Path]) -> None:
@@ -301,8 +323,23 @@ def test_a_missing_input_is_one_line(plotted: Callable[..., Path], name: str, mo
         plot.main()
 
 
-def test_a_regression_on_features_without_validation_rows() -> None:
-    """With a source that is a link, numbers that it reports, and errata that look like tags."""
+@dataclass(frozen=True)
+class Waves:
+    """A regression on features without validation rows, with a source that is a link, and errata that look like tags."""
+
+    study: Study
+    results: report.Results
+    prepared: Prepared
+    facts: dict[str, Any]
+
+    def page(self) -> str:
+        drawn = plot.result_figures(self.study, self.results, "regression", "height")
+        drawn |= plot.input_figures(self.study, self.prepared)
+        pictures = {name: figures.svg(each) for name, each in drawn.items()}
+        return report.page(self.study, Path("tutorials/waves"), self.facts, self.results, pictures, False, {})
+
+
+def waves() -> Waves:
     variants = {
         "plain": {"reported": {"test_loss": 0.4, "test_mae": 0.6, "test_rmse": 0.5}},  # one that is not measured here
         "noisy": {"ours": True, "train": {"loss": "mae"}},
@@ -323,8 +360,8 @@ def test_a_regression_on_features_without_validation_rows() -> None:
     timings = {"stage": {"trained": 0, "cached": 9, "workers": 0, "seconds": 0.1, "busy": None}, "environment": {}}
     durations = replicates[["variant", "seed"]].assign(seconds=1.0, seconds_per_epoch=0.1)
     results = report.Results(
-        claims=plot.compared(study, evaluate.claims_table(study, replicates, ["noise_hurts"])),
-        timed=plot.compared(study, evaluate.claims_table(study, durations, [])),
+        claims=plot.compared(study, evaluate.claims_table(study, replicates, ["noise_hurts"]), replicates),
+        timed=plot.compared(study, evaluate.claims_table(study, durations, []), durations),
         summary=evaluate.summary_of({str(name): table for name, table in replicates.groupby("variant", sort=False)}, 0.99),
         replicates=replicates,
         curves=curves,
@@ -348,15 +385,21 @@ def test_a_regression_on_features_without_validation_rows() -> None:
     prepared = Prepared(splits, {name: views.fit(view, rows) for name, view in study.views.items()}, facts)
     facts |= FACTS | {"views": extremes_of(prepared), "target": "height in metres", "first_rows": [[1.0, 2.0, 3.0, 4.5]]}
 
-    drawn = plot.result_figures(study, results, "regression", "height") | plot.input_figures(study, prepared)
+    return Waves(study, results, prepared, facts)
+
+
+def test_a_regression_on_features_without_validation_rows() -> None:
+    made = waves()
+    drawn = plot.result_figures(made.study, made.results, "regression", "height") | plot.input_figures(
+        made.study, made.prepared
+    )
     assert set(drawn) == {"claims.svg", "leaderboard.svg", "curves_loss.svg", "histograms.svg", "residuals.svg"}
-    pictures = dict.fromkeys(drawn, b"")
-    text = report.page(study, Path("tutorials/waves"), facts, results, pictures, same_test=False, illustrated={})
+    text = made.page()
     assert "Target: height in metres." in text
     assert '<th scope="col">3</th><th scope="col">target</th>' in text  # features without names are numbered
     assert "its loss is mae" in text
     with pytest.raises(UserError, match=r"illustrations.first_image: needs images, which the data set 'Waves' has not"):
-        illustrate(study_with({"illustrations": {"first_image": {"says": "An image."}}}), prepared)
+        illustrate(study_with({"illustrations": {"first_image": {"says": "An image."}}}), made.prepared)
     assert 'href="https://example.org/?a=1&amp;b=2"' in text
     assert "x &lt;b&gt; y" in text
     assert "no validation rows" in text
@@ -389,3 +432,78 @@ def test_results_older_than_the_parameters_are_refused(plotted: Callable[..., Pa
         with pytest.raises(SystemExit, match=rf"{name}\.csv knows no dropped, .* or the evaluate stage first"):
             plot.main()
         path.write_text(whole)
+
+
+def test_a_claim_shows_what_differs_why_whether_it_always_holds_and_how_to_run_it_again(plotted: Callable[..., Path]) -> None:
+    folder = plotted({"claims": {"noise_hurts": {"compare": ["plain", "dropped"], "reported": "in words alone"}}})
+    text = page(folder)
+    card = text[text.index('id="claim-noise_hurts"') :]
+    card = card[: card.index("</details>")]
+    for expected in (
+        *("In words alone.", "the tests", "#variant-plain", "#variant-dropped", "#curves-loss-dropped", "#leaderboard"),
+        *(
+            "<code>dropout</code></th><td>0.0</td><td>0.5</td>",
+            "<code>batch_normalization</code></th><td>none</td><td>after</td>",
+        ),
+        "updates of the weights, an epoch",
+        "pairs of single runs",
+        f"python -m stages.verify {folder.as_posix()} --claim noise_hurts",
+    ):
+        assert expected in card
+    assert "<code>view</code>" not in card  # the same of both
+
+
+def test_a_tip_shows_the_evidence_and_what_is_claimed_of_it(plotted: Callable[..., Path]) -> None:
+    deep = {"deep": {"tip": "Deep.", "extends": "plain", "model": {"hidden": [8, 8, 8]}, "train": {"batch_size": 120}}}
+    text = page(plotted({"variants": deep, "replicates": {"diagnostics": True}}))
+    card = text[text.index('id="variant-deep"') :]
+    card = card[: card.index("</details>")]
+    assert "In deep the gradient vanishes on its way back: before training the first layer&#39;s is 1.00 × 10⁻⁹" in card
+    assert "deep makes 1 update of the weights in an epoch, plain makes 4." in card
+    assert "25 %" in card
+    noisy = text[text.index('id="variant-noisy"') :]
+    assert "#claim-noise_hurts" in noisy[: noisy.index("</details>")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "groups", "missed", "runs"),
+    [
+        ({"expect": "higher", "margin": 0.1}, [[0.5, 0.6], [0.65, 0.9]], 1, 4),  # 0.65 is within the margin of 0.6
+        ({"expect": "lower"}, [[3.0, 3.0], [2.0, np.inf]], 2, 4),
+        ({"expect": "same", "margin": 0.1}, [[1.0], [1.05, 1.2, 0.95]], 1, 3),
+        ({"expect": "higher"}, [[np.inf], [np.inf]], 1, 1),  # neither is ahead
+    ],
+)
+def test_single_runs_that_do_not_show_what_is_claimed(
+    changes: dict[str, Any], groups: list[list[float]], missed: int, runs: int
+) -> None:
+    claim = Claim(says="So.", compare=("a", "b"), metric="test_loss", **changes)
+    assert report.single_runs(claim, groups) == (missed, runs)
+
+
+@pytest.mark.parametrize(("expect", "missed"), [("at_least", 1), ("at_most", 2)])
+def test_single_runs_short_of_a_threshold(expect: Any, missed: int) -> None:
+    claim = Claim(says="So.", variant="a", metric="test_loss", expect=expect, threshold=0.5)
+    assert report.single_runs(claim, [[0.4, 0.5, 0.6, 0.7]]) == (missed, 4)
+
+
+@pytest.mark.parametrize(
+    ("folder", "commands"),
+    [
+        (Path(), ["python -m stages.verify --claim noise_hurts", "dvc repro plot"]),
+        (
+            Path("tutorials/waves"),
+            ["python -m stages.verify tutorials/waves --claim noise_hurts", "dvc repro tutorials/dvc.yaml:plot@waves"],
+        ),
+        (Path("mine"), ["python -m stages.verify mine --claim noise_hurts", "python -m stages.evaluate mine"]),
+    ],
+)
+def test_commands_name_the_study(folder: Path, commands: list[str]) -> None:
+    found = [command for _, command in report.claim_commands(study_with(), "noise_hurts", folder)]
+    assert found[:2] == commands
+
+
+def test_a_claim_about_time_is_timed_again() -> None:
+    study = study_with({"claims": {"dropout_takes_longer": TIMED}})
+    found = [command for _, command in report.claim_commands(study, "dropout_takes_longer", Path())]
+    assert found[0] == "XDG_CACHE_HOME=$(mktemp -d) dvc repro --force --single-item train"

@@ -51,6 +51,20 @@ def test_what_agrees_is_the_same_and_what_was_changed_by_hand_is_found(run: Path
     assert not list((tmp_path / "cache").rglob("manifest.json")), "the replicate cache is not used"
 
 
+def test_the_replicates_of_a_claim_are_trained_again(run: Path, tmp_path: Path) -> None:
+    done = stage("verify", run, "--claim", "noise_hurts", cache=tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    assert "6 replicates, which noise_hurts is judged by: " in done.stdout
+    assert done.stdout.count("the same, to the last digit") == 6
+    assert "dropped" not in done.stdout
+
+
+def test_an_unknown_claim_is_refused(run: Path, tmp_path: Path) -> None:
+    done = stage("verify", run, "--claim", "noise_hurt", cache=tmp_path / "cache")
+    assert done.returncode == 1
+    assert "verify: --claim: unknown claim 'noise_hurt' (did you mean 'noise_hurts'?" in done.stderr
+
+
 def test_another_processor_may_differ_within_the_tolerance(run: Path, tmp_path: Path) -> None:
     done = stage("verify", run, "--replicates", "2", cache=tmp_path / "cache", ONEDNN_MAX_CPU_ISA="SSE41")
     assert done.returncode == 0, done.stdout

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,10 @@ from matplotlib.transforms import blended_transform_factory
 
 WIDTH = 9.375  # inches: 900 pixels, what a README shows without scaling
 GREY, PALE, BLUE, ORANGE, GREEN = "#666666", "#dfe7ee", "#0060a8", "#b84100", "#00735a"
+FAINT = "#eeeeee"
+THEME = {GREY: "soft", PALE: "pale", BLUE: "blue", ORANGE: "orange", GREEN: "green", FAINT: "grid"}
+THEME |= {"#999999": "edge", "#aaaaaa": "edge", "#8fa5b8": "edge", "#000000": "ink", "#ffffff": "back"}
+"""Colour -> the variable of the page's style sheet that stands for it."""
 
 STYLED = style.context(
     [
@@ -153,14 +158,41 @@ def svg(figure: Figure) -> bytes:
 
     Where DejaVu Sans is missing, its relative Verdana is as wide, and the usual sans serifs are narrower: no text runs over.
     """
+    text = _svg(figure).replace(b"<svg ", b"<svg font-family=\"'DejaVu Sans', Verdana, sans-serif\" ", 1)
+    return re.sub(rb'<g id="[^"]*"', b"<g", text)
+
+
+def inline(figure: Figure, prefix: str, marks: Mapping[str, Mapping[str, str]] | None = None) -> str:
+    """The figure as an element of a page: no background, as wide as there is room, in the colours of the page's theme.
+
+    prefix: of every id, since no two figures of a page may share one.
+    marks: gid -> the attributes that its group has instead; `title` becomes a child, which browsers show as a tool tip.
+    """
+    figure.patch.set_visible(False)
+    for axes in figure.axes:
+        axes.patch.set_visible(False)
+    width, height = 72 * figure.get_size_inches()
+    text = _svg(figure).decode()
+    text = text[text.index("</style>") :].partition("</defs>")[2]  # what is before holds no mark of the figure's
+    text = re.sub('#[0-9a-f]{6}(?=[;"])', lambda match: f"var(--{THEME[match[0]]})", text)
+
+    def marked(match: re.Match[str]) -> str:
+        attributes = dict((marks or {}).get(match[1], {}))
+        title = attributes.pop("title", "")
+        pairs = "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
+        return f"<g{pairs}>" + (f"<title>{escape(title)}</title>" if title else "")
+
+    text = re.sub(r'(?<= id=")|(?<=href="#)|(?<=url\(#)', prefix, re.sub('<g id="([^"]*)">', marked, text))
+    return f'<svg viewBox="0 0 {width:g} {height:g}">{text.replace("xlink:href", "href").strip()}'
+
+
+def _svg(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     _save(figure, buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = buffer.getvalue().replace(b" font-family: 'DejaVu Sans';", b"")
-    text = text.replace(b"<svg ", b"<svg font-family=\"'DejaVu Sans', Verdana, sans-serif\" ", 1)
     text = re.sub(rb' transform="rotate\(-0 [^"]*"', b"", text)  # not turned at all
     text = re.sub(rb' (?:d|x|y)="[^"]*"', lambda match: re.sub(rb"\d+\.\d+", _rounded, match[0]), text)
     text = re.sub(rb"(?<=\d) \nL (?=[^\"]*\")", b" ", text)  # a line goes on without its letter
-    text = re.sub(rb'<g id="[^"]*"', b"<g", text)
     return re.sub(rb"\n +", b"\n", text)
 
 
@@ -236,34 +268,74 @@ def _claims_panel(axes: Axes, rows: pd.DataFrame, unit: Unit) -> None:
     difference = " − " in rows["groups"].iloc[0]
     edges = np.array([edge for zone in zones for edge in zone if math.isfinite(edge)])
     _effect_scale(axes, np.concatenate([effects, lows, highs, edges, -edges if difference else edges]), margins, difference)
-    first, last = axes.get_xlim()
-    beside = blended_transform_factory(axes.transAxes, axes.transData)
     if difference:
         axes.axvline(0, color="#999999", linewidth=0.8)
     for y, claim in enumerate(rows.to_dict("records")):
         look = VERDICTS[claim["verdict"]]
-        low, high = max(zones[y][0], first), min(zones[y][1], last)
-        axes.barh(y, high - low, left=low, height=0.8, color=PALE, zorder=0)
-        for edge in zones[y]:
-            if math.isfinite(edge):
-                axes.vlines(edge, y - 0.4, y + 0.4, color="#8fa5b8", linewidth=1)
-            else:  # the zone goes on
-                axes.plot(
-                    0.985 if edge > 0 else 0.015, y, ">" if edge > 0 else "<", color="#8fa5b8", markersize=4, transform=beside
-                )
-        if math.isnan(lows[y]):
-            text = "no interval: " + {"never": "never reached"}.get(claim["effect"], claim["effect"])
-            free = {"facecolor": "white", "edgecolor": "none", "pad": 2}  # of the line at zero
-            axes.text(0.5, y, text, transform=beside, ha="center", va="center", color=look.colour, bbox=free)
-        else:
-            axes.hlines(y, lows[y], highs[y], color=look.colour, linewidth=1.8)
-            axes.plot(effects[y], y, look.marker, color=look.colour, markerfacecolor=look.face, markersize=6)
+        _claim_row(axes, y, claim, zones[y], (effects[y], lows[y], highs[y]))
         about = short(f"{claim['groups']}: {claim['metric']}", 54)
         _two_lines(axes, y, -0.02, "right", short(claim["claim"], 42), about, "black")
         measured = "" if math.isnan(lows[y]) else f"{unit.number(claim['effect'])} {unit.interval(claim['low'], claim['high'])}"
         _two_lines(axes, y, 1.02, "left", claim["verdict"] + (", close" if claim["close"] else ""), measured, look.colour)
-    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(first, last), yticks=[])
+    axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=[])
     axes.spines["left"].set_visible(False)
+
+
+def _claim_row(
+    axes: Axes, y: int, claim: Mapping[Any, Any], zone: tuple[float, float], numbers: tuple[float, float, float]
+) -> None:
+    """The zone of a supported claim, and the effect with its interval: `numbers`, low and high NaN where there is none."""
+    first, last = axes.get_xlim()
+    beside = blended_transform_factory(axes.transAxes, axes.transData)
+    look, (effect, low, high) = VERDICTS[claim["verdict"]], numbers
+    left, right = max(zone[0], first), min(zone[1], last)
+    axes.barh(y, right - left, left=left, height=0.8, color=PALE, zorder=0)
+    for edge in zone:
+        if math.isfinite(edge):
+            axes.vlines(edge, y - 0.4, y + 0.4, color="#8fa5b8", linewidth=1)
+        else:  # the zone goes on
+            axes.plot(
+                0.985 if edge > 0 else 0.015, y, ">" if edge > 0 else "<", color="#8fa5b8", markersize=4, transform=beside
+            )
+    if math.isnan(low):
+        text = "no interval: " + {"never": "never reached"}.get(claim["effect"], claim["effect"])
+        free = {"facecolor": "white", "edgecolor": "none", "pad": 2}  # of the line at zero
+        axes.text(0.5, y, text, transform=beside, ha="center", va="center", color=look.colour, bbox=free)
+    else:
+        axes.hlines(y, low, high, color=look.colour, linewidth=1.8)
+        axes.plot(effect, y, look.marker, color=look.colour, markerfacecolor=look.face, markersize=6)
+    axes.set_xlim(first, last)
+
+
+STRIP = 3.1  # inches: the width of a picture in a row of a table
+
+
+@STYLED
+def claim_strips(table: pd.DataFrame, task: str) -> dict[str, Figure]:
+    """Claim -> its row of the figure above by itself, on a scale of its own. table: as there."""
+    strips = {}
+    for i, claim in enumerate(table.to_dict("records")):
+        unit = unit_of(claim["metric"], task)
+        figure = Figure(figsize=(STRIP, 0.5))
+        axes = figure.add_axes((0, 0.5, 1, 0.5))
+        effect, low, high, margin, threshold = (
+            finite(claim[name]) * unit.factor for name in ("effect", "low", "high", "margin", "threshold")
+        )
+        zone = target(claim["expect"], margin, threshold)
+        difference = " − " in claim["groups"]
+        edges = np.array([edge for edge in zone if math.isfinite(edge)])
+        seen = np.concatenate([[effect, low, high], edges, -edges if difference else edges])
+        _effect_scale(axes, seen, np.array([margin]), difference, ticks=5)
+        if difference:
+            axes.axvline(0, color="#999999", linewidth=0.8)
+        _claim_row(axes, 0, claim, zone, (effect, low, high))
+        axes.set(ylim=(0.5, -0.5), yticks=[])
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(length=2)
+        if math.isnan(low):  # no scale either
+            axes.set_xticks([])
+        strips[str(table["claim"].iloc[i])] = figure
+    return strips
 
 
 def _two_lines(axes: Axes, y: float, x: float, align: str, first: str, second: str, colour: str) -> None:
@@ -274,7 +346,7 @@ def _two_lines(axes: Axes, y: float, x: float, align: str, first: str, second: s
     axes.text(x, y + 0.04, second, transform=beside, ha=align, va="top", fontsize=6.8, color=GREY)
 
 
-def _effect_scale(axes: Axes, values: np.ndarray, margins: np.ndarray, difference: bool) -> None:
+def _effect_scale(axes: Axes, values: np.ndarray, margins: np.ndarray, difference: bool, ticks: int = 7) -> None:
     """Limits, scale and ticks: where effects dwarf the smallest margin the axis is linear only around it, else everywhere."""
     seen = np.append(values[np.isfinite(values)], [0.0] if difference else [])
     low, high = (float(seen.min()), float(seen.max())) if len(seen) else (-1.0, 1.0)
@@ -283,18 +355,18 @@ def _effect_scale(axes: Axes, values: np.ndarray, margins: np.ndarray, differenc
     if difference and max(-low, high) > 10 * linear:
         axes.set_xscale("symlog", linthresh=linear, linscale=0.8)
         steps = [linear, *(step for power in range(-6, 9) for step in (10.0**power, 3 * 10.0**power) if step > 1.9 * linear)]
-        ticks = [sign * step for step in steps for sign in (-1, 1)]
+        signed = [sign * step for step in steps for sign in (-1, 1)]
         low, high = (
             edge * 1.5 if abs(edge) > linear else math.copysign(linear * 1.5, edge or side)
             for edge, side in ((low, -1), (high, 1))
         )
-        axes.set_xticks(sorted([0.0, *(tick for tick in ticks if low <= tick <= high)]))
+        axes.set_xticks(sorted([0.0, *(tick for tick in signed if low <= tick <= high)]))
         axes.minorticks_off()
         axes.text(1.02, -0.012, f"logarithmic beyond ±{linear:g}", transform=axes.transAxes, va="top", fontsize=6.8, color=GREY)
     else:
         room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
         low, high = low - room, high + room
-        axes.xaxis.set_major_locator(ticker.MaxNLocator(7, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(ticks, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
     axes.set_xlim(low, high)
 
@@ -322,31 +394,16 @@ def leaderboard(
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((left / WIDTH, bottom / height, 1 - (left + right) / WIDTH, row * len(rows) / height))
     accuracy = unit is ACCURACY
-    lost = replicates.loc[np.isnan(drawable(numbers(replicates[metric]), accuracy)), "variant"]
-    steady = replicates[~replicates["variant"].isin(lost)]  # beside replicates of NaN there may be one of 1e19
-    scaled_by = steady if len(steady) else replicates
-    _quality_scale(axes, np.concatenate([numbers(scaled_by[metric]), numbers(pd.Series(reported))]), accuracy)
+    _quality_scale(axes, _leaderboard_values(replicates, reported, metric, accuracy), accuracy)
     for y, line in enumerate(rows):
         dots = drawable(numbers(replicates.loc[replicates["variant"] == line["variant"], metric]), accuracy)
-        low, mean, high = drawable(np.array([finite(line[name]) for name in ("low", "mean", "high")]), accuracy)
         missing = int(np.isnan(dots).sum())
         axes.axhline(y, color="#eeeeee", linewidth=0.7, zorder=0)
         axes.plot(dots, np.full(len(dots), y + 0.24), "o", color=BLUE, alpha=0.4, markersize=3.4, markeredgewidth=0)
         text = f"{unit.number(line['mean'])} {unit.interval(line['low'], line['high'])}"
         if missing:
             text = f"diverged: {missing} of {len(dots)}"
-        else:
-            axes.hlines(y, low, high, color=BLUE, linewidth=1.8)
-            axes.plot(mean, y, "|", color=BLUE, markersize=9, markeredgewidth=2)
-        if line["variant"] in reported:
-            axes.plot(
-                drawable(np.array(reported[line["variant"]]), accuracy),
-                y,
-                "D",
-                color=ORANGE,
-                markerfacecolor="none",
-                markersize=5.5,
-            )
+        _leaderboard_row(axes, y, line, reported, accuracy, whole=not missing)
         axes.text(1.02, y, text, transform=blended_transform_factory(axes.transAxes, axes.transData), va="center", color=GREY)
     axes.set_yticks(range(len(rows)), [short(line["variant"], 29) for line in rows], color="black")
     axes.set(ylim=(len(rows) - 0.5, -0.5))
@@ -359,6 +416,59 @@ def leaderboard(
     ]
     figure.legend(handles=handles[: 3 if reported else 2], loc="upper left", bbox_to_anchor=(0.01, 1 - 0.04 / height), ncols=3)
     return figure
+
+
+def _leaderboard_values(replicates: pd.DataFrame, reported: Mapping[str, float], metric: str, accuracy: bool) -> np.ndarray:
+    """What the axis has to hold: beside replicates of NaN there may be one of 1e19, which it need not."""
+    lost = replicates.loc[np.isnan(drawable(numbers(replicates[metric]), accuracy)), "variant"]
+    steady = replicates[~replicates["variant"].isin(lost)]
+    return np.concatenate([numbers((steady if len(steady) else replicates)[metric]), numbers(pd.Series(reported))])
+
+
+def _leaderboard_row(
+    axes: Axes, y: int, line: Mapping[Any, Any], reported: Mapping[str, float], accuracy: bool, whole: bool
+) -> None:
+    """The mean with its interval, where the replicates are whole, and what the source reports."""
+    low, mean, high = drawable(np.array([finite(line[name]) for name in ("low", "mean", "high")]), accuracy)
+    if whole:
+        axes.hlines(y, low, high, color=BLUE, linewidth=1.8)
+        axes.plot(mean, y, "|", color=BLUE, markersize=9, markeredgewidth=2)
+    if line["variant"] in reported:
+        value = drawable(np.array(reported[line["variant"]]), accuracy)
+        axes.plot(value, y, "D", color=ORANGE, markerfacecolor="none", markersize=5.5, gid="reported")
+
+
+@STYLED
+def leaderboard_strips(
+    summary: pd.DataFrame, replicates: pd.DataFrame, reported: Mapping[str, float], metric: str, task: str
+) -> tuple[Figure, dict[str, Figure]]:
+    """The axis, and variant -> its row of the figure above by itself, each replicate a group whose gid is its seed."""
+    accuracy = unit_of(metric, task) is ACCURACY
+    values = _leaderboard_values(replicates, reported, metric, accuracy)
+
+    def strip() -> tuple[Figure, Axes]:
+        figure = Figure(figsize=(STRIP, 0.3))
+        axes = figure.add_axes((0.01, 0, 0.98, 1))
+        _quality_scale(axes, values, accuracy)
+        axes.set(ylim=(0.55, -0.45), yticks=[], xlabel="")
+        axes.minorticks_off()
+        axes.spines[:].set_visible(False)
+        return figure, axes
+
+    head, axes = strip()
+    axes.tick_params(axis="x", length=0, pad=-14)
+    strips = {}
+    for line in ranked(summary, metric, task).to_dict("records"):
+        figure, axes = strip()
+        axes.grid(axis="x", color=FAINT, linewidth=0.7)
+        axes.tick_params(axis="x", length=0, labelbottom=False)
+        rows = replicates[replicates["variant"] == line["variant"]]
+        dots = drawable(numbers(rows[metric]), accuracy)
+        for seed, dot in zip(rows["seed"], dots, strict=True):
+            axes.plot(dot, 0.26, "o", color=BLUE, alpha=0.4, markersize=3.8, markeredgewidth=0, gid=f"seed {seed}")
+        _leaderboard_row(axes, 0, line, reported, accuracy, whole=not np.isnan(dots).any())
+        strips[str(line["variant"])] = figure
+    return head, strips
 
 
 def ranked(summary: pd.DataFrame, metric: str, task: str) -> pd.DataFrame:
@@ -411,32 +521,14 @@ def thinned(group: pd.DataFrame, points: int) -> pd.DataFrame:
 @STYLED
 def learning_curves(curves: pd.DataFrame, parents: Mapping[str, str | None], measure: str) -> Figure:
     """A panel for each variant: its mean over the seeds and the band from smallest to largest, before its parent in grey."""
-    points = max(VERTICES // (8 * curves["variant"].nunique()), 2)  # eight: four lines and two bands
-    groups = {str(name): thinned(group, points) for name, group in curves.groupby("variant", sort=False)}
+    groups = _groups(curves)
     validated = f"val_{measure}_mean" in curves
-    kinds = {measure: (BLUE, "-"), f"val_{measure}": (ORANGE, (0, (3, 1)))}
-
-    def drawn(group: pd.DataFrame, column: str) -> np.ndarray:
-        return drawable(numbers(group[column]), measure == "accuracy")
-
     figure, panels = grid(len(groups), 4, 1.2, above=0.38, below=0.06, top=0.3, bottom=0.45)
     for axes, (variant, group) in zip(panels, groups.items(), strict=True):
         parent = parents.get(variant)
-        for name, (colour, dashes) in kinds.items():
-            if f"{name}_mean" not in curves:
-                continue
-            if parent in groups:
-                other = groups[parent]
-                axes.plot(other["epoch"], drawn(other, f"{name}_mean"), color="#aaaaaa", linestyle=dashes, linewidth=1.1)
-            mean, low, high = (drawn(group, f"{name}_{how}") for how in ("mean", "min", "max"))
-            axes.fill_between(group["epoch"], low, high, color=colour, alpha=0.22, linewidth=0)
-            dot = "o" if len(group) == 1 else None  # one epoch makes no line
-            axes.plot(group["epoch"], mean, color=colour, linestyle=dashes, linewidth=1.4, marker=dot, markersize=3)
-        if math.isnan(finite(group[f"{measure}_mean"].iloc[-1])):
-            axes.text(0.5, 0.5, "diverged", transform=axes.transAxes, ha="center", va="center", color=ORANGE)
+        _curve_panel(axes, group, groups.get(parent or ""), measure)
         axes.set_title(short(variant, 25), fontsize=8.5, pad=12.5)
         axes.text(0, 1.03, f"grey: {parent}" if parent in groups else "", transform=axes.transAxes, fontsize=6.8, color=GREY)
-        axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
     _curve_scale(panels, curves, measure)
     handles: list[Any] = [Line2D([], [], color=BLUE, label=f"{measure}, training rows")]
     if validated:
@@ -446,6 +538,71 @@ def learning_curves(curves: pd.DataFrame, parents: Mapping[str, str | None], mea
         handles.append(Line2D([], [], color="#aaaaaa", label="the variant that it extends"))
     figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.01, 1 - 0.06 / figure.get_figheight()), ncols=4)
     figure.text(0.5, 0.1 / figure.get_figheight(), "epoch", ha="center", color=GREY)
+    return figure
+
+
+def _groups(curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Variant -> its curves, thinned to what all of them together may take."""
+    points = max(VERTICES // (8 * curves["variant"].nunique()), 2)  # eight: four lines and two bands
+    return {str(name): thinned(group, points) for name, group in curves.groupby("variant", sort=False)}
+
+
+def _kinds(curves: pd.DataFrame, measure: str) -> dict[str, tuple[str, Any]]:
+    """Column -> colour and dashes, of the training rows and, where there are any, of the validation rows."""
+    kinds = {measure: (BLUE, "-"), f"val_{measure}": (ORANGE, (0, (3, 1)))}
+    return {name: look for name, look in kinds.items() if f"{name}_mean" in curves}
+
+
+def _curve_panel(axes: Axes, group: pd.DataFrame, parent: pd.DataFrame | None, measure: str) -> None:
+    accuracy = measure == "accuracy"
+    for name, (colour, dashes) in _kinds(group, measure).items():
+        if parent is not None:
+            mean = drawable(numbers(parent[f"{name}_mean"]), accuracy)
+            axes.plot(parent["epoch"], mean, color="#aaaaaa", linestyle=dashes, linewidth=1.1)
+        mean, low, high = (drawable(numbers(group[f"{name}_{how}"]), accuracy) for how in ("mean", "min", "max"))
+        axes.fill_between(group["epoch"], low, high, color=colour, alpha=0.22, linewidth=0)
+        dot = "o" if len(group) == 1 else None  # one epoch makes no line
+        axes.plot(group["epoch"], mean, color=colour, linestyle=dashes, linewidth=1.4, marker=dot, markersize=3)
+    if math.isnan(finite(group[f"{measure}_mean"].iloc[-1])):
+        axes.text(0.5, 0.5, "diverged", transform=axes.transAxes, ha="center", va="center", color=ORANGE)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True, min_n_ticks=1))
+
+
+@STYLED
+def curve_panels(curves: pd.DataFrame, parents: Mapping[str, str | None], measure: str) -> dict[str, Figure]:
+    """Variant -> its panel of the figure above by itself, on the scale that all panels share."""
+    groups, panels = _groups(curves), {}
+    for variant, group in groups.items():
+        panels[variant] = Figure(figsize=(2.4, 1.5))
+        axes = panels[variant].add_axes((0.17, 0.15, 0.82, 0.82))
+        _curve_panel(axes, group, groups.get(parents.get(variant) or ""), measure)
+        _curve_scale([axes], curves, measure)
+    return panels
+
+
+@STYLED
+def comparison(curves: pd.DataFrame, measure: str) -> Figure:
+    """The curves of all variants on the same axes, for a page on which one chooses some of them.
+
+    A line, and a band from the smallest to the largest, is a group with the gid `KIND VARIANT` or `KIND-band VARIANT`, where
+    KIND is the column: `loss` or `val_loss`, say.
+    """
+    figure = Figure(figsize=(WIDTH, 3.9))
+    axes = figure.add_axes((0.06, 0.1, 0.93, 0.88))
+    for variant, group in _groups(curves).items():
+        for name, (_, dashes) in _kinds(curves, measure).items():
+            mean, low, high = (
+                drawable(numbers(group[f"{name}_{how}"]), measure == "accuracy") for how in ("mean", "min", "max")
+            )
+            axes.fill_between(group["epoch"], low, high, color=BLUE, alpha=0.15, linewidth=0, gid=f"{name}-band {variant}")
+            dot = "o" if len(group) == 1 else None
+            axes.plot(*(group["epoch"], mean), color=BLUE, linestyle=dashes, linewidth=1.6, marker=dot, gid=f"{name} {variant}")
+    _curve_scale([axes], curves, measure)
+    if measure == "accuracy":
+        ticks = [tick for tick in ACCURACY_TICKS if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
+        axes.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(10, integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch", color=GREY)
     return figure
 
 
