@@ -310,6 +310,7 @@ def page(
     pictures: Mapping[str, bytes],
     same_test: bool,
     illustrated: Mapping[str, Illustrated],
+    search: Mapping[str, Any] | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -317,6 +318,7 @@ def page(
     pictures: file name -> content of every figure.
     same_test: whether the validation rows are the test rows.
     illustrated: name -> every illustration of the study, whose figures are among the pictures.
+    search: what its own section says, of a study that has one.
     """
     task = str(facts["task"])
     judged = pd.concat([table for table in (results.claims, results.timed) if len(table)] or [results.claims])
@@ -351,13 +353,17 @@ def page(
         illustrations=illustration_rows(study, illustrated),
         versions=versions(),
         meanings=metric_meanings(
-            {claim.metric for claim in study.claims.values()} | {row["metric"] for row in reported} | {headline(task)}
+            {claim.metric for claim in study.claims.values()}
+            | {row["metric"] for row in reported}
+            | ({study.search.metric, study.search.judged_by} if study.search else set())
+            | {headline(task)}
         ),
         pictures={name: embedded(name, content) for name, content in pictures.items()},
         durations=duration_rows(results.durations),
         timings=results.timings,
         fingerprint=fingerprint(results.timings["environment"]),
         same_test=same_test,
+        search=search,
         fewest=FEWEST,
         fewest_ranked=FEWEST_RANKED,
     )

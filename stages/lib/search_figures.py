@@ -1,0 +1,184 @@
+"""The figures of a search: how soon each strategy finds something good, what was tried, and which setting matters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+
+from stages.lib import space
+from stages.lib.figures import BLUE, GREEN, GREY, ORANGE, STYLED, WIDTH, Unit, claims, grid, numbers, short, unit_of
+from stages.lib.settings import Search
+
+OTHERS = "#aaaaaa"
+LOOKS = [(marker, colour) for marker in "o^sDvP" for colour in (BLUE, ORANGE, GREEN)]
+"""Marker and colour of each strategy; neither comes twice in a row, so that neither alone has to tell them apart."""
+WORST = 3.0
+"""A loss that is so many times the best one is past the edge of a figure, where what diverged is too."""
+
+
+def drawn(search: Search, tables: Mapping[str, pd.DataFrame], task: str) -> dict[str, Figure]:
+    """File name -> figure. `tables` are those of metrics/search, the claims with `groups`, what is compared."""
+    unit = unit_of(search.metric, task)
+    found = {
+        "search_progress.svg": progress(search, tables["trials"], unit),
+        "search_settings.svg": settings(search, tables["trials"], tables["winners"], unit),
+    }
+    if len(tables["importance"]):
+        found["search_importance.svg"] = importance(tables["importance"])
+    if len(tables["claims"]):
+        found["search_claims.svg"] = claims(tables["claims"], task)
+    return found
+
+
+def best_so_far(search: Search, trials: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Strategy -> the best score up to each trial (seeds, trials), NaN before the first number. Without the default."""
+    better, worst = (np.fmin, math.inf) if search.direction == "minimize" else (np.fmax, -math.inf)
+    found = {}
+    for name in search.strategies:
+        rows = trials[trials["strategy"] == name]
+        scores = numbers(rows[search.metric].where(rows["state"] == "complete")).reshape(rows["seed"].nunique(), -1)
+        best = better.accumulate(np.where(np.isnan(scores), worst, scores), axis=1)
+        found[name] = np.where(np.isinf(best), math.nan, best)
+    return found
+
+
+@STYLED
+def progress(search: Search, trials: pd.DataFrame, unit: Unit) -> Figure:
+    """A panel for each strategy: its median best score so far and the band over its seeds, before those of the others."""
+    best = {name: each * unit.factor for name, each in best_so_far(search, trials).items()}
+    medians = {name: np.array([_middle(column) for column in each.T]) for name, each in best.items()}
+    default = numbers(trials.loc[trials["strategy"] == space.DEFAULT, search.metric]) * unit.factor
+    figure, panels = grid(len(best), 3, 1.6, above=0.32, below=0.12, top=0.3, bottom=0.45)
+    for i, (axes, (name, values)) in enumerate(zip(panels, best.items(), strict=True)):
+        for other, line in medians.items():
+            if other != name:
+                axes.plot(np.arange(1, len(line) + 1), line, color=OTHERS, linewidth=0.9)
+        steps = np.arange(1, values.shape[1] + 1)
+        axes.fill_between(
+            steps, np.fmin.reduce(values), np.fmax.reduce(values), color=BLUE, alpha=0.22, linewidth=0, step="post"
+        )
+        axes.plot(steps, medians[name], color=BLUE, linewidth=1.6, marker="o" if len(steps) == 1 else None, markersize=3)
+        if np.isfinite(default).any():
+            axes.axhline(np.nanmean(default), color=ORANGE, linewidth=1, linestyle=(0, (3, 1)))
+        axes.set_title(short(name, 25), fontsize=8.5)
+        axes.set_xlim(1, max(search.trials, 2))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+        if i % 3:
+            axes.set_yticklabels([])
+    _score_scale(panels, np.concatenate([*(each.ravel() for each in best.values()), default]), search)
+    for i, axes in enumerate(panels):
+        if i % 3:
+            axes.set_yticklabels([])
+        if i + 3 < len(panels):
+            axes.set_xticklabels([])
+    handles = [
+        Line2D([], [], color=BLUE, linewidth=1.6, label="best so far, median over the seeds"),
+        Patch(facecolor=BLUE, alpha=0.22, label="all seeds"),
+        Line2D([], [], color=OTHERS, label="the other strategies"),
+        Line2D([], [], color=ORANGE, linestyle=(0, (3, 1)), label=f"{search.variant} as it is"),
+    ]
+    height = figure.get_figheight()
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.01, 1 - 0.04 / height), ncols=4)
+    figure.text(0.5, 0.1 / height, "trials", ha="center", color=GREY)
+    figure.text(0.008, 0.5, f"{search.metric}{', ' + unit.level if unit.level else ''}", va="center", rotation=90, color=GREY)
+    return figure
+
+
+def _middle(values: np.ndarray) -> float:
+    """The median, where at least half of the values are numbers; what has none yet counts as worse than all."""
+    known = np.sort(values[np.isfinite(values)])
+    return float(np.median(known)) if len(known) == len(values) else math.nan
+
+
+def _score_scale(panels: list[Axes], values: np.ndarray, search: Search) -> None:
+    """One scale of scores for all panels: logarithmic for a loss, up to WORST times the best; linear for an accuracy."""
+    seen = values[np.isfinite(values)]
+    low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.1, 1.0)
+    for axes in panels:
+        if search.direction == "minimize" and low > 0:
+            axes.set_yscale("log")
+            axes.set_ylim(low / 1.03, min(high, WORST * low) * 1.03)
+            axes.yaxis.set_major_locator(
+                LogLocator(subs=(1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if high < 10 * low else (1, 2, 5))
+            )
+            axes.yaxis.set_minor_locator(MaxNLocator(1))
+            axes.minorticks_off()
+        else:
+            room = 0.05 * (high - low) or 0.01
+            axes.set_ylim(low - room, high + room)
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+        axes.grid(axis="y", color="#eeeeee", linewidth=0.7)
+        axes.set_axisbelow(True)
+
+
+@STYLED
+def settings(search: Search, trials: pd.DataFrame, winners: pd.DataFrame, unit: Unit) -> Figure:
+    """A panel for each range: the score of every trial against what it tried; past the edge, what diverged."""
+    figure, panels = grid(len(search.space), 3, 2.3, above=0.3, below=0.5, top=0.3)
+    scores = numbers(trials[search.metric]) * unit.factor
+    _score_scale(panels, scores, search)
+    bottom, top = panels[0].get_ylim()
+    worst = top if search.direction == "minimize" else bottom
+    placed = np.where(np.isnan(scores), worst, np.clip(scores, bottom, top))
+    best = set(zip(winners["strategy"], winners["seed"], winners["trial"], strict=True))
+    won = np.array([each in best for each in zip(trials["strategy"], trials["seed"], trials["trial"], strict=True)])
+    for i, (axes, (name, each)) in enumerate(zip(panels, search.space.items(), strict=True)):
+        column = trials[each.key].astype(str)
+        if each.choices:
+            names = sorted(set(column))
+            places = np.array([names.index(value) for value in column], dtype=float)
+            axes.set_xticks(range(len(names)), [short(value, 12) for value in names])
+        else:
+            places = numbers(column)
+        if each.log_uniform:
+            axes.set_xscale("log")
+        for (marker, colour), strategy in zip(LOOKS, search.strategies, strict=False):
+            for chosen, alpha, size in ((~won, 0.45, 3.2), (won, 1.0, 6.0)):
+                rows = (trials["strategy"] == strategy).to_numpy() & chosen
+                edge = "black" if size > 4 else "none"
+                axes.plot(
+                    *(places[rows], placed[rows], marker),
+                    **{"color": colour, "alpha": alpha, "markersize": size, "markeredgecolor": edge, "markeredgewidth": 0.8},
+                    clip_on=False,
+                )
+        axes.set_title(short(name.replace("_", " "), 25), fontsize=8.5)
+        axes.set_xlabel(short(each.key, 40), color=GREY, fontsize=7.5)
+        if i % 3:
+            axes.set_yticklabels([])
+    handles = [
+        Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4, label=short(strategy, 16))
+        for (marker, colour), strategy in zip(LOOKS, search.strategies, strict=False)
+    ]
+    handles.append(
+        Line2D([], [], color="white", marker="o", linestyle="", markersize=6, markeredgecolor="black", label="best of a seed")
+    )
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.01, 1 - 0.03 / figure.get_figheight()), ncols=8)
+    return figure
+
+
+@STYLED
+def importance(table: pd.DataFrame) -> Figure:
+    """A bar for each range, the most important first."""
+    rows = table.sort_values("share", ascending=False, kind="stable")
+    height = 0.3 * len(rows) + 0.6
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_axes((1.6 / WIDTH, 0.5 / height, 0.7, 1 - 0.6 / height))
+    shares = 100 * numbers(rows["share"])
+    axes.barh(range(len(rows)), shares, height=0.6, color=BLUE)
+    for y, share in enumerate(shares):
+        axes.text(share + 0.6, y, f"{share:.0f} %", va="center", color=GREY)
+    axes.set_yticks(range(len(rows)), [short(name, 22) for name in rows["name"]], color="black")
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(0, 100))
+    axes.set_xlabel("share of what decides whether a trial is among the best tenth, %", color=GREY)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    return figure
