@@ -106,8 +106,8 @@ def search_study(study: Study, settings: Search, prepared: Prepared, cache: Repl
             score(trainer, settings, asked, searchers)
             for searcher, batch in zip(searchers, asked, strict=True):
                 searcher.tell(batch)
-            left = clock((time.monotonic() - started) * (batches / done - 1))
-            say(f"batch {done} of {batches}, about {left} left; best {settings.metric} {so_far(settings, searchers)}")
+            left = f", about {clock((time.monotonic() - started) * (batches / done - 1))} left" if done < batches else ""
+            say(f"batch {done} of {batches}{left}; best {settings.metric} so far: {best_of_each(settings, searchers)}")
         winners = [*defaults, *(search.best(each.trials, settings.metric) for each in searchers)]
         everything = Trainer(study, settings.variant, search.all_rows(study, prepared), cache, client)
         tested = refit(everything, settings, winners)
@@ -151,7 +151,7 @@ def refit(trainer: Trainer, settings: Search, winners: Sequence[Trial]) -> list[
     return [[values[number] for number in range(refits)] for values in tested]
 
 
-def so_far(settings: Search, searchers: Sequence[Searcher]) -> str:
+def best_of_each(settings: Search, searchers: Sequence[Searcher]) -> str:
     """The best score of each strategy, with any seed."""
     found = []
     for name in settings.strategies:

@@ -283,21 +283,21 @@ def shown(metric: str, value: float | None) -> float | str:
 def winners_table(
     search: Search, winners: Sequence[Trial], tested: Sequence[Sequence[float]], confidence: float
 ) -> pd.DataFrame:
-    """One row for each strategy and seed: its best trial, with the interval over the folds, and what its refits come to.
+    """One row for each strategy and seed: its best trial, with the interval over several folds, and what its refits come to.
 
     tested: of each winner, the value of each refit on the test rows.
     """
     rows = []
     for trial, refits in zip(winners, tested, strict=True):
         interval = verdicts.mean_interval(list(trial.scores.values()), confidence)
+        ends = {name: getattr(interval, name) if search.folds > 1 else None for name in ("low", "high")}
         rows.append(
             {
                 "strategy": trial.strategy,
                 "seed": trial.seed,
                 "trial": trial.number,
                 search.metric: shown(search.metric, trial.score),
-                "low": shown(search.metric, interval.low),
-                "high": shown(search.metric, interval.high),
+                **{name: shown(search.metric, value) for name, value in ends.items()},
                 "epochs": refit_recipe(trial).train.epochs,
                 search.judged_by: shown(search.judged_by, fmean(refits)),
                 **{f"refit_{number}": shown(search.judged_by, value) for number, value in enumerate(refits)},
@@ -375,7 +375,7 @@ def summary(search: Search, winners: pd.DataFrame, claims: pd.DataFrame, trials:
     measured = [search.metric, search.judged_by]
     return {
         "winner": {
-            **{name: row[name] for name in ("strategy", *measured, "low", "high")},
+            **{name: row[name] for name in ("strategy", *measured, "low", "high") if row[name] != ""},
             **{name: int(row[name]) for name in ("seed", "trial")},
             "settings": chosen.settings,
         },

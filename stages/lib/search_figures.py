@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 
@@ -10,18 +11,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from stages.lib import space
-from stages.lib.figures import BLUE, GREEN, GREY, ORANGE, STYLED, WIDTH, Unit, claims, grid, numbers, short, unit_of
+from stages.lib.figures import BLUE, GREEN, GREY, ORANGE, PALE, STYLED, Unit, claims, grid, numbers, short, unit_of
 from stages.lib.settings import Search
 
 OTHERS = "#aaaaaa"
 LOOKS = [(marker, colour) for marker in "o^sDvP" for colour in (BLUE, ORANGE, GREEN)]
 """Marker and colour of each strategy; neither comes twice in a row, so that neither alone has to tell them apart."""
 WORST = 3.0
-"""A loss that is so many times the best one is past the edge of a figure, where what diverged is too."""
+"""A loss so many times the best, or an accuracy so many times as far from the best as the median, is on a figure's edge."""
 
 
 def drawn(search: Search, tables: Mapping[str, pd.DataFrame], task: str) -> dict[str, Figure]:
@@ -29,10 +30,8 @@ def drawn(search: Search, tables: Mapping[str, pd.DataFrame], task: str) -> dict
     unit = unit_of(search.metric, task)
     found = {
         "search_progress.svg": progress(search, tables["trials"], unit),
-        "search_settings.svg": settings(search, tables["trials"], tables["winners"], unit),
+        "search_settings.svg": settings(search, tables, unit),
     }
-    if len(tables["importance"]):
-        found["search_importance.svg"] = importance(tables["importance"])
     if len(tables["claims"]):
         found["search_claims.svg"] = claims(tables["claims"], task)
     return found
@@ -56,23 +55,22 @@ def progress(search: Search, trials: pd.DataFrame, unit: Unit) -> Figure:
     best = {name: each * unit.factor for name, each in best_so_far(search, trials).items()}
     medians = {name: np.array([_middle(column) for column in each.T]) for name, each in best.items()}
     default = numbers(trials.loc[trials["strategy"] == space.DEFAULT, search.metric]) * unit.factor
-    figure, panels = grid(len(best), 3, 1.6, above=0.32, below=0.12, top=0.3, bottom=0.45)
-    for i, (axes, (name, values)) in enumerate(zip(panels, best.items(), strict=True)):
+    figure, panels = grid(len(best), min(len(best), 3), 1.6, above=0.32, below=0.12, top=0.3, bottom=0.45)
+    for axes, (name, values) in zip(panels, best.items(), strict=True):
         for other, line in medians.items():
             if other != name:
-                axes.plot(np.arange(1, len(line) + 1), line, color=OTHERS, linewidth=0.9)
+                axes.plot(np.arange(1, len(line) + 1), line, color=OTHERS, linewidth=0.9, drawstyle="steps-post")
         steps = np.arange(1, values.shape[1] + 1)
         axes.fill_between(
             steps, np.fmin.reduce(values), np.fmax.reduce(values), color=BLUE, alpha=0.22, linewidth=0, step="post"
         )
-        axes.plot(steps, medians[name], color=BLUE, linewidth=1.6, marker="o" if len(steps) == 1 else None, markersize=3)
+        dot = "o" if len(steps) == 1 else None  # one trial makes no line
+        axes.plot(steps, medians[name], color=BLUE, linewidth=1.6, drawstyle="steps-post", marker=dot, markersize=3)
         if np.isfinite(default).any():
             axes.axhline(np.nanmean(default), color=ORANGE, linewidth=1, linestyle=(0, (3, 1)))
         axes.set_title(short(name, 25), fontsize=8.5)
         axes.set_xlim(1, max(search.trials, 2))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-        if i % 3:
-            axes.set_yticklabels([])
     _score_scale(panels, np.concatenate([*(each.ravel() for each in best.values()), default]), search)
     for i, axes in enumerate(panels):
         if i % 3:
@@ -109,9 +107,9 @@ def _score_scale(panels: list[Axes], values: np.ndarray, search: Search) -> None
             axes.yaxis.set_major_locator(
                 LogLocator(subs=(1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if high < 10 * low else (1, 2, 5))
             )
-            axes.yaxis.set_minor_locator(MaxNLocator(1))
             axes.minorticks_off()
         else:
+            low = max(low, high - WORST * (high - float(np.median(seen)))) if len(seen) else low
             room = 0.05 * (high - low) or 0.01
             axes.set_ylim(low - room, high + room)
             axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -121,9 +119,11 @@ def _score_scale(panels: list[Axes], values: np.ndarray, search: Search) -> None
 
 
 @STYLED
-def settings(search: Search, trials: pd.DataFrame, winners: pd.DataFrame, unit: Unit) -> Figure:
-    """A panel for each range: the score of every trial against what it tried; past the edge, what diverged."""
-    figure, panels = grid(len(search.space), 3, 2.3, above=0.3, below=0.5, top=0.3)
+def settings(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> Figure:
+    """A panel for each range: the score of every trial against what it tried; on the edge, what diverged. Bars: importance."""
+    trials, winners = tables["trials"], tables["winners"]
+    shares = dict(zip(tables["importance"]["name"], numbers(tables["importance"]["share"]), strict=True))
+    figure, panels = grid(len(search.space), min(len(search.space), 3), 2.3, above=0.46, below=0.5, top=0.3)
     scores = numbers(trials[search.metric]) * unit.factor
     _score_scale(panels, scores, search)
     bottom, top = panels[0].get_ylim()
@@ -134,13 +134,15 @@ def settings(search: Search, trials: pd.DataFrame, winners: pd.DataFrame, unit: 
     for i, (axes, (name, each)) in enumerate(zip(panels, search.space.items(), strict=True)):
         column = trials[each.key].astype(str)
         if each.choices:
-            names = sorted(set(column))
+            names = list(dict.fromkeys([*(json.dumps(choice).strip('"') for choice in each.choices), *column]))
             places = np.array([names.index(value) for value in column], dtype=float)
             axes.set_xticks(range(len(names)), [short(value, 12) for value in names])
         else:
             places = numbers(column)
         if each.log_uniform:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         for (marker, colour), strategy in zip(LOOKS, search.strategies, strict=False):
             for chosen, alpha, size in ((~won, 0.45, 3.2), (won, 1.0, 6.0)):
                 rows = (trials["strategy"] == strategy).to_numpy() & chosen
@@ -150,7 +152,9 @@ def settings(search: Search, trials: pd.DataFrame, winners: pd.DataFrame, unit: 
                     **{"color": colour, "alpha": alpha, "markersize": size, "markeredgecolor": edge, "markeredgewidth": 0.8},
                     clip_on=False,
                 )
-        axes.set_title(short(name.replace("_", " "), 25), fontsize=8.5)
+        axes.set_title(short(name.replace("_", " "), 25), fontsize=8.5, pad=13)
+        if name in shares:
+            _importance(axes, shares[name])
         axes.set_xlabel(short(each.key, 40), color=GREY, fontsize=7.5)
         if i % 3:
             axes.set_yticklabels([])
@@ -165,20 +169,8 @@ def settings(search: Search, trials: pd.DataFrame, winners: pd.DataFrame, unit: 
     return figure
 
 
-@STYLED
-def importance(table: pd.DataFrame) -> Figure:
-    """A bar for each range, the most important first."""
-    rows = table.sort_values("share", ascending=False, kind="stable")
-    height = 0.3 * len(rows) + 0.6
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((1.6 / WIDTH, 0.5 / height, 0.7, 1 - 0.6 / height))
-    shares = 100 * numbers(rows["share"])
-    axes.barh(range(len(rows)), shares, height=0.6, color=BLUE)
-    for y, share in enumerate(shares):
-        axes.text(share + 0.6, y, f"{share:.0f} %", va="center", color=GREY)
-    axes.set_yticks(range(len(rows)), [short(name, 22) for name in rows["name"]], color="black")
-    axes.set(ylim=(len(rows) - 0.4, -0.6), xlim=(0, 100))
-    axes.set_xlabel("share of what decides whether a trial is among the best tenth, %", color=GREY)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    return figure
+def _importance(axes: Axes, share: float) -> None:
+    """A bar above the panel as long as the share, of the panel's width."""
+    axes.add_patch(Rectangle((0, 1.03), 1, 0.022, transform=axes.transAxes, clip_on=False, color=PALE, linewidth=0))
+    axes.add_patch(Rectangle((0, 1.03), share, 0.022, transform=axes.transAxes, clip_on=False, color=BLUE, linewidth=0))
+    axes.text(1, 1.07, f"importance {100 * share:.0f} %", transform=axes.transAxes, ha="right", fontsize=6.8, color=GREY)

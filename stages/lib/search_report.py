@@ -27,7 +27,7 @@ def section(study: Study, search: Search, tables: Mapping[str, pd.DataFrame], ta
         "strategies": strategy_rows(study, search, trials, winners, task),
         "claims": claim_rows(study.model_copy(update={"claims": search.claims}), tables["claims"], task),
         "reported": reported_rows(study, search, winners, task),
-        "importance": importance_in_words(tables["importance"]),
+        "importance": len(tables["importance"]) > 0,
     }
 
 
@@ -98,9 +98,3 @@ def reported_rows(study: Study, search: Search, winners: pd.DataFrame, task: str
                 }
             )
     return rows
-
-
-def importance_in_words(table: pd.DataFrame) -> str:
-    """The shares, the most important first."""
-    rows = table.sort_values("share", ascending=False, kind="stable")
-    return ", ".join(f"{row.name_} {100 * row.share:.0f} %" for row in rows.rename(columns={"name": "name_"}).itertuples())
