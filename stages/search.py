@@ -43,10 +43,8 @@ class Wanted(NamedTuple):
 class Trainer:
     """Trains what is wanted on some rows, through the cache and on workers that all rounds share."""
 
-    def __init__(
-        self, study: Study, variant: str, prepared: Prepared, cache: ReplicateCache, client: Callable[[int], Client]
-    ) -> None:
-        self.study, self.prepared, self.cache, self.client = study, prepared, cache, client
+    def __init__(self, study: Study, variant: str, prepared: Prepared, cache: ReplicateCache, start: train.Start) -> None:
+        self.study, self.prepared, self.cache, self.start = study, prepared, cache, start
         self.view = study.view_of(variant)
         self.fingerprint, self.surroundings = prepared.fingerprint(), environment(study.replicates.backend)
 
@@ -76,7 +74,7 @@ class Trainer:
                 receive(result)
 
         limit = self.study.replicates.time_limit
-        train.train_missing(list(jobs.values()), self.prepared, self.cache, limit, self.client, finish, "search")
+        train.train_missing(list(jobs.values()), self.prepared, self.cache, limit, self.start, finish, "search")
 
 
 class Found(NamedTuple):
@@ -92,14 +90,14 @@ def search_study(study: Study, settings: Search, prepared: Prepared, cache: Repl
     seeds = range(min(settings.seeds, study.limits.seeds or sys.maxsize))
     defaults = [search.default_trial(study, settings, seed) for seed in seeds]
     searchers = [Searcher(study, settings, name, seed) for name in settings.strategies for seed in seeds]
-    workers = engine.worker_count(len(searchers) * settings.batch * settings.folds)
+    most = len(searchers) * settings.batch * settings.folds
     started, batches = time.monotonic(), -(-max(map(settings.trials_of, settings.strategies)) // settings.batch)
-    with train.workers_on_demand(study.replicates.backend) as start:
+    with train.workers_on_demand(study.replicates.backend) as workers:
 
-        def client(_: int) -> Client:  # of the first batch that misses something: the next may miss more
-            return start(workers)
+        def start(_: int, say: Callable[[str], None]) -> Client:  # the first batch that misses some may miss few, the next many
+            return workers(most, say)
 
-        trainer = Trainer(study, settings.variant, prepared, cache, client)
+        trainer = Trainer(study, settings.variant, prepared, cache, start)
         score(trainer, settings, [defaults])
         for done in range(1, batches + 1):
             asked = [searcher.ask() for searcher in searchers]
@@ -109,7 +107,7 @@ def search_study(study: Study, settings: Search, prepared: Prepared, cache: Repl
             left = f", about {clock((time.monotonic() - started) * (batches / done - 1))} left" if done < batches else ""
             say(f"batch {done} of {batches}{left}; best {settings.metric} so far: {best_of_each(settings, searchers)}")
         winners = [*defaults, *(search.best(each.trials, settings.metric) for each in searchers)]
-        everything = Trainer(study, settings.variant, search.all_rows(study, prepared), cache, client)
+        everything = Trainer(study, settings.variant, search.all_rows(study, prepared), cache, start)
         tested = refit(everything, settings, winners)
     return Found([*defaults, *(trial for each in searchers for trial in each.trials)], winners, tested)
 

@@ -67,18 +67,24 @@ class Trained(NamedTuple):
     seconds: float
 
 
+Start = Callable[[int, Callable[[str], None]], Client]
+"""Gives the client of workers for a number of replicates, and says through the second argument where these can be watched."""
+
+
 @contextmanager
-def workers_on_demand(backend: str) -> Iterator[Callable[[int], Client]]:
-    """A function that gives the client of so many workers; these start with the first call, and stay until the end."""
+def workers_on_demand(backend: str) -> Iterator[Start]:
+    """A function that starts the workers when it is first called, and then hands the same ones on until the end."""
     started: list[Client] = []
     with ExitStack() as stack:
 
-        def client(workers: int) -> Client:
+        def start(jobs: int, say: Callable[[str], None]) -> Client:
             if not started:
-                started.append(stack.enter_context(engine.local_client(workers, worker_environment(backend))))
+                workers = engine.local_client(engine.worker_count(jobs), worker_environment(backend))
+                started.append(stack.enter_context(workers))
+                say(f"watch the workers at {started[0].dashboard_link}")
             return started[0]
 
-        yield client
+        yield start
 
 
 def train_missing(
@@ -86,14 +92,14 @@ def train_missing(
     prepared: Prepared,
     cache: ReplicateCache,
     time_limit: float,
-    client: Callable[[int], Client],
+    start: Start,
     finish: Callable[[engine.Job, Result], None],
     stage: str = "train",
 ) -> Trained:
     """Hand every job's result to `finish`, from the cache or from training.
 
     Args:
-        client: gives the client of so many workers, and is called only where something is missing.
+        start: gives the workers, and is called only where something is missing.
         stage: the name that its messages begin with.
     """
     notes: list[str] = []
@@ -103,19 +109,19 @@ def train_missing(
             finish(job, result)
         else:
             missing.append(job)
-    workers, seconds = engine.worker_count(len(missing)), 0.0
+    workers, seconds = 0, 0.0
     with ReplicateProgress(len(jobs), len(jobs) - len(missing), sum(job.cost for job in missing), stage) as progress:
         for note in notes:
             progress.say(note)
         if missing:
-            connected = client(workers)
-            progress.say(f"watch the workers at {connected.dashboard_link}")
+            client = start(len(missing), progress.say)
+            workers = len(client.scheduler_info(n_workers=-1)["workers"])
 
             def tick(running: int) -> None:
                 progress.tick(running)
                 stop_when_orphaned()
 
-            for job, result in engine.run(connected, missing, prepared, time_limit, tick):
+            for job, result in engine.run(client, missing, prepared, time_limit, tick):
                 cache.put(job.key, result)
                 finish(job, result)
                 seconds += result.seconds
@@ -140,8 +146,8 @@ def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCa
         }
 
     jobs = jobs_of(study, prepared)
-    with workers_on_demand(study.replicates.backend) as client:
-        trained = train_missing(jobs, prepared, cache, study.replicates.time_limit, client, finish)
+    with workers_on_demand(study.replicates.backend) as start:
+        trained = train_missing(jobs, prepared, cache, study.replicates.time_limit, start, finish)
     wall, cached = time.perf_counter() - started, len(jobs) - trained.replicates
     done = f"{trained.replicates} replicates trained, {cached} from the cache"
     print(f"train: {done}, in {wall:.1f} s", file=sys.stderr, flush=True)

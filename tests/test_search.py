@@ -157,6 +157,15 @@ MISTAKES: dict[str, Mistake] = {
         "space.layers: train",
         ("momentum 0.9 is for sgd and rmsprop",),
     ),
+    "choice_that_another_forbids": (
+        {
+            "space.layers": {"key": "train.optimizer", "choices": ["sgd", "adam"]},
+            "space.weight": {"key": "train.momentum", "uniform": [0.0, 0.9], "grid": [0.0]},
+            "variant": "pushed",
+        },
+        "space.weight: train",
+        ("momentum 0.9 is for sgd and rmsprop, not for adam",),
+    ),
     "one_choice": ({"space.layers": {"key": "train.epochs", "choices": [3]}}, "space.layers", ("two or more different",)),
     "choices_twice": ({"space.layers": {"key": "train.epochs", "choices": [3, 3]}}, "space.layers", ("two or more different",)),
     "empty_space": ({"space": {}}, "space", ("is empty",)),
@@ -233,6 +242,9 @@ MISTAKES: dict[str, Mistake] = {
 }
 
 
+PUSHED = {"pushed": {"tip": "Plain SGD.", "extends": "plain", "train": {"optimizer": "sgd"}}}
+
+
 def loaded(folder: Path, content: dict[str, Any]) -> Study:
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         YAML(typ="safe", pure=True).dump(content, file)
@@ -243,7 +255,7 @@ def loaded(folder: Path, content: dict[str, Any]) -> Study:
 def test_a_mistake_is_refused_in_one_line_that_says_where_and_what_is_allowed(name: str, tmp_path: Path) -> None:
     changes, place, hints = MISTAKES[name]
     with pytest.raises(UserError) as caught:
-        loaded(tmp_path, merged(SMALL, {"search": edited(changes)}))
+        loaded(tmp_path, merged(SMALL, {"search": edited(changes), "variants": PUSHED}))
     message = str(caught.value).removeprefix(f"{tmp_path / 'params.yaml'}: ")
     assert message.startswith(f"search.{place}".rstrip("."))
     for hint in hints:
@@ -748,6 +760,7 @@ REAL = {
         }
     ),
     "train": {"epochs": 30},  # long enough to be killed in the middle
+    "replicates": {"time_limit": 600.0},
 }
 
 

@@ -159,7 +159,10 @@ class Searcher:
         for asked in self._asked:
             drawn = asked.params
             settings = {name: decoded(each, drawn[name], self.method) for name, each in self.search.space.items()}
-            recipe = recipe_of_trial(self.study, self.search, settings)
+            try:
+                recipe = recipe_of_trial(self.study, self.search, settings)
+            except ValueError as error:  # three settings that do not go together: pairs were checked before
+                raise UserError(f"params.yaml: search.space: {json.dumps(settings)}: {error}") from None
             batch.append(Trial(self.strategy, self.seed, asked.number, settings, recipe))
         self.trials += batch
         return batch

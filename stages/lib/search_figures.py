@@ -86,8 +86,13 @@ def progress(search: Search, trials: pd.DataFrame, unit: Unit) -> Figure:
     height = figure.get_figheight()
     figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.01, 1 - 0.04 / height), ncols=4)
     figure.text(0.5, 0.1 / height, "trials", ha="center", color=GREY)
-    figure.text(0.008, 0.5, f"{search.metric}{', ' + unit.level if unit.level else ''}", va="center", rotation=90, color=GREY)
+    _score_title(figure, search, unit)
     return figure
+
+
+def _score_title(figure: Figure, search: Search, unit: Unit) -> None:
+    title = f"{search.metric}, {unit.level}" if unit.level else search.metric
+    figure.text(0.004, 0.45, title, va="center", rotation=90, color=GREY)
 
 
 def _middle(values: np.ndarray) -> float:
@@ -96,8 +101,8 @@ def _middle(values: np.ndarray) -> float:
     return float(np.median(known)) if len(known) == len(values) else math.nan
 
 
-def _score_scale(panels: list[Axes], values: np.ndarray, search: Search) -> None:
-    """One scale of scores for all panels: logarithmic for a loss, up to WORST times the best; linear for an accuracy."""
+def _score_scale(panels: list[Axes], values: np.ndarray, search: Search, cut: bool = False) -> None:
+    """One scale of scores for all panels: logarithmic, up to WORST, for a loss; linear, `cut` there or not, for an accuracy."""
     seen = values[np.isfinite(values)]
     low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.1, 1.0)
     for axes in panels:
@@ -109,7 +114,8 @@ def _score_scale(panels: list[Axes], values: np.ndarray, search: Search) -> None
             )
             axes.minorticks_off()
         else:
-            low = max(low, high - WORST * (high - float(np.median(seen)))) if len(seen) else low
+            if cut and len(seen):
+                low = max(low, high - WORST * (high - float(np.median(seen))))
             room = 0.05 * (high - low) or 0.01
             axes.set_ylim(low - room, high + room)
             axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -125,7 +131,7 @@ def settings(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> 
     shares = dict(zip(tables["importance"]["name"], numbers(tables["importance"]["share"]), strict=True))
     figure, panels = grid(len(search.space), min(len(search.space), 3), 2.3, above=0.46, below=0.5, top=0.3)
     scores = numbers(trials[search.metric]) * unit.factor
-    _score_scale(panels, scores, search)
+    _score_scale(panels, scores, search, cut=True)
     bottom, top = panels[0].get_ylim()
     worst = top if search.direction == "minimize" else bottom
     placed = np.where(np.isnan(scores), worst, np.clip(scores, bottom, top))
@@ -137,6 +143,7 @@ def settings(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> 
             names = list(dict.fromkeys([*(json.dumps(choice).strip('"') for choice in each.choices), *column]))
             places = np.array([names.index(value) for value in column], dtype=float)
             axes.set_xticks(range(len(names)), [short(value, 12) for value in names])
+            axes.set_xlim(-0.5, len(names) - 0.5)
         else:
             places = numbers(column)
         if each.log_uniform:
@@ -166,6 +173,7 @@ def settings(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> 
         Line2D([], [], color="white", marker="o", linestyle="", markersize=6, markeredgecolor="black", label="best of a seed")
     )
     figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.01, 1 - 0.03 / figure.get_figheight()), ncols=8)
+    _score_title(figure, search, unit)
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations, product
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -101,12 +102,7 @@ def check(study: Study, search: Search) -> None:
         if not getattr(search, section):
             raise wrong(f"{section}: is empty; a search needs at least one")
     _check_keys(study, search)
-    for name, each in search.space.items():
-        for value in each.choices or (*each.bounds, *(each.grid or ())):
-            try:
-                recipe_of(study, search, {name: value})
-            except ValueError as error:  # a pydantic error of ours
-                raise wrong(f"space.{name}: {error}") from None
+    _check_values(study, search)
     maximized = search.metric.endswith("accuracy")
     if maximized != (search.direction == "maximize"):
         raise wrong(f"direction: {search.direction} looks for the worst {search.metric}; write {_DIRECTIONS[maximized]}")
@@ -126,10 +122,10 @@ def check(study: Study, search: Search) -> None:
         except ValueError as error:
             raise wrong(f"strategies.{name}.{error}") from None
     for name, claim in search.claims.items():
-        for each in claim.variants:
-            if each not in (DEFAULT, *search.strategies):
+        for compared in claim.variants:
+            if compared not in (DEFAULT, *search.strategies):
                 key = "compare" if claim.compare else "variant"
-                raise wrong(f"claims.{name}.{key}: {unknown('strategy', each, (DEFAULT, *search.strategies))}")
+                raise wrong(f"claims.{name}.{key}: {unknown('strategy', compared, (DEFAULT, *search.strategies))}")
         if claim.metric not in (search.metric, search.judged_by):
             raise wrong(f"claims.{name}.metric: {_not_measured(search, claim.metric)}")
         if claim.seeds:
@@ -162,6 +158,17 @@ def _check_keys(study: Study, search: Search) -> None:
         raise wrong(
             f"space.{taken[LAYERS]}.key: the hidden layers of {search.variant} are {list(hidden)}; search {UNITS} as well"
         )
+
+
+def _check_values(study: Study, search: Search) -> None:
+    """Every choice, end and grid point must make a recipe, also beside every one of another range."""
+    tried = {name: each.choices or (*each.bounds, *(each.grid or ())) for name, each in search.space.items()}
+    for names in [*((name,) for name in tried), *combinations(tried, 2)]:
+        for values in product(*(tried[name] for name in names)):
+            try:
+                recipe_of(study, search, dict(zip(names, values, strict=True)))
+            except ValueError as error:  # a pydantic error of ours
+                raise wrong(f"space.{names[-1]}: {error}") from None
 
 
 def _check_strategy(search: Search, name: str, strategy: Strategy) -> None:
