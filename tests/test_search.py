@@ -776,8 +776,8 @@ def test_neither_the_workers_nor_an_interruption_change_a_byte(small_study: Call
 
     shutil.rmtree(folder / "metrics")
     command = [sys.executable, "-m", "stages.search", str(folder)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment_of(second, TIPS_WORKERS="2"), stderr=subprocess.DEVNULL)
-    until(lambda: len(entries(second)) >= 5)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment_of(second, TIPS_WORKERS="1"), stderr=subprocess.DEVNULL)
+    until(lambda: len(entries(second)) >= 5, seconds=300)
     orphans = children(process)
     process.kill()
     process.wait()

@@ -30,7 +30,6 @@ from stages.lib.strict_yaml import (
     Section,
     chosen_by,
     describe,
-    merged,
     one_of,
     read_yaml,
     shown,
@@ -521,6 +520,10 @@ class Study(Section):
         """How many replicates of each of its variants a claim is judged by, whatever other claims ask for."""
         return min(max(self.replicates.seeds, (claim and claim.seeds) or 0), self.limits.seeds or sys.maxsize)
 
+    def recipe_with(self, variant: str, changes: Mapping[str, Any]) -> Recipe:
+        """The recipe of a variant that would extend this one with changes of model and train."""
+        return resolve(self, variant, changes)
+
     def has_validation(self, variant: str) -> bool:
         """Whether some rows are set apart to validate a variant on."""
         recipe = self.recipes[variant]
@@ -541,12 +544,23 @@ def chain(study: Study, name: str) -> list[Variant]:
     return [study.variants[each] for each in reversed(seen)]
 
 
-def resolve(study: Study, name: str) -> Recipe:
-    """The full recipe of a variant: the study's defaults, then what each ancestor changes, then its own changes."""
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes`, mapping by mapping."""
+    result = dict(base)
+    for key, value in changes.items():
+        inner = result.get(key)
+        result[key] = merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def resolve(study: Study, name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """The full recipe of a variant: the study's defaults, then what each ancestor changes, its own changes, and some more."""
     model, changed, folded = study.model.model_dump(), study.train.model_dump(), False
     for variant in chain(study, name):
         model, changed = merged(model, variant.model), merged(changed, variant.train)
         folded = folded if variant.k_fold is None else variant.k_fold
+    if changes:
+        model, changed = merged(model, changes.get("model", {})), merged(changed, changes.get("train", {}))
     recipe = Recipe.model_validate(
         {
             "view": study.views[study.view_of(name)],

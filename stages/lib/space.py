@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from stages.lib.strict_yaml import Section, describe, merged, shown, unknown, wrong
+from stages.lib.strict_yaml import Section, describe, shown, unknown, wrong
 
 if TYPE_CHECKING:
     from stages.lib.settings import Range, Recipe, Search, Strategy, Study
@@ -62,16 +62,10 @@ def changes(search: Search, recipe: Recipe, values: Mapping[str, Any]) -> dict[s
 
 def recipe_of(study: Study, search: Search, values: Mapping[str, Any]) -> Recipe:
     """The variant's recipe with these values. Raises a pydantic error for values that the recipe does not allow."""
-    recipe = study.recipes[search.variant]
-    changed = changes(search, recipe, values)
-    made = {name: merged(getattr(recipe, name).model_dump(), changed.get(name, {})) for name in ("model", "train")}
     try:
-        made_recipe = type(recipe).model_validate({**dict(recipe), **made})
+        return study.recipe_with(search.variant, changes(search, study.recipes[search.variant], values))
     except ValidationError as error:
         raise wrong(describe(error.errors(include_url=False)[0])) from None
-    train = made_recipe.train
-    epochs = min(train.epochs, study.limits.epochs or train.epochs)
-    return made_recipe.model_copy(update={"train": train.model_copy(update={"epochs": epochs})})
 
 
 def values_of(search: Search, recipe: Recipe) -> dict[str, Any]:

@@ -169,15 +169,6 @@ def _string_keys(value: Any, path: Path, where: tuple[str, ...]) -> None:
             _string_keys(inner, path, (*where, str(number)))
 
 
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes`, mapping by mapping."""
-    result = dict(base)
-    for key, value in changes.items():
-        inner = result.get(key)
-        result[key] = merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
-    return result
-
-
 def validated(make: Callable[[], AnySection], path: Path, where: tuple[str, ...] = ()) -> AnySection:
     """The section that `make` builds. Raises UserError with the first mistake's key path, and how many more there are."""
     try:
