@@ -13,8 +13,11 @@ interpreters := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 probe = (3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_executable)
 
 # Small enough for minutes, large enough to reach every line: the first rows, one epoch and one seed of everything.
-limits = rows=200 epochs=1 seeds=1
-try = $(foreach file,$(wildcard tutorials/*/params.yaml),$(foreach limit,$(limits),-S $(file):limits.$(limit)))
+limits = limits.rows=200 limits.epochs=1 limits.seeds=1
+searched = search.trials=3 search.batch=2 search.folds=2
+files = $(wildcard tutorials/*/params.yaml)
+try = $(foreach file,$(files),$(foreach limit,$(limits),-S $(file):$(limit)))
+try += $(foreach file,$(shell grep -ls '^search:' $(files)),$(foreach size,$(searched),-S $(file):$(size)))
 
 # Stages and tests call `python` and `dvc`.
 use_venv = export PATH="$(CURDIR)/.venv/bin:$$PATH"

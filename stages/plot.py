@@ -1,8 +1,8 @@
 """Draw the figures, judge the claims about time, and write the report.
 
-Reads metrics/*.csv, data/prepared, data/timings.json and params.yaml. Writes metrics/figures/, small and the same bytes from
-run to run, for Git, with illustrations.csv where the source prints numbers that take no training; and data/report.html, one
-page that holds the figures and, other than any file in Git, the durations.
+Reads metrics/*.csv, metrics/search/*.csv where the study has a search, data/prepared, data/timings.json and params.yaml. Writes
+metrics/figures/, small and the same bytes from run to run, for Git, with illustrations.csv where the source prints numbers that
+take no training; and data/report.html, one page that holds the figures and, other than any file in Git, the durations.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stages.evaluate import CLAIM_COLUMNS, claims_table, judged_by
-from stages.lib import figures, views
+from stages.lib import figures, search_figures, views
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_bytes, write_text
 from stages.lib.illustrations import compared as compared_numbers
@@ -25,6 +25,7 @@ from stages.lib.illustrations import illustrate
 from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.report import Results, deep_variants, headline, page, single_runs
 from stages.lib.scores import rank_value
+from stages.lib.search_report import section
 from stages.lib.settings import Claim, Study, load_study
 
 SAMPLE_ROWS = 2000
@@ -106,6 +107,26 @@ def read_results(study: Study, folder: Path, task: str) -> Results:
     )
 
 
+def read_search(study: Study, folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables of the study's search; none where it has none. Raises UserError where they are older than params.yaml."""
+    if study.search is None:
+        return {}
+    found = {}
+    for name in ("trials", "winners", "claims", "importance"):
+        path = folder / "metrics" / "search" / f"{name}.csv"
+        try:
+            found[name] = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"strategy": str})
+        except FileNotFoundError:
+            raise UserError(f"{path} is missing; run `dvc repro`, or the search stage first") from None
+    path = folder / "metrics" / "search" / "trials.csv"
+    require(study.search.strategies, found["trials"]["strategy"], path, "search")
+    require([study.search.metric, *(each.key for each in study.search.space.values())], found["trials"].columns, path, "search")
+    require(study.search.claims, found["claims"]["claim"], folder / "metrics" / "search" / "claims.csv", "search")
+    claims = found["claims"][found["claims"]["claim"].isin(list(study.search.claims))]
+    groups = [" − ".join(reversed(study.search.claims[name].variants)) for name in claims["claim"]]
+    return {**found, "claims": claims.assign(groups=groups)}
+
+
 def result_figures(study: Study, results: Results, task: str, target: str = "") -> dict[str, Figure]:
     """File name -> figure of what was measured, save durations.
 
@@ -167,6 +188,9 @@ def main() -> None:
         require(study.views, prepared.views, folder / "data" / "prepared" / "views.json", "prepare")
         results = read_results(study, folder, prepared.task)
         drawn = result_figures(study, results, prepared.task, prepared.facts["target"]) | input_figures(study, prepared)
+        searched = read_search(study, folder)
+        if study.search:
+            drawn |= search_figures.drawn(study.search, searched, prepared.task)
         illustrated = illustrate(study, prepared)
         drawn |= {each.file: each.figure for each in illustrated.values()}
         pictures = {name: figures.png(each) if name.endswith(".png") else figures.svg(each) for name, each in drawn.items()}
@@ -176,7 +200,8 @@ def main() -> None:
         same_test = "validation" in prepared.splits and np.array_equal(
             prepared.splits["validation"][0], prepared.splits["test"][0]
         )
-        html = page(study, folder, prepared.facts, results, pictures, same_test, illustrated)
+        search = section(study, study.search, searched, prepared.task) if study.search else None
+        html = page(study, folder, prepared.facts, results, pictures, same_test, illustrated, search)
         write_text(folder / "data" / "report.html", html)
 
 

@@ -12,10 +12,12 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+from distributed import Client
 from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
@@ -57,13 +59,83 @@ def write_replicate(folder: Path, result: Result, keep_model: bool) -> None:
             write_bytes(folder / name, content)
 
 
+class Trained(NamedTuple):
+    """How many replicates were trained, by how many workers, and the seconds of all of them."""
+
+    replicates: int
+    workers: int
+    seconds: float
+
+
+Start = Callable[[int, Callable[[str], None]], Client]
+"""Gives the client of workers for a number of replicates, and says through the second argument where these can be watched."""
+
+
+@contextmanager
+def workers_on_demand(backend: str) -> Iterator[Start]:
+    """A function that starts the workers when it is first called, and then hands the same ones on until the end."""
+    started: list[Client] = []
+    with ExitStack() as stack:
+
+        def start(jobs: int, say: Callable[[str], None]) -> Client:
+            if not started:
+                workers = engine.local_client(engine.worker_count(jobs), worker_environment(backend))
+                started.append(stack.enter_context(workers))
+                say(f"watch the workers at {started[0].dashboard_link}")
+            return started[0]
+
+        yield start
+
+
+def train_missing(
+    jobs: Sequence[engine.Job],
+    prepared: Prepared,
+    cache: ReplicateCache,
+    time_limit: float,
+    start: Start,
+    finish: Callable[[engine.Job, Result], None],
+    stage: str = "train",
+) -> Trained:
+    """Hand every job's result to `finish`, from the cache or from training.
+
+    Args:
+        start: gives the workers, and is called only where something is missing.
+        stage: the name that its messages begin with.
+    """
+    notes: list[str] = []
+    missing = []
+    for job in jobs:
+        if result := cache.get(job.key, notes.append):
+            finish(job, result)
+        else:
+            missing.append(job)
+    workers, seconds = 0, 0.0
+    with ReplicateProgress(len(jobs), len(jobs) - len(missing), sum(job.cost for job in missing), stage) as progress:
+        for note in notes:
+            progress.say(note)
+        if missing:
+            client = start(len(missing), progress.say)
+            workers = len(client.scheduler_info(n_workers=-1)["workers"])
+
+            def tick(running: int) -> None:
+                progress.tick(running)
+                stop_when_orphaned()
+
+            for job, result in engine.run(client, missing, prepared, time_limit, tick):
+                cache.put(job.key, result)
+                finish(job, result)
+                seconds += result.seconds
+                progress.finished(job.cost)
+            cache.prune()
+    return Trained(len(missing), workers, seconds)
+
+
 def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCache) -> dict[str, object]:
     """Put every replicate into `runs`, training those that the cache does not hold, and return the timings."""
     started = time.perf_counter()
     shutil.rmtree(runs, ignore_errors=True)
     keep = study.replicates.keep_models
     timings: dict[str, dict[str, dict[str, float]]] = {variant: {} for variant in study.variants}
-    notes: list[str] = []
 
     def finish(job: engine.Job, result: Result) -> None:
         write_replicate(runs / job.variant / str(job.seed), result, keep == "all" or (keep == "first" and job.seed == 0))
@@ -74,41 +146,19 @@ def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCa
         }
 
     jobs = jobs_of(study, prepared)
-    missing = []
-    for job in jobs:
-        if result := cache.get(job.key, notes.append):
-            finish(job, result)
-        else:
-            missing.append(job)
-    workers = engine.worker_count(len(missing))
-    trained_seconds = 0.0
-    with ReplicateProgress(len(jobs), len(jobs) - len(missing), sum(job.cost for job in missing)) as progress:
-        for note in notes:
-            progress.say(note)
-        if missing:
-            with engine.local_client(workers, worker_environment(study.replicates.backend)) as client:
-                progress.say(f"watch the workers at {client.dashboard_link}")
-
-                def tick(running: int) -> None:
-                    progress.tick(running)
-                    stop_when_orphaned()
-
-                for job, result in engine.run(client, missing, prepared, study.replicates.time_limit, tick):
-                    cache.put(job.key, result)
-                    finish(job, result)
-                    trained_seconds += result.seconds
-                    progress.finished(job.cost)
-            cache.prune()
-    wall = time.perf_counter() - started
-    progress.say(f"{len(missing)} replicates trained, {len(jobs) - len(missing)} from the cache, in {wall:.1f} s")
+    with workers_on_demand(study.replicates.backend) as start:
+        trained = train_missing(jobs, prepared, cache, study.replicates.time_limit, start, finish)
+    wall, cached = time.perf_counter() - started, len(jobs) - trained.replicates
+    done = f"{trained.replicates} replicates trained, {cached} from the cache"
+    print(f"train: {done}, in {wall:.1f} s", file=sys.stderr, flush=True)
     return {
         "replicates": timings,
         "stage": {
-            "trained": len(missing),
-            "cached": len(jobs) - len(missing),
-            "workers": workers,
+            "trained": trained.replicates,
+            "cached": cached,
+            "workers": trained.workers,
             "seconds": round(wall, 3),
-            "busy": round(trained_seconds / (workers * wall), 3) if workers else None,
+            "busy": round(trained.seconds / (trained.workers * wall), 3) if trained.workers else None,
         },
         "environment": environment(study.replicates.backend),
     }
@@ -135,14 +185,15 @@ def stop_when_orphaned() -> None:
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Hold the study's lock, waiting for another train stage of it to end; the system frees the lock of one that was killed."""
+def alone(lock: Path, stage: str = "train") -> Iterator[None]:
+    """Hold the study's lock, waiting for another such stage of it to end; the system frees the lock of one that was killed."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     file_lock = FileLock(lock)
     try:
         file_lock.acquire(timeout=0)
     except Timeout:
-        print("train: another train stage of this study is running; waiting for it to end", file=sys.stderr, flush=True)
+        waiting = f"{stage}: another {stage} stage of this study is running; waiting for it to end"
+        print(waiting, file=sys.stderr, flush=True)
         while not file_lock.is_locked:
             stop_when_orphaned()
             try:
@@ -153,6 +204,13 @@ def alone(lock: Path) -> Iterator[None]:
         yield
     finally:
         file_lock.release()
+
+
+def check_backend(study: Study) -> None:
+    """Raises UserError where the environment asks for another backend than the study."""
+    chosen = os.environ.get("KERAS_BACKEND", study.replicates.backend)
+    if chosen != study.replicates.backend:
+        raise UserError(f"KERAS_BACKEND is {chosen}, but replicates.backend is {study.replicates.backend}; unset or change one")
 
 
 def show(study: Study, variant: str) -> None:
@@ -210,11 +268,7 @@ def main() -> None:
         if options.show:
             show(study, options.show)
             return
-        chosen = os.environ.get("KERAS_BACKEND", study.replicates.backend)
-        if chosen != study.replicates.backend:
-            raise UserError(
-                f"KERAS_BACKEND is {chosen}, but replicates.backend is {study.replicates.backend}; unset or change one"
-            )
+        check_backend(study)
         if options.plan:
             show_plan(study, options.study)
             return

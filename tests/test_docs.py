@@ -89,6 +89,7 @@ def test_the_tour_s_commands_run_in_turn(tmp_path: Path) -> None:
     params["variants"] = {name: params["variants"][name] for name in ("baseline", "rate_0_1")}
     params["claims"] = {}
     params["limits"] = {"rows": 200, "epochs": 1, "seeds": 1}
+    params["search"] |= {"trials": 2, "batch": 1}
     checkout.write_params(params)
     checkout.run("git", "init", "-q", "-b", "main")
     checkout.run("git", "add", "-A")

@@ -55,13 +55,14 @@ class Checkout:
 
 
 def small(params: Any) -> Any:
-    """The starter with four variants, three seeds and three epochs."""
+    """The starter with four variants, three seeds and three epochs, and a search of two trials."""
     params["train"]["epochs"] = 3
     params["replicates"]["seeds"] = 3
     params["variants"] = {name: params["variants"][name] for name in VARIANTS}
     params["claims"] = {name: claim for name, claim in params["claims"].items() if name in CLAIMS}
     for claim in params["claims"].values():
         claim.pop("seeds", None)
+    params["search"] |= {"trials": 2, "batch": 1, "seeds": 1}
     return params
 
 

@@ -16,7 +16,7 @@ from stages.lib.replicates import TRAINING_MODULES
 from stages.lib.settings import Study
 from stages.lib.strict_yaml import read_yaml
 
-STAGES = ("fetch", "prepare", "train", "evaluate", "plot")
+STAGES = ("fetch", "prepare", "train", "evaluate", "search", "plot")
 SHARED = {"__init__", "cli", "files", "settings", "strict_yaml", "result"}
 """Modules that a stage need not depend on: reading settings and writing files decide nothing that the parameters do not."""
 
@@ -55,7 +55,7 @@ def test_every_stage_has_its_file_and_a_description() -> None:
         assert stage["desc"]
 
 
-@pytest.mark.parametrize("stage", [name for name in STAGES if name != "train"])
+@pytest.mark.parametrize("stage", [name for name in STAGES if name not in ("train", "search")])
 def test_every_local_import_is_a_dependency(stage: str) -> None:
     assert local_imports(ROOT / "stages" / f"{stage}.py") - dependencies(stage) == set()
     assert f"stages/{stage}.py" in dependencies(stage)
@@ -63,6 +63,11 @@ def test_every_local_import_is_a_dependency(stage: str) -> None:
 
 def test_train_depends_on_exactly_the_modules_in_the_replicate_key() -> None:
     assert dependencies("train") == {f"stages/lib/{name}.py" for name in TRAINING_MODULES}
+
+
+def test_search_depends_on_what_trains_and_on_what_chooses_and_judges() -> None:
+    own = {"stages/search.py", *(f"stages/lib/{name}.py" for name in ("scores", "search", "space", "verdicts"))}
+    assert dependencies("search") == dependencies("train") | own
 
 
 def test_the_training_modules_import_no_other_that_decides_a_result() -> None:

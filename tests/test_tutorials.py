@@ -24,12 +24,14 @@ from test_pipeline import Checkout
 
 from stages.lib import models
 from stages.lib.datasets import CATALOGUE, load_catalogue
-from stages.lib.settings import RowsSplit, Study, TrainTestSplit, check_task, load_study
+from stages.lib.settings import RowsSplit, Search, Study, TrainTestSplit, check_task, load_study
 from stages.lib.strict_yaml import read_yaml
 
 STUDIES = ("keras_tips", "keras_demo", "performance", "digits_workflow", "fashion", "housing")
 VARIANTS = dict(zip(STUDIES, (13, 11, 16, 7, 14, 14), strict=True))
 CLAIMS = dict(zip(STUDIES, (15, 13, 15, 11, 9, 4), strict=True))
+SEARCHED = ("housing",)
+"""Studies that have a search."""
 PIXELS = (28, 28)
 
 
@@ -71,7 +73,9 @@ def test_every_study_agrees_with_its_data_set(name: str, studies: dict[str, Stud
 def test_every_setting_can_be_set_on_the_command_line(name: str) -> None:
     """`-S` refuses a key that the file does not hold; the starter holds all of them."""
     starter, content = read_yaml(ROOT / "params.yaml"), read_yaml(ROOT / "tutorials" / name / "params.yaml")
-    assert list(starter) == list(content)
+    assert list(starter) == [*content, *(["search"] if name not in SEARCHED else [])]
+    if name in SEARCHED:
+        assert list(starter["search"]) == list(content["search"]) == list(Search.model_fields)
     for section in ("model", "train", "replicates", "limits", "statistics"):
         assert list(starter[section]) == list(content[section])
 
@@ -210,24 +214,31 @@ def test_the_pipeline_knows_every_study_s_data_set_and_table(studies: dict[str, 
     catalogue = load_catalogue(ROOT / CATALOGUE)
     tables = {"classification": "confusion", "regression": "residuals"}
     assert listed == {
-        name: {"dataset": study.data.dataset, "table": tables[catalogue[study.data.dataset].task]}
+        name: {
+            "dataset": study.data.dataset,
+            "table": tables[catalogue[study.data.dataset].task],
+            "after": "search" if study.search else "environment.json",
+            "also": "search" if study.search else "notes",
+        }
         for name, study in studies.items()
     }
+    assert {name for name, study in studies.items() if study.search} == set(SEARCHED)
 
 
 def test_the_stages_are_those_of_the_starter() -> None:
     """The same commands, dependencies, parameters and outputs, in the study's folder."""
     starter, tutorials = (read_yaml(ROOT / name)["stages"] for name in ("dvc.yaml", "tutorials/dvc.yaml"))
     assert list(starter) == list(tutorials)
-    folder = "tutorials/${key}/"
     for name, stage in starter.items():
         of_tutorials = tutorials[name]
-        assert of_tutorials["foreach"] == "${studies}"
-        do = of_tutorials["do"]
+        assert of_tutorials["foreach"] == (list(SEARCHED) if name == "search" else "${studies}")
+        item = "${item}" if name == "search" else "${key}"
+        folder, do = f"tutorials/{item}/", of_tutorials["do"]
         assert do["wdir"] == ".."
-        assert do["cmd"] == f"{stage['cmd']} tutorials/${{key}}"
+        assert do["cmd"] == f"{stage['cmd']} tutorials/{item}"
         assert do["desc"] == stage["desc"]
         params = [each for each in stage["params"] if isinstance(each, str)]
+        params = ["${item.also}" if (name, each) == ("plot", "search") else each for each in params]
         files = [each for each in stage["params"] if not isinstance(each, str)]
         moved = [{f"{folder}params.yaml": params}, *files]
         assert do["params"] == [
@@ -247,7 +258,7 @@ def relocated(entries: list[Any], folder: str) -> list[Any]:
     for entry in entries:
         path, flags = next(iter(entry.items())) if isinstance(entry, dict) else (entry, None)
         own = path.startswith((f"{folder}data/", f"{folder}metrics/"))
-        name = path.removeprefix(folder).replace("${item.table}", "confusion")
+        name = path.removeprefix(folder).replace("${item.table}", "confusion").replace("${item.after}", "search")
         found.append((f"<study>/{name}" if own else path, flags))
     return found
 
@@ -266,6 +277,7 @@ LABELS = ("train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte")
 ROWS = (60_000, 10_000)
 DISTRICTS = 400
 LIMITS = {"rows": 200, "epochs": 1, "seeds": 1}
+SMALL_SEARCH = {"trials": 3, "batch": 2, "folds": 2}
 ALTERED = "fashion"
 
 
@@ -365,6 +377,8 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
         for limit, number in LIMITS.items():
             text, count = re.subn(rf"^  {limit}: none\b", f"  {limit}: {number}", text, flags=re.MULTILINE)
             assert count == 1
+        for number, small in SMALL_SEARCH.items():
+            text = re.sub(rf"^  {number}: \d+\b", f"  {number}: {small}", text, flags=re.MULTILINE)
         path.write_text(text, encoding="utf-8")
     checkout = Checkout(folder, tmp_path_factory.mktemp("cache"))
     checkout.run("git", "init", "-q", "-b", "main")
@@ -394,10 +408,10 @@ def test_an_altered_original_stops_its_study_in_one_clear_line_and_no_other(smok
 
 
 def test_the_next_run_does_only_what_is_missing(smoke: Smoke) -> None:
-    """All five stages of the study that was stopped, and of the starter, which was not asked for before."""
+    """All five stages of the study that was stopped, and all of the starter, which was not asked for before."""
     started = set(re.findall(r"Running stage '(?:[^']*:)?([\w@]+)'", smoke.finished))
     stages = ("fetch", "prepare", "train", "evaluate", "plot")
-    assert started == {*stages, *(f"{stage}@{ALTERED}" for stage in stages)}
+    assert started == {*stages, "search", *(f"{stage}@{ALTERED}" for stage in stages)}
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -412,8 +426,9 @@ def test_every_study_runs_end_to_end(name: str, smoke: Smoke, studies: dict[str,
         assert (folder / "metrics" / f"{file}.csv").stat().st_size
     assert {path.name for path in folder.glob("data/runs/*/*")} == {"0"}
     report = (folder / "data" / "report.html").read_text(encoding="utf-8")
-    for text in [*study.variants, *study.claims]:
+    for text in [*study.variants, *study.claims, *(study.search.claims if study.search else ())]:
         assert text in report
+    assert (folder / "metrics" / "search.json").exists() == (study.search is not None)
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -5,6 +5,7 @@ Where training runs is not a parameter of the study: it changes neither a result
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -99,6 +100,7 @@ def train_on_worker(recipe: Recipe, view: str, seed: int) -> Result:
     """The task that a worker runs; Keras is imported by the first."""
     with _quiet_errors():
         from stages.lib.training import train_replicate
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of networks that differ, as those of a search do
 
     data = cast(StudyData, get_worker().plugins[StudyData.name])
     inputs = data.inputs(recipe, view, seed)

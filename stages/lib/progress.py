@@ -16,13 +16,14 @@ EVERY = 10.0
 class ReplicateProgress:
     """Counts replicates done, cached and running, and estimates the time left from the cost of what is done."""
 
-    def __init__(self, total: int, cached: int, cost: float) -> None:
-        """`cost` is that of all replicates to train, in any unit."""
+    def __init__(self, total: int, cached: int, cost: float, stage: str = "train") -> None:
+        """`cost` is that of all replicates to train, in any unit; `stage` is whose lines they are."""
+        self.stage = stage
         self.total, self.cached, self.done, self.running = total, cached, cached, 0
         self._cost, self._spent, self._started, self._said = cost, 0.0, time.monotonic(), time.monotonic()
         self._bar: Progress | None = None
         if sys.stderr.isatty():
-            columns = TextColumn("train"), BarColumn(), TextColumn("{task.description}")
+            columns = TextColumn(stage), BarColumn(), TextColumn("{task.description}")
             self._bar = Progress(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task(str(self), total=total, completed=cached)
 
@@ -61,6 +62,6 @@ class ReplicateProgress:
     def say(self, line: str) -> None:
         """A line above the bar, or just a line."""
         if self._bar:
-            self._bar.console.print(f"train: {line}", markup=False, highlight=False)
+            self._bar.console.print(f"{self.stage}: {line}", markup=False, highlight=False)
         else:
-            print(f"train: {line}", file=sys.stderr, flush=True)
+            print(f"{self.stage}: {line}", file=sys.stderr, flush=True)

@@ -102,6 +102,24 @@ def expectation(claim: Claim, unit: Unit) -> str:
     return f"{claim.expect} by more than {margin}" if claim.margin else claim.expect
 
 
+def verdict_row(claim: Claim, row: Mapping[Any, Any], task: str) -> dict[str, Any]:
+    """A claim and its row of claims.csv, in words."""
+    unit = unit_of(row["metric"], task)
+    effect = unit.change(row["effect"]) if claim.compare else unit.value(row["effect"])
+    return {
+        "name": row["claim"],
+        "claim": claim,
+        "verdict": row["verdict"],
+        "close": bool(row["close"]),
+        "mark": MARKS[row["verdict"]],
+        "effect": WORDS.get(row["effect"], effect),
+        "value": finite(row["effect"]),
+        "interval": "no interval" if np.isnan(finite(row["low"])) else unit.interval(row["low"], row["high"]),
+        "expects": expectation(claim, unit),
+        "replicates": row["replicates"],
+    }
+
+
 def claim_rows(
     study: Study, folder: Path, table: pd.DataFrame, task: str, known: Mapping[str, Evidence]
 ) -> list[dict[str, Any]]:
@@ -109,24 +127,13 @@ def claim_rows(
     strips = figures.claim_strips(table, task)
     rows = []
     for row in table.to_dict("records"):
-        name, claim, unit = row["claim"], study.claims[row["claim"]], unit_of(row["metric"], task)
-        by_rank = np.isnan(finite(row["low"]))
-        effect = unit.change(row["effect"]) if claim.compare else unit.value(row["effect"])
+        name, claim = row["claim"], study.claims[row["claim"]]
         judged = claim.variants[-1]
         other = claim.compare[0] if claim.compare else study.variants[judged].extends
         both = [name for name in (other, judged) if name]
         rows.append(
             {
-                "name": name,
-                "claim": claim,
-                "verdict": row["verdict"],
-                "close": bool(row["close"]),
-                "mark": MARKS[row["verdict"]],
-                "effect": WORDS.get(row["effect"], effect),
-                "value": finite(row["effect"]),
-                "interval": "no interval" if by_rank else unit.interval(row["low"], row["high"]),
-                "expects": expectation(claim, unit),
-                "replicates": row["replicates"],
+                **verdict_row(claim, row, task),
                 "strip": Markup(figures.inline(strips[name], f"{name}-")),  # noqa: S704  # drawn here
                 "judged": judged,
                 "other": other,
@@ -564,6 +571,7 @@ def page(
     pictures: Mapping[str, bytes],
     same_test: bool,
     illustrated: Mapping[str, Illustrated],
+    search: Mapping[str, Any] | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -571,6 +579,7 @@ def page(
     pictures: file name -> content of every figure.
     same_test: whether the validation rows are the test rows.
     illustrated: name -> every illustration of the study, whose figures are among the pictures.
+    search: what its own section says, of a study that has one.
     """
     task = str(facts["task"])
     judged = pd.concat([table for table in (results.claims, results.timed) if len(table)] or [results.claims])
@@ -610,13 +619,17 @@ def page(
         illustrations=illustration_rows(study, illustrated),
         versions=versions(),
         meanings=metric_meanings(
-            {claim.metric for claim in study.claims.values()} | {row["metric"] for row in reported} | {headline(task)}
+            {claim.metric for claim in study.claims.values()}
+            | {row["metric"] for row in reported}
+            | ({study.search.metric, study.search.judged_by} if study.search else set())
+            | {headline(task)}
         ),
         pictures={name: embedded(name, content) for name, content in pictures.items()},
         durations=duration_rows(results.durations),
         timings=results.timings,
         fingerprint=fingerprint(results.timings["environment"]),
         same_test=same_test,
+        search=search,
         fewest=FEWEST,
         fewest_ranked=FEWEST_RANKED,
     )

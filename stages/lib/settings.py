@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, ValidationError, WithJsonSchema, WrapValidator, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from stages.lib import space
 from stages.lib.cli import UserError
 from stages.lib.scores import (
     METRIC_PATTERNS,
@@ -64,6 +66,15 @@ DEFAULT_RATES = {  # Keras's own learning rates, for `learning_rate: default`
 BACKENDS = ("tensorflow", "jax", "torch")
 SCALINGS = ("none", "max", "min_max", "mean", "standard")
 MONITORS = ("none", "loss", "accuracy", "val_loss", "val_accuracy")
+METHODS = ("grid", "random", "quasi_random", "genetic", "cmaes", "tpe")
+PRUNERS = ("none", "median", "successive_halving")
+JUDGED_BY = {  # what a search may choose by -> what its winner is judged by, on the test rows
+    "val_loss": "test_loss",
+    "best_val_loss": "test_loss",
+    "val_accuracy": "test_accuracy",
+    "best_val_accuracy": "test_accuracy",
+    "val_mae": "test_mae",
+}
 ILLUSTRATIONS = (
     "activations digit_grid first_image inversion_histogram label_grid learning_rate_on_a_line losses scaling_contours "
     "sigmoid_saturation softmax weight_updates"
@@ -119,6 +130,13 @@ Features = Annotated[
     WrapValidator(_features),
     WithJsonSchema({"anyOf": [_RANGE, {"enum": ["all", None]}]}),
 ]
+
+
+_SCALAR = [{"type": kind} for kind in ("number", "string", "boolean")]
+Value = Annotated[Any, WithJsonSchema({"anyOf": [*_SCALAR, {"type": "array", "items": {"type": "integer"}}]})]
+"""A value of any key: a number, text, true or false, or a list of whole numbers."""
+Number = Annotated[Any, WithJsonSchema({"type": "number"})]
+"""A number that stays what it is: 3 is not 3.0."""
 
 
 class StratifiedSplit(Section):
@@ -371,6 +389,79 @@ class Illustration(Section):
     reported: dict[Name, Annotated[tuple[float, ...], Field(strict=False)]] = {}  # the numbers that it prints
 
 
+class Range(Section):
+    """The values of one key that a search tries: choices, integers, uniform or log_uniform, exactly one of them."""
+
+    key: str  # of model or train, such as train.learning_rate; equal hidden layers have model.hidden.layers and .units
+    choices: Annotated[tuple[Value, ...] | None, Field(strict=False)] = None  # any of these
+    integers: Annotated[tuple[int, int] | None, Field(strict=False), TWO] = None  # [lowest, highest], both of them tried
+    uniform: Annotated[tuple[float, float] | None, Field(strict=False), TWO] = None  # [lowest, highest], any between
+    log_uniform: Annotated[tuple[float, float] | None, Field(strict=False), TWO] = None  # the same on a logarithmic scale
+    grid: Annotated[tuple[Number, ...] | None, Field(strict=False)] = None  # what a grid tries of it; default: all integers
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Range:
+        given = [name for name in space.KINDS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise wrong(f"give exactly one of {', '.join(space.KINDS)}{', not ' + ' and '.join(given) if given else ''}")
+        if self.choices is None:
+            low, high = getattr(self, given[0])
+            if low >= high:
+                raise wrong(f"{given[0]}: [{low:g}, {high:g}] leaves nothing to search; write [lowest, highest]")
+            if given == ["log_uniform"] and low <= 0:
+                raise wrong(f"log_uniform: {low:g} has no logarithm; the lowest value must be greater than 0")
+        elif len(self.choices) < 2 or len(set(map(repr, self.choices))) < len(self.choices):
+            raise wrong("choices: must be two or more different values")
+        if self.grid is not None:
+            if self.choices is not None:
+                raise wrong("grid: choices are a grid already; leave it out")
+            for value in self.grid:
+                if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                    raise wrong(f"grid: {shown(value)} is not within [{low:g}, {high:g}]")
+            if not self.grid or len(set(self.grid)) < len(self.grid):
+                raise wrong("grid: must be one or more different values")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest value of what is no choices."""
+        return self.integers or self.uniform or self.log_uniform or (math.nan, math.nan)
+
+
+class Strategy(Section):
+    """One way of choosing what to try next."""
+
+    method: Annotated[str, one_of("method", METHODS)]  # quasi_random: Sobol's; genetic: NSGA-II; cmaes: CMA-ES
+    trials: Count | None = None  # fewer than search.trials
+    reported: dict[Metric, float] = {}  # the numbers that the source prints of what was found
+
+
+class Search(Section):
+    """Settings that are searched for, by several strategies side by side, and what is said of these."""
+
+    variant: Name  # whose recipe the settings change; as it is, it is the strategy `default`
+    space: dict[Name, Range]  # the keys that are searched, each with its range
+    strategies: dict[Name, Strategy]  # ways of choosing what to try next
+    trials: Count  # settings that each strategy tries with each seed
+    batch: Count  # trials chosen at once, and learnt from together: a generation of genetic and cmaes
+    seeds: Count  # times that each strategy searches, each with folds and initial weights of its own
+    folds: Count  # of the training and validation rows together, a score for each; 1: the validation rows of the split
+    metric: Annotated[str, one_of("metric to choose by", JUDGED_BY)]  # mean over the folds
+    direction: Literal["minimize", "maximize"]  # what is better
+    pruning: Annotated[str, one_of("pruning", PRUNERS)] = "none"  # end hopeless trials after some of their folds
+    refits: Count = 1  # times that each winner is trained on all but the test rows, to be judged on these
+    claims: dict[Name, Claim] = {}  # about strategies, by the metric or by its like on the test rows
+
+    @property
+    def judged_by(self) -> str:
+        """The metric, on the test rows, that winners are judged by."""
+        return JUDGED_BY[self.metric]
+
+    def trials_of(self, strategy: str) -> int:
+        """How many trials a strategy has with each seed."""
+        return min(self.strategies[strategy].trials or self.trials, self.trials)
+
+
 class Recipe(Section):
     """Everything about a replicate but its seed and the data: two variants with equal recipes are the same experiment."""
 
@@ -400,6 +491,7 @@ class Study(Section):
     illustrations: dict[Annotated[str, one_of("illustration", ILLUSTRATIONS)], Illustration] = {}  # drawn without training
     errata: Annotated[tuple[str, ...], Field(strict=False)] = ()  # what the source gets wrong
     notes: Annotated[tuple[str, ...], Field(strict=False)] = ()  # what we assumed, and what we found
+    search: Search | None = None  # what is searched for, and how
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:
@@ -427,6 +519,10 @@ class Study(Section):
     def claim_seeds(self, claim: Claim | None) -> int:
         """How many replicates of each of its variants a claim is judged by, whatever other claims ask for."""
         return min(max(self.replicates.seeds, (claim and claim.seeds) or 0), self.limits.seeds or sys.maxsize)
+
+    def recipe_with(self, variant: str, changes: Mapping[str, Any]) -> Recipe:
+        """The recipe of a variant that would extend this one with changes of model and train."""
+        return resolve(self, variant, changes)
 
     def has_validation(self, variant: str) -> bool:
         """Whether some rows are set apart to validate a variant on."""
@@ -457,12 +553,14 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def resolve(study: Study, name: str) -> Recipe:
-    """The full recipe of a variant: the study's defaults, then what each ancestor changes, then its own changes."""
+def resolve(study: Study, name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """The full recipe of a variant: the study's defaults, then what each ancestor changes, its own changes, and some more."""
     model, changed, folded = study.model.model_dump(), study.train.model_dump(), False
     for variant in chain(study, name):
         model, changed = merged(model, variant.model), merged(changed, variant.train)
         folded = folded if variant.k_fold is None else variant.k_fold
+    if changes:
+        model, changed = merged(model, changes.get("model", {})), merged(changed, changes.get("train", {}))
     recipe = Recipe.model_validate(
         {
             "view": study.views[study.view_of(name)],
@@ -509,6 +607,8 @@ def check_task(study: Study, task: str) -> None:
     for name, recipe in study.recipes.items():
         if task == "classification" and recipe.model.wide_deep.auxiliary_output:
             raise UserError(f"params.yaml: variants.{name}.model.wide_deep.auxiliary_output: is for a regression")
+    if study.search and not has_measure(task, study.search.metric):
+        raise UserError(f"params.yaml: search.metric: {study.search.metric} is not measured in a {task}")
 
 
 def load_study(folder: Path) -> Study:
@@ -548,6 +648,11 @@ def load_study(folder: Path) -> Study:
             if of_two_outputs(measure) and not study.recipes[name].model.wide_deep.auxiliary_output:
                 raise UserError(f"{path}: {place}: {measure} needs wide_deep.auxiliary_output, which {name} has not")
     _check_folds(study, path)
+    if study.search:
+        try:
+            space.check(study, study.search)
+        except PydanticCustomError as error:
+            raise UserError(f"{path}: search.{error}") from None
     return study
 
 
