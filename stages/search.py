@@ -175,7 +175,7 @@ def write_found(study: Study, settings: Search, found: Found, metrics: Path) -> 
     }
     for name, table in tables.items():
         write_text(metrics / "search" / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
-    write_json(metrics / "search.json", search.summary(settings, winners, claims, found.trials))
+    write_json(metrics / "search.json", search.summary(settings, winners, claims, found.trials, confidence))
 
 
 def adopt(folder: Path, name: str) -> None:

@@ -24,7 +24,7 @@ from test_settings import JARGON
 from test_train import bytes_of, children, entries, until
 
 from stages import evaluate, plot, search, train
-from stages.lib import engine, space
+from stages.lib import engine, search_figures, space
 from stages.lib import search as library
 from stages.lib.cli import UserError
 from stages.lib.files import arrays_to_bytes
@@ -32,7 +32,8 @@ from stages.lib.prepared import Prepared
 from stages.lib.replicates import ReplicateCache
 from stages.lib.result import Result
 from stages.lib.search import Searcher, Trial
-from stages.lib.settings import Recipe, Search, Study, load_study
+from stages.lib.settings import Recipe, Search, Study, check_task, load_study
+from stages.lib.strict_yaml import read_yaml
 
 SEARCH: dict[str, Any] = {
     "variant": "plain",
@@ -282,8 +283,6 @@ def test_a_single_fold_needs_validation_rows_and_several_do_not(tmp_path: Path) 
 
 
 def test_the_accuracy_of_a_regression_is_refused() -> None:
-    from stages.lib.settings import check_task
-
     study, _ = searching(claims={})
     with pytest.raises(UserError, match=r"search\.metric: val_accuracy is not measured in a regression"):
         check_task(study.model_copy(update={"claims": {}}), "regression")
@@ -613,7 +612,9 @@ def test_the_tables_agree_with_each_other(written: Callable[..., tuple[Study, Pa
     assert set(found["winner"]["settings"]) == {"layers", "rate"}
     assert set(found["strategies"]) == {"default", "spread", "few", "blind", "clever"}
     means = searched.groupby("strategy")["test_accuracy"].mean()
-    assert found["strategies"]["clever"]["test_accuracy"] == pytest.approx(means["clever"], abs=1e-5)
+    clever = found["strategies"]["clever"]["test_accuracy"]
+    assert clever["mean"] == pytest.approx(means["clever"], abs=1e-5)
+    assert clever["low"] < clever["mean"] < clever["high"]
     assert claims.loc[0, "claim"] == "clever_is_better"
     assert claims.loc[0, "effect"] == pytest.approx(means["clever"] - means["blind"], abs=1e-5)
     assert claims.loc[0, "replicates"] == 3
@@ -672,6 +673,24 @@ def test_the_report_has_a_section_and_the_figures(
     assert {"search_progress.svg", "search_settings.svg"} <= drawn
     assert ("search_claims.svg" in drawn) == bool(study.search.claims) == ("search-claim-clever_is_better" in text)
     assert ("What the source prints of its search" in text) == ("strategies.few.reported" not in changes)
+
+
+def test_the_best_so_far_skips_what_diverged_and_what_was_pruned() -> None:
+    _, settings = searching(**LOSS, strategies={"blind": {"method": "random"}})
+    scores = ["diverged", 0.5, 0.2, 0.4, 0.6, 0.3, "diverged", 0.7]
+    states = ["complete"] * 2 + ["pruned"] + ["complete"] * 5
+    table = pd.DataFrame({"strategy": "blind", "seed": [0] * 4 + [1] * 4, "state": states, "val_loss": scores})
+    (best,) = search_figures.best_so_far(settings, table).values()
+    np.testing.assert_array_equal(best, [[math.nan, 0.5, 0.5, 0.4], [0.6, 0.3, 0.3, 0.3]])
+
+
+def test_the_example_of_the_page_is_valid(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    content = read_yaml(ROOT / "params.yaml") | YAML(typ="safe", pure=True).load(example)
+    found = loaded(tmp_path, content).search
+    assert found is not None
+    assert all(f"| `{method}` |" in text for method in METHODS)
 
 
 def test_a_study_without_a_search_has_no_section(small_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -292,7 +292,7 @@ def winners_table(
     """
     rows = []
     for trial, refits in zip(winners, tested, strict=True):
-        interval = verdicts.mean_interval(list(trial.scores.values()), confidence)
+        interval = verdicts.mean_interval([trial.scores[fold] for fold in sorted(trial.scores)], confidence)
         ends = {name: getattr(interval, name) if search.folds > 1 else None for name in ("low", "high")}
         rows.append(
             {
@@ -369,7 +369,9 @@ def importance(search: Search, trials: Iterable[Trial]) -> dict[str, float]:
     return {name: round(shares[name], 4) for name in search.space}
 
 
-def summary(search: Search, winners: pd.DataFrame, claims: pd.DataFrame, trials: Sequence[Trial]) -> dict[str, Any]:
+def summary(
+    search: Search, winners: pd.DataFrame, claims: pd.DataFrame, trials: Sequence[Trial], confidence: float
+) -> dict[str, Any]:
     """What `dvc metrics diff` compares: what was found, how well each strategy does over its seeds, and every verdict."""
     row = winners.loc[overall(search, winners)]
     chosen = next(
@@ -383,11 +385,18 @@ def summary(search: Search, winners: pd.DataFrame, claims: pd.DataFrame, trials:
             "settings": chosen.settings,
         },
         "strategies": {
-            str(name): {metric: shown(metric, fmean(map(number, rows[metric]))) for metric in measured}
+            str(name): {metric: over_seeds(metric, rows[metric], confidence) for metric in measured}
             for name, rows in winners.groupby("strategy", sort=False)
         },
         "claims": {each.claim: {"verdict": each.verdict, "effect": each.effect} for each in claims.itertuples()},
     }
+
+
+def over_seeds(metric: str, column: pd.Series, confidence: float) -> dict[str, float | str]:
+    """The mean of a strategy's winners and, of several, its interval."""
+    interval = verdicts.mean_interval([number(cell) for cell in column], confidence)
+    names = ("mean", "low", "high") if len(column) > 1 else ("mean",)
+    return {name: shown(metric, getattr(interval, name)) for name in names}
 
 
 def number(cell: object) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,8 @@ from stages.lib.figures import BLUE, GREEN, GREY, ORANGE, PALE, STYLED, Unit, cl
 from stages.lib.settings import Search
 
 OTHERS = "#aaaaaa"
-LOOKS = [(marker, colour) for marker in "o^sDvP" for colour in (BLUE, ORANGE, GREEN)]
-"""Marker and colour of each strategy; neither comes twice in a row, so that neither alone has to tell them apart."""
+LOOKS = list(zip("o^sDvPX<>", 3 * (BLUE, ORANGE, GREEN), strict=True))
+"""Marker and colour of each strategy, over and over; strategies next to each other differ in both."""
 WORST = 3.0
 """A loss so many times the best, or an accuracy so many times as far from the best as the median, is on a figure's edge."""
 
@@ -150,7 +151,7 @@ def settings(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> 
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
-        for (marker, colour), strategy in zip(LOOKS, search.strategies, strict=False):
+        for (marker, colour), strategy in zip(cycle(LOOKS), search.strategies, strict=False):
             for chosen, alpha, size in ((~won, 0.45, 3.2), (won, 1.0, 6.0)):
                 rows = (trials["strategy"] == strategy).to_numpy() & chosen
                 edge = "black" if size > 4 else "none"
@@ -167,7 +168,7 @@ def settings(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> 
             axes.set_yticklabels([])
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4, label=short(strategy, 16))
-        for (marker, colour), strategy in zip(LOOKS, search.strategies, strict=False)
+        for (marker, colour), strategy in zip(cycle(LOOKS), search.strategies, strict=False)
     ]
     handles.append(
         Line2D([], [], color="white", marker="o", linestyle="", markersize=6, markeredgecolor="black", label="best of a seed")
