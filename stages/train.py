@@ -19,13 +19,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
-from stages.lib import engine, plan
+from stages.lib import cluster, engine, plan
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.datasets import CATALOGUE, load_catalogue, pick, read_parts, sha256_of
 from stages.lib.files import write_bytes, write_json
 from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.progress import ReplicateProgress
-from stages.lib.replicates import ReplicateCache, environment, replicate_key
+from stages.lib.replicates import ReplicateCache, replicate_key
 from stages.lib.result import Result
 from stages.lib.settings import Recipe, Study, check_task, load_study
 from stages.lib.strict_yaml import unknown
@@ -35,7 +35,7 @@ WEIGHTS = ".weights.h5"
 
 def jobs_of(study: Study, prepared: Prepared) -> list[engine.Job]:
     """Every replicate of the study, in the order of params.yaml. Raises UserError for a network that the data do not allow."""
-    fingerprint, surroundings = prepared.fingerprint(), environment(study.replicates.backend)
+    fingerprint, surroundings = prepared.fingerprint(), cluster.surroundings(study.replicates.backend)
     rows, *input_shape = prepared.splits["train"][0].shape
     jobs = []
     for variant, recipe in study.recipes.items():
@@ -80,24 +80,24 @@ def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCa
             finish(job, result)
         else:
             missing.append(job)
-    workers = engine.worker_count(len(missing))
+    workers = 0
     trained_seconds = 0.0
     with ReplicateProgress(len(jobs), len(jobs) - len(missing), sum(job.cost for job in missing)) as progress:
         for note in notes:
             progress.say(note)
         if missing:
-            with engine.local_client(workers, worker_environment(study.replicates.backend)) as client:
-                progress.say(f"watch the workers at {client.dashboard_link}")
+            with cluster.workers(len(missing), study.replicates.backend, progress.say) as crew:
 
                 def tick(running: int) -> None:
                     progress.tick(running)
                     stop_when_orphaned()
 
-                for job, result in engine.run(client, missing, prepared, study.replicates.time_limit, tick):
+                for job, result in engine.run(crew, missing, prepared, study.replicates.time_limit, tick):
                     cache.put(job.key, result)
                     finish(job, result)
                     trained_seconds += result.seconds
                     progress.finished(job.cost)
+                workers = crew.most
             cache.prune()
     wall = time.perf_counter() - started
     progress.say(f"{len(missing)} replicates trained, {len(jobs) - len(missing)} from the cache, in {wall:.1f} s")
@@ -110,19 +110,8 @@ def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCa
             "seconds": round(wall, 3),
             "busy": round(trained_seconds / (workers * wall), 3) if workers else None,
         },
-        "environment": environment(study.replicates.backend),
+        "environment": cluster.surroundings(study.replicates.backend),
     }
-
-
-def worker_environment(backend: str) -> dict[str, str]:
-    """Environment variables of a process that trains with one thread, set before it imports Keras."""
-    single_thread = dict.fromkeys(
-        "OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS TF_NUM_INTRAOP_THREADS TF_NUM_INTEROP_THREADS".split(),
-        "1",
-    )
-    xla = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {xla}".strip()
-    return {**single_thread, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2", "XLA_FLAGS": flags}
 
 
 _PARENT = os.getppid()
@@ -192,7 +181,7 @@ def show_plan(study: Study, folder: Path) -> None:
     except FileNotFoundError:
         timed = {}
     plans = plan.plan(study, jobs, ReplicateCache.of_user().seconds, timed)
-    for line in plan.lines(plans, engine.worker_count(sum(each.to_do for each in plans))):
+    for line in plan.lines(plans, cluster.worker_count(sum(each.to_do for each in plans))):
         print(line)
     if jobs is None:
         raw = folder / "data" / "raw"

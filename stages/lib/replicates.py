@@ -22,7 +22,7 @@ from stages.lib.views import FittedView
 TRAINING_MODULES = ("backends", "diagnostics", "models", "training", "views")
 """The modules of stages/lib whose source decides a result. dvc.yaml's train stage depends on exactly these."""
 
-_DECISIVE_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")
+DECISIVE_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")
 _MANIFEST = "manifest.json"
 
 
@@ -60,7 +60,7 @@ def environment(backend: str) -> dict[str, object]:
         backend: _version(backend, f"{backend}-cpu"),
         "numpy": _version("numpy"),
         "processor": processor_features(),
-        "variables": {name: os.environ[name] for name in _DECISIVE_VARIABLES if name in os.environ},
+        "variables": {name: os.environ[name] for name in DECISIVE_VARIABLES if name in os.environ},
     }
 
 
