@@ -342,7 +342,7 @@ def cluster_of(monkeypatch: pytest.MonkeyPatch, *reports: Mapping[str, object]) 
     monkeypatch.setattr(cluster, "_connected", lambda: open(os.devnull))  # noqa: SIM115, PTH123  # any context manager
     monkeypatch.setattr(cluster, "_wait_for_workers", lambda _: None)
     answers = {f"w{number}": ("other", report) for number, report in enumerate(reports)}
-    monkeypatch.setattr(cluster, "_answers", lambda *asked: answers if worker.ask in asked else {})
+    monkeypatch.setattr(cluster, "_answers", lambda *asked: answers if isinstance(asked[1], worker.ByValue) else {})
     cluster.surroundings.cache_clear()
 
 

@@ -96,7 +96,7 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         """End the run's trainers, on workers that answer."""
         if self.client.status == "running":
-            _answers(self.client, worker.dismiss, self.run, seconds=5.0)
+            _answers(self.client, worker.ByValue(worker.dismiss), self.run, seconds=5.0)
 
     def load(self, prepared: Prepared) -> None:
         """Have every trainer use these data from now on."""
@@ -148,7 +148,7 @@ class Workers:
             self._loaded.add(place)
         self._tasks += 1
         return self.client.submit(
-            worker.train,
+            worker.ByValue(worker.train),
             (self.run, place.thread),
             request,
             seconds,
@@ -254,7 +254,7 @@ def surroundings(backend: str) -> dict[str, object]:
                 if why := differences({name: there}, {name: ask[0](*ask[1:])}):
                     raise UserError(f"worker {address}: {why}")
         reports = {}
-        for address, (how, report) in _answers(client, worker.ask, source(), variables_of(backend)).items():
+        for address, (how, report) in _answers(client, worker.ByValue(worker.ask), source(), variables_of(backend)).items():
             if how == "refused":
                 raise UserError(f"worker {address}: {report}")
             reports[address] = report
@@ -293,7 +293,7 @@ def differences(report: Mapping[str, object], expected: Mapping[str, object], ig
 
 def _only(one: object, other: object) -> str:
     """What only one of two lists has."""
-    first, second = ({*each} if isinstance(each, list) else {each} for each in (one, other))
+    first, second = ({*each} if isinstance(each, list) else set() for each in (one, other))
     return "only one has " + " ".join(sorted(map(str, first ^ second)))
 
 

@@ -52,14 +52,24 @@ def processor_features() -> list[str]:
     return [platform.machine(), *sorted(flag for flag in flags.split() if flag.startswith(("avx", "fma", "amx")))]
 
 
+def graphics_cards(backend: str) -> list[str]:
+    """The kinds of NVIDIA cards that a process which trains here may use; none for a package that can use none."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or _version(f"{backend}-cpu") != "none":
+        return []
+    facts = [path.read_text() for path in Path("/proc/driver/nvidia/gpus").glob("*/information")]
+    return sorted({line.partition(":")[2].strip() for fact in facts for line in fact.splitlines() if line.startswith("Model:")})
+
+
 def environment(backend: str) -> dict[str, object]:
     """What of the machine and its software decides a result."""
+    cards = graphics_cards(backend)
     return {
         "source": training_source(),
         "keras": _version("keras"),
         backend: _version(backend, f"{backend}-cpu"),
         "numpy": _version("numpy"),
         "processor": processor_features(),
+        **({"gpu": cards} if cards else {}),
         "variables": {name: os.environ[name] for name in DECISIVE_VARIABLES if name in os.environ},
     }
 

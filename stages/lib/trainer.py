@@ -80,6 +80,7 @@ def serve(pipe: Connection) -> None:
 
     asked = requests(pipe)
     say(report(os.environ["KERAS_BACKEND"]))
+    asked.get(timeout=IDLE)
     data = StudyData(read_prepared(DATA))
     shutil.rmtree(DATA)
     from stages.lib.training import train_replicate

@@ -15,13 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 from distributed import get_worker
-from distributed.worker import thread_state
 
 START = 600.0
 """Seconds in which a trainer must have imported Keras, from a slow network disk for example."""
@@ -32,6 +32,25 @@ Answer = tuple[str, Any]
 """How a task ended, in one word, and what belongs to that."""
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+class ByValue:
+    """A function of this module, for workers that cannot import it."""
+
+    def __init__(self, task: Callable[..., Any]) -> None:
+        self.task = task
+        self.__name__ = task.__name__  # for the dashboard
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.task(*arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return cloudpickle.loads, (_pickled(self.task),)
+
+
+@lru_cache
+def _pickled(task: Callable[..., Any]) -> bytes:
+    return bytes(cloudpickle.dumps(task))
 
 
 class Trainer:
@@ -64,6 +83,9 @@ class Trainer:
                 stderr=errors,
             )
 
+    def send(self, message: object) -> None:
+        self.pipe.send_bytes(json.dumps(message).encode())
+
     def receive(self, seconds: float, wanted: Callable[[], bool]) -> Any:
         """The next message. Raises TimeoutError, InterruptedError where nobody wants it any more, or EOFError or OSError."""
         deadline = time.monotonic() + seconds
@@ -75,7 +97,7 @@ class Trainer:
         return json.loads(self.pipe.recv_bytes())
 
     def train(self, request: object, seconds: float, wanted: Callable[[], bool]) -> Answer:
-        self.pipe.send_bytes(json.dumps(request).encode())
+        self.send(request)
         answer = self.receive(seconds, wanted)
         if "failed" in answer:
             return "failed", answer["failed"]
@@ -133,7 +155,8 @@ def train(
         ("result", (files, seconds, seconds per epoch)), ("failed", why), ("died", how), ("late", None) or ("unwanted", None);
         ("refused", why) or ("other", its report) where this worker cannot train; ("empty", None) where the cargo is missing.
     """
-    here, key = get_worker(), thread_state.key
+    here = get_worker()
+    key = here.get_current_task()
     idle: dict[tuple[str, int], Trainer] = vars(here).setdefault("trainers", {})
 
     def wanted() -> bool:
@@ -156,6 +179,7 @@ def train(
             if (report := trainer.receive(START, wanted)) != expected:
                 trainer.close()
                 return "other", report
+            trainer.send("import Keras")
             trainer.receive(START, wanted)
             trainer.cargo = name
         answer = trainer.train(request, seconds, wanted)
