@@ -102,8 +102,8 @@ def overhead(replicates: int) -> Iterator[tuple[str, str]]:
     after = len(moments) // 10
     yield "replicates of no work, and workers", f"{replicates}, {timings['stage']['workers']}"  # type: ignore[index]
     yield "each, from the tenth part on", f"{1000 * (moments[-1] - moments[after]) / (len(moments) - after - 1):.1f} ms"
-    yield "memory of the stage after the tenth part", f"{memory[after] / 1e6:.0f} MB"
-    yield "at the end", f"{memory[-1] / 1e6:.0f} MB"
+    for share, where in ((10, "the tenth part"), (2, "the half"), (1, "all")):
+        yield f"memory of the stage after {where}", f"{memory[len(memory) // share - 1] / 1e6:.0f} MB"
 
 
 def makespan(jobs: Sequence[tuple[float, float]], places: int, start: float, overhead: float) -> float:

@@ -343,7 +343,7 @@ def cluster_of(monkeypatch: pytest.MonkeyPatch, *reports: Mapping[str, object]) 
     monkeypatch.setattr(cluster, "_wait_for_workers", lambda _: None)
     answers = {f"w{number}": ("other", report) for number, report in enumerate(reports)}
     monkeypatch.setattr(cluster, "_answers", lambda *asked: answers if isinstance(asked[1], worker.ByValue) else {})
-    cluster.surroundings.cache_clear()
+    cluster._hardware.cache_clear()
 
 
 def test_replicates_are_those_of_the_cluster_s_processor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,7 +356,7 @@ def test_replicates_are_those_of_the_cluster_s_processor(monkeypatch: pytest.Mon
     cluster_of(monkeypatch, theirs, {**theirs, "processor": ["riscv", "v"]})
     with pytest.raises(UserError, match=r"workers w0 and w1 have not the same processor \(only one has v\)"):
         cluster.surroundings("tensorflow")
-    cluster.surroundings.cache_clear()
+    cluster._hardware.cache_clear()
 
 
 def test_a_recipe_is_the_same_after_its_journey() -> None:

@@ -50,6 +50,7 @@ NEEDED: dict[str, tuple[Callable[..., str], *tuple[str, ...]]] = {
     "distributed": (importlib.metadata.version, "distributed"),
 }
 """What a worker and this process must have the same version of to understand each other -> how to ask for it."""
+MEND = "install requirements.lock there"
 HARDWARE = ("processor", "gpu")
 """What of the environment may be another on a cluster than here: results are cached as those of such hardware."""
 
@@ -237,17 +238,22 @@ def worker_count(jobs: int) -> int:
     return min(max(1, min(cores, room)), jobs)
 
 
-@lru_cache
 def surroundings(backend: str) -> dict[str, object]:
     """What of the machine that trains, and of its software, decides a result: `environment`, here or on the cluster's workers.
 
-    Raises UserError for workers that cannot train as this machine would, but for their processor, or not as each other.
+    Raises UserError for workers that cannot train as this machine would, but for their hardware, or not as each other.
     """
     here = environment(backend)
     if VARIABLE not in os.environ:
         return here
+    return {name: value for name, value in here.items() if name not in HARDWARE} | _hardware(backend, os.environ[VARIABLE])
+
+
+@lru_cache
+def _hardware(backend: str, scheduler: str) -> dict[str, object]:
+    """HARDWARE as all the cluster's workers report it."""
     with _connected() as client:
-        expected = expected_of(backend, here)
+        expected = expected_of(backend, {})
         _wait_for_workers(client)
         for name, ask in NEEDED.items():  # or a worker could not read the next task
             for address, there in _answers(client, *ask).items():
@@ -259,22 +265,18 @@ def surroundings(backend: str) -> dict[str, object]:
                 raise UserError(f"worker {address}: {report}")
             reports[address] = report
     if not reports:
-        raise UserError(f"{VARIABLE}: no worker of {os.environ[VARIABLE]} answers within {PATIENCE:g} s; are they all busy?")
-    first, hardware = next(iter(reports.items()))
+        raise UserError(f"{VARIABLE}: no worker of {scheduler} answers within {PATIENCE:g} s; are they all busy?")
+    first, facts = next(iter(reports.items()))
     for address, report in reports.items():
         if why := differences(report, expected, ignore=HARDWARE):
             raise UserError(f"worker {address}: {why}")
         for name in HARDWARE:
-            if report.get(name) != hardware.get(name):
+            if report.get(name) != facts.get(name):
                 raise UserError(
-                    f"workers {first} and {address} have not the same {name} ({_only(hardware.get(name), report.get(name))}), "
+                    f"workers {first} and {address} have not the same {name} ({_only(facts.get(name), report.get(name))}), "
                     "so results would depend on who trains what; take workers of one kind"
                 )
-    kept = {name: value for name, value in here.items() if name not in HARDWARE}
-    return kept | {name: hardware[name] for name in HARDWARE if name in hardware}
-
-
-MEND = "install requirements.lock there"
+    return {name: facts[name] for name in HARDWARE if name in facts}
 
 
 def differences(report: Mapping[str, object], expected: Mapping[str, object], ignore: tuple[str, ...] = ()) -> str:
@@ -368,6 +370,9 @@ def workers(jobs: int, backend: str, say: Callable[[str], None]) -> Iterator[Wor
         with _connected() as client:
             _wait_for_workers(client)
             say(f"training on the cluster at {os.environ[VARIABLE]}; watch it at {client.dashboard_link}")
+            here = environment(backend)
+            for name in (name for name in HARDWARE if expected.get(name) != here.get(name)):
+                say(f"its workers have another {name} than this machine: the last digits may differ, and are cached as theirs")
             with Workers(client, expected, variables, limit, say) as crew:
                 yield crew
         return

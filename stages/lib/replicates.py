@@ -53,11 +53,13 @@ def processor_features() -> list[str]:
 
 
 def graphics_cards(backend: str) -> list[str]:
-    """The kinds of NVIDIA cards that a process which trains here may use; none for a package that can use none."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or _version(f"{backend}-cpu") != "none":
+    """The NVIDIA cards, by kind, that a process which trains here may use; none for a package that can use none."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible in ("", "-1") or _version(f"{backend}-cpu") != "none":
         return []
     facts = [path.read_text() for path in Path("/proc/driver/nvidia/gpus").glob("*/information")]
-    return sorted({line.partition(":")[2].strip() for fact in facts for line in fact.splitlines() if line.startswith("Model:")})
+    cards = sorted(line.partition(":")[2].strip() for fact in facts for line in fact.splitlines() if line.startswith("Model:"))
+    return cards[: visible.count(",") + 1] if visible and len({*cards}) == 1 else cards
 
 
 def environment(backend: str) -> dict[str, object]:

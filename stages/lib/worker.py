@@ -183,14 +183,15 @@ def train(
             trainer.receive(START, wanted)
             trainer.cargo = name
         answer = trainer.train(request, seconds, wanted)
-    except TimeoutError:
-        trainer.close()
-        return "late", None
     except InterruptedError:
         trainer.close()
         return "unwanted", None
+    except TimeoutError:
+        trainer.close()
+        return ("late", None) if trainer.cargo else ("refused", f"its process does not start within {START:g} s")
     except (EOFError, OSError):
-        return "died" if trainer.cargo else "refused", trainer.close()
+        why = trainer.close()
+        return "died" if trainer.cargo or trainer.process.returncode < 0 else "refused", why
     idle[place] = trainer
     return answer
 
