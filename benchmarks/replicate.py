@@ -1,24 +1,26 @@
 """Where the time of one replicate goes: `python -m benchmarks.replicate tutorials/performance --variants scaled deep`.
 
 Run it at the checkout's root, in its environment, on an idle machine, after the study's prepare stage; it prints a Markdown
-table. The parts are those of stages/lib/training.py, timed one by one on a worker, which has one core; a replicate is their
-sum, at its full number of epochs.
+table. The parts are those of stages/lib/training.py, timed one by one in a process with one thread, as a trainer is; a
+replicate is their sum, at its full number of epochs.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 
 from benchmarks.workflow import multiply_adds, peak
-from stages.lib import diagnostics, engine, training, views
+from stages.lib import cluster, diagnostics, training, views
 from stages.lib.cli import arguments
 from stages.lib.prepared import read_prepared
 from stages.lib.settings import Recipe, load_study
-from stages.train import worker_environment
 
 EPOCHS = 3
 """Epochs that are timed after the first, which also traces and compiles; the fastest counts."""
@@ -69,12 +71,13 @@ def main() -> None:
     study, prepared = load_study(options.study), read_prepared(options.study / "data" / "prepared")
     label = np.int32 if prepared.task == "classification" else np.float32
     print(f"\n| {COLUMNS} |\n| --- |{' ---: |' * 8}")
-    with engine.local_client(1, worker_environment(study.replicates.backend)) as client:
+    os.environ.update({name: value for name, value in cluster.variables_of(study.replicates.backend).items() if value})
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         for name in options.variants or study.variants:
             recipe = study.recipes[name]
             splits = views.inputs_of(recipe, prepared.views[study.view_of(name)], prepared.splits, 0)
             inputs = {split: (x, y.astype(label)) for split, (x, y) in splits.items()}
-            row = client.submit(profile, recipe, inputs, prepared.outputs, prepared.task).result()
+            row = pool.submit(profile, recipe, inputs, prepared.outputs, prepared.task).result()
             print(f"| {' | '.join([name, *row])} |", flush=True)
 
 

@@ -17,15 +17,14 @@ from typing import Any, NamedTuple
 
 import optuna
 import pandas as pd
-from distributed import Client
 
 from stages import train
-from stages.lib import engine, search
+from stages.lib import cluster, engine, search
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_json, write_text
 from stages.lib.plan import clock
 from stages.lib.prepared import Prepared, read_prepared
-from stages.lib.replicates import ReplicateCache, environment, replicate_key
+from stages.lib.replicates import ReplicateCache, replicate_key
 from stages.lib.result import Result
 from stages.lib.search import Searcher, Trial
 from stages.lib.settings import Recipe, Search, Study, check_task, load_study
@@ -46,7 +45,7 @@ class Trainer:
     def __init__(self, study: Study, variant: str, prepared: Prepared, cache: ReplicateCache, start: train.Start) -> None:
         self.study, self.prepared, self.cache, self.start = study, prepared, cache, start
         self.view = study.view_of(variant)
-        self.fingerprint, self.surroundings = prepared.fingerprint(), environment(study.replicates.backend)
+        self.fingerprint, self.surroundings = prepared.fingerprint(), cluster.surroundings(study.replicates.backend)
 
     def job(self, wanted: Wanted) -> engine.Job:
         """Raises UserError for a network that the data do not allow."""
@@ -94,7 +93,9 @@ def search_study(study: Study, settings: Search, prepared: Prepared, cache: Repl
     started, batches = time.monotonic(), -(-max(map(settings.trials_of, settings.strategies)) // settings.batch)
     with train.workers_on_demand(study.replicates.backend) as workers:
 
-        def start(_: int, say: Callable[[str], None]) -> Client:  # the first batch that misses some may miss few, the next many
+        def start(
+            _: int, say: Callable[[str], None]
+        ) -> cluster.Workers:  # the first batch that misses some may miss few, the next many
             return workers(most, say)
 
         trainer = Trainer(study, settings.variant, prepared, cache, start)

@@ -17,17 +17,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from distributed import Client
 from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
-from stages.lib import engine, plan
+from stages.lib import cluster, engine, plan
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.datasets import CATALOGUE, load_catalogue, pick, read_parts, sha256_of
 from stages.lib.files import write_bytes, write_json
 from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.progress import ReplicateProgress
-from stages.lib.replicates import ReplicateCache, environment, replicate_key
+from stages.lib.replicates import ReplicateCache, replicate_key
 from stages.lib.result import Result
 from stages.lib.settings import Recipe, Study, check_task, load_study
 from stages.lib.strict_yaml import unknown
@@ -37,7 +36,7 @@ WEIGHTS = ".weights.h5"
 
 def jobs_of(study: Study, prepared: Prepared) -> list[engine.Job]:
     """Every replicate of the study, in the order of params.yaml. Raises UserError for a network that the data do not allow."""
-    fingerprint, surroundings = prepared.fingerprint(), environment(study.replicates.backend)
+    fingerprint, surroundings = prepared.fingerprint(), cluster.surroundings(study.replicates.backend)
     rows, *input_shape = prepared.splits["train"][0].shape
     jobs = []
     for variant, recipe in study.recipes.items():
@@ -67,21 +66,20 @@ class Trained(NamedTuple):
     seconds: float
 
 
-Start = Callable[[int, Callable[[str], None]], Client]
-"""Gives the client of workers for a number of replicates, and says through the second argument where these can be watched."""
+Start = Callable[[int, Callable[[str], None]], cluster.Workers]
+"""Gives the workers for a number of replicates, which say through the second argument what there is to know of them."""
 
 
 @contextmanager
 def workers_on_demand(backend: str) -> Iterator[Start]:
     """A function that starts the workers when it is first called, and then hands the same ones on until the end."""
-    started: list[Client] = []
+    started: list[cluster.Workers] = []
     with ExitStack() as stack:
 
-        def start(jobs: int, say: Callable[[str], None]) -> Client:
+        def start(jobs: int, say: Callable[[str], None]) -> cluster.Workers:
             if not started:
-                workers = engine.local_client(engine.worker_count(jobs), worker_environment(backend))
-                started.append(stack.enter_context(workers))
-                say(f"watch the workers at {started[0].dashboard_link}")
+                started.append(stack.enter_context(cluster.workers(jobs, backend, say)))
+            started[0].say = say
             return started[0]
 
         yield start
@@ -114,18 +112,18 @@ def train_missing(
         for note in notes:
             progress.say(note)
         if missing:
-            client = start(len(missing), progress.say)
-            workers = len(client.scheduler_info(n_workers=-1)["workers"])
+            crew = start(len(missing), progress.say)
 
             def tick(running: int) -> None:
                 progress.tick(running)
                 stop_when_orphaned()
 
-            for job, result in engine.run(client, missing, prepared, time_limit, tick):
+            for job, result in engine.run(crew, missing, prepared, time_limit, tick):
                 cache.put(job.key, result)
                 finish(job, result)
                 seconds += result.seconds
                 progress.finished(job.cost)
+            workers = crew.most
             cache.prune()
     return Trained(len(missing), workers, seconds)
 
@@ -160,19 +158,8 @@ def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCa
             "seconds": round(wall, 3),
             "busy": round(trained.seconds / (trained.workers * wall), 3) if trained.workers else None,
         },
-        "environment": environment(study.replicates.backend),
+        "environment": cluster.surroundings(study.replicates.backend),
     }
-
-
-def worker_environment(backend: str) -> dict[str, str]:
-    """Environment variables of a process that trains with one thread, set before it imports Keras."""
-    single_thread = dict.fromkeys(
-        "OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS TF_NUM_INTRAOP_THREADS TF_NUM_INTEROP_THREADS".split(),
-        "1",
-    )
-    xla = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {xla}".strip()
-    return {**single_thread, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2", "XLA_FLAGS": flags}
 
 
 _PARENT = os.getppid()
@@ -250,7 +237,7 @@ def show_plan(study: Study, folder: Path) -> None:
     except FileNotFoundError:
         timed = {}
     plans = plan.plan(study, jobs, ReplicateCache.of_user().seconds, timed)
-    for line in plan.lines(plans, engine.worker_count(sum(each.to_do for each in plans))):
+    for line in plan.lines(plans, cluster.worker_count(sum(each.to_do for each in plans))):
         print(line)
     if jobs is None:
         raw = folder / "data" / "raw"

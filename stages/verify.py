@@ -27,14 +27,13 @@ import pandas as pd
 from scipy import stats
 
 from stages.evaluate import DIGITS, judged_by, metrics_on_demand, read_replicate
-from stages.lib import engine
+from stages.lib import cluster, engine
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.progress import ReplicateProgress
-from stages.lib.replicates import environment
 from stages.lib.settings import Study, check_task, load_study
 from stages.lib.strict_yaml import unknown
-from stages.train import jobs_of, worker_environment, write_replicate
+from stages.train import jobs_of, write_replicate
 
 CONFIDENCE = 0.999
 """Of the interval in which a number may lie that another processor computed."""
@@ -98,13 +97,12 @@ def train(study: Study, prepared: Prepared, jobs: Sequence[engine.Job]) -> Numbe
     """The metrics of the jobs' replicates by variant and seed, as evaluate writes them, trained without the replicate cache."""
     labels = {split: y for split, (_, y) in prepared.splits.items()}
     numbers: Numbers = {}
-    backend = study.replicates.backend
     with (
         tempfile.TemporaryDirectory() as folder,
         ReplicateProgress(len(jobs), 0, sum(job.cost for job in jobs)) as progress,
-        engine.local_client(engine.worker_count(len(jobs)), worker_environment(backend)) as client,
+        cluster.workers(len(jobs), study.replicates.backend, progress.say) as crew,
     ):
-        for job, result in engine.run(client, jobs, prepared, study.replicates.time_limit, progress.tick):
+        for job, result in engine.run(crew, jobs, prepared, study.replicates.time_limit, progress.tick):
             progress.finished(job.cost)
             run = Path(folder) / job.variant / str(job.seed)
             write_replicate(run, result, keep_model=False)
@@ -172,7 +170,7 @@ def verify(folder: Path, count: int, seed: int, claim: str | None = None) -> lis
     committed = committed_replicates(folder / "metrics")
     path = folder / "metrics" / "environment.json"
     made_in = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-    reasons = differing(made_in, environment(study.replicates.backend), path)
+    reasons = differing(made_in, cluster.surroundings(study.replicates.backend), path)
     prepared = read_prepared(folder / "data" / "prepared")
     check_task(study, prepared.task)
     jobs = jobs_of(study, prepared)

@@ -15,10 +15,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.lib import views
+from stages.lib.cluster import worker_environment
 from stages.lib.prepared import Prepared, write_prepared
 from stages.lib.settings import Study
 from stages.lib.settings import merged as merged
-from stages.train import worker_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -434,6 +434,7 @@ PROVOKED: dict[str, Callable[[Place], None]] = {
     "convolutions": mistaken({"variants": {"dropped": {"model": {"conv": [4, 4, 4, 4]}}}}),
     "other backend": variable("KERAS_BACKEND", "jax"),
     "workers": variable("TIPS_WORKERS", "many"),
+    "open scheduler": variable("DASK_SCHEDULER_ADDRESS", "tcp://192.0.2.1:8786"),
     "another runs": another_runs,
     "too slow": too_slow,
     "no weights": no_weights,
@@ -445,7 +446,7 @@ PROVOKED: dict[str, Callable[[Place], None]] = {
 def test_a_message_is_the_one_that_users_meet(
     name: str, small_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    for variable in ("KERAS_BACKEND", "DATA_MIRROR", "TIPS_WORKERS"):
+    for variable in ("DASK_SCHEDULER_ADDRESS", "KERAS_BACKEND", "DATA_MIRROR", "TIPS_WORKERS"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

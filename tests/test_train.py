@@ -21,7 +21,7 @@ import pytest
 from conftest import ROOT, SMALL, environment_of, merged, prepared_for, stage, study_with
 
 from stages import train
-from stages.lib import engine
+from stages.lib import cluster, engine, trainer
 from stages.lib.files import write_json
 from stages.lib.replicates import ReplicateCache
 
@@ -52,7 +52,7 @@ def start(study: Path, cache: Path, **environment: str) -> subprocess.Popen[str]
     )
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
+def until(condition: Callable[[], object], seconds: float = 240) -> None:
     """Look again and again until the condition holds; fail when it does not within the time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -69,7 +69,7 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return [child for child in children(process) if "spawn_main" in " ".join(child.cmdline())]
+    return [child for child in children(process) if "stages.lib.trainer" in child.cmdline()]
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_stage_whose_dvc_was_killed_ends_by_itself(small_study: Study, tmp_pat
     parent = subprocess.Popen(
         [sys.executable, "-c", script, str(study)], cwd=ROOT, env=environment_of(cache, DVC_STAGE="train")
     )
-    until(lambda: len(psutil.Process(parent.pid).children(recursive=True)) >= 3)
+    until(lambda: len(psutil.Process(parent.pid).children(recursive=True)) >= 2)
     orphans = psutil.Process(parent.pid).children(recursive=True)
     parent.kill()
     parent.wait()
@@ -200,7 +200,7 @@ def test_the_weights_that_the_study_wants_are_kept(
     cache = ReplicateCache(tmp_path / "cache", 10**9)
     for job in train.jobs_of(settings, prepared):
         cache.put(job.key, Result({"history.csv": b"x", "model.weights.h5": b"y"}, 1.0, 1.0))
-    monkeypatch.setattr(engine, "local_client", None)
+    monkeypatch.setattr(cluster, "workers", None)
     train.train_study(settings, prepared, study / "data" / "runs", cache)
     weights = [(study / "data" / "runs" / "plain" / str(seed) / "model.weights.h5").exists() for seed in (0, 1)]
     assert weights == kept
@@ -292,8 +292,7 @@ def test_a_worker_gives_each_replicate_the_rows_that_are_its_own() -> None:
         merged(FOLDED, {"variants": {"held": {"tip": "-", "extends": "plain", "train": {"validation_rows": 7}}}})
     )
     prepared = prepared_for(study)
-    data = engine.StudyData(prepared)
-    data.setup(None)
+    data = trainer.StudyData(prepared)
 
     def seen(variant: str, seed: int) -> dict[str, tuple[int, bytes]]:
         splits = data.inputs(study.recipes[variant], "scaled", seed)
@@ -334,13 +333,12 @@ def test_what_training_writes_is_what_evaluating_reads(
     )
     (folder / "data" / "prepared" / "validation.npz").unlink()
     study, prepared = train.load_study(folder), train.read_prepared(folder / "data" / "prepared")
-    data = engine.StudyData(prepared)
-    data.setup(None)
+    data = trainer.StudyData(prepared)
     cache = ReplicateCache(tmp_path / "cache", 10**9)
     for job in train.jobs_of(study, prepared):
         inputs = data.inputs(job.recipe, job.view, job.seed)
         cache.put(job.key, train_replicate(job.recipe, job.seed, inputs, prepared.outputs, prepared.task))
-    monkeypatch.setattr(engine, "local_client", None)
+    monkeypatch.setattr(cluster, "workers", None)
     timings: Any = train.train_study(study, prepared, folder / "data" / "runs", cache)
     write_json(folder / "data" / "timings.json", timings)
     assert timings["stage"]["trained"] == 0
@@ -361,15 +359,15 @@ def test_what_training_writes_is_what_evaluating_reads(
         assert measured.loc[measured["variant"] == variant, "epoch"].tolist() == [0, 0, 1, 1, 2, 2]
 
 
-def test_an_error_in_a_worker_is_one_line_that_names_the_replicate() -> None:
+def test_an_error_in_a_trainer_is_one_line_that_names_the_replicate() -> None:
     study = study_with()
-    broken = study.recipes["plain"].model_copy(update={"model": study.model.model_copy(update={"activation": "nope"})})
+    broken = study_with({"model": {"conv": [4], "kernel_size": 99}}).recipes["plain"]
     job = engine.Job("plain", 0, broken, "scaled", "key", 1.0)
     with (
-        engine.local_client(1, train.worker_environment("tensorflow")) as client,
-        pytest.raises(train.UserError, match=r"^plain, seed 0: ValueError: Could not interpret activation") as caught,
+        cluster.workers(1, "tensorflow", lambda _: None) as crew,
+        pytest.raises(train.UserError, match=r"^plain, seed 0: ValueError: ") as caught,
     ):
-        list(engine.run(client, [job], prepared_for(study), 60.0, lambda _: None))
+        list(engine.run(crew, [job], prepared_for(study), 60.0, lambda _: None))
     assert "\n" not in str(caught.value)
 
 
@@ -420,10 +418,10 @@ def test_the_driver_imports_neither_keras_nor_tensorflow() -> None:
 
 def test_workers_are_limited_by_the_jobs_and_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIPS_WORKERS", "3")
-    assert [engine.worker_count(jobs) for jobs in (0, 1, 5)] == [0, 1, 3]
+    assert [cluster.worker_count(jobs) for jobs in (0, 1, 5)] == [0, 1, 3]
     monkeypatch.setenv("TIPS_WORKERS", "many")
     with pytest.raises(train.UserError, match="TIPS_WORKERS: 'many'"):
-        engine.worker_count(5)
+        cluster.worker_count(5)
 
 
 def test_the_longest_replicate_is_first_and_a_worker_keeps_its_network() -> None:

@@ -1,40 +1,28 @@
-"""Replicates on Dask workers: each worker trains one at a time, the longest first, and keeps to networks that it has traced.
-
-Where training runs is not a parameter of the study: it changes neither a result nor what DVC runs again.
-"""
+"""Replicates on workers: each place trains one at a time, the longest first, and keeps to networks that it has traced."""
 
 from __future__ import annotations
 
-import logging
-import os
+import queue
 import re
-import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import dask
 import numpy as np
-import psutil
-from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin, get_worker, wait
+from distributed import CancelledError, Future, KilledWorker
 
-from stages.lib import views
 from stages.lib.cli import UserError
+from stages.lib.cluster import LOOK, PATIENCE, Place, Workers, differences
 from stages.lib.result import Result
+from stages.lib.worker import Answer
 
 if TYPE_CHECKING:
     from stages.lib.prepared import Prepared
     from stages.lib.settings import Model, Recipe
 
-WORKER_MEMORY = 1.5e9
-"""Bytes that a worker is planned for: TensorFlow, one data set and its view, a few traced networks."""
 CONVOLUTION = 2.0
 """Time of a multiply-add in a convolution, against one in a dense layer (measured, one core with AVX-512)."""
-MALLOC = {"MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_MMAP_THRESHOLD_": "33554432"}
-"""Variables of glibc's allocator, read as a process starts. Dask's own, made for data frames, hand every freed megabyte back to
-the system: page faults then take a third of the time of a step that XLA compiled."""
 ATTEMPTS = 3
 """Times that a replicate is given to a worker before its deaths are taken for the replicate's own fault."""
 
@@ -58,54 +46,6 @@ class Job:
         """Jobs of one group share a traced network."""
         train = self.recipe.train
         return (self.recipe.model, train.loss, train.optimizer, train.momentum, train.batch_size)
-
-
-class StudyData(WorkerPlugin):
-    """The study's arrays, sent once to every worker, also to one that joins later or replaces another."""
-
-    name = "study-data"
-
-    def __init__(self, prepared: Prepared) -> None:
-        self.prepared = prepared
-
-    def setup(self, worker: Any) -> None:  # noqa: ARG002
-        self.kept: OrderedDict[Any, dict[str, tuple[np.ndarray, np.ndarray]]] = OrderedDict()
-
-    def inputs(self, recipe: Recipe, view: str, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Every split's inputs as the replicate sees them, and its labels."""
-        key = (view, recipe.train.validation_rows, recipe.k_fold, seed if recipe.k_fold else None)
-        if key not in self.kept:
-            if len(self.kept) == 2:  # a worker's next replicate mostly has the same view
-                self.kept.popitem(last=False)
-            label_type = np.int32 if self.prepared.task == "classification" else np.float32
-            splits = views.inputs_of(recipe, self.prepared.views[view], self.prepared.splits, seed)
-            self.kept[key] = {split: (x, y.astype(label_type)) for split, (x, y) in splits.items()}
-        return self.kept[key]
-
-
-@contextmanager
-def _quiet_errors() -> Iterator[None]:
-    """Hold back standard error: TensorFlow greets there on import, whatever its log level is set to."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def train_on_worker(recipe: Recipe, view: str, seed: int) -> Result:
-    """The task that a worker runs; Keras is imported by the first."""
-    with _quiet_errors():
-        from stages.lib.training import train_replicate
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of networks that differ, as those of a search do
-
-    data = cast(StudyData, get_worker().plugins[StudyData.name])
-    inputs = data.inputs(recipe, view, seed)
-    with np.errstate(over="ignore", invalid="ignore"):  # that a network diverges is a result
-        return train_replicate(recipe, seed, inputs, data.prepared.outputs, data.prepared.task)
 
 
 def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Sequence[int], outputs: int) -> float:
@@ -141,120 +81,107 @@ def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Seq
     return epochs * (3 * adds * rows + 2e7 * -(-rows // batch_size))
 
 
-def worker_count(jobs: int) -> int:
-    """As many as there are cores, memory and jobs for. `TIPS_WORKERS` overrides the first two."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    room = int(psutil.virtual_memory().available // WORKER_MEMORY)
-    wanted = os.environ.get("TIPS_WORKERS", str(max(1, min(cores, room))))
-    if not wanted.isdecimal() or int(wanted) < 1:
-        raise UserError(f"TIPS_WORKERS: {wanted!r} is not allowed; a whole number of at least 1 is")
-    return min(int(wanted), jobs)
-
-
-@contextmanager
-def local_client(workers: int, environment: dict[str, str]) -> Iterator[Client]:
-    """A client of `workers` single-threaded processes on this machine, reachable from this machine alone.
-
-    They end with the process that started them, even when that is killed: Dask's nanny watches a pipe to its parent.
-    """
-    with (
-        dask.config.set(
-            {
-                "distributed.scheduler.allowed-failures": 0,
-                "distributed.worker.daemon": True,
-                "distributed.nanny.pre-spawn-environ": MALLOC,
-            }
-        ),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=0,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            env=environment,
-            silence_logs="CRITICAL",
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
-
-
 @dataclass
 class _Running:
     job: Job
-    worker: str
-    started: float
+    place: Place
 
 
 def run(
-    client: Client,
-    jobs: Sequence[Job],
-    prepared: Prepared,
-    time_limit: float,
-    on_tick: Callable[[int], None],
+    workers: Workers, jobs: Sequence[Job], prepared: Prepared, time_limit: float, on_tick: Callable[[int], None]
 ) -> Iterator[tuple[Job, Result]]:
     """Train the jobs and yield each as it ends.
 
-    A replicate whose worker dies, or that takes longer than `time_limit` seconds, is given to another worker.
+    A replicate whose worker dies or falls silent, or that takes longer than `time_limit` seconds, is given to another place.
 
     Args:
         on_tick: called at least every half second with the number of replicates that are being trained.
 
     Raises:
-        UserError: where a replicate's training raises, or its workers died or timed out ATTEMPTS times.
+        UserError: where a replicate's training raises, or ends without a result ATTEMPTS times, or where the scheduler is gone.
     """
-    client.register_plugin(StudyData(prepared))
+    workers.load(prepared)
     waiting = sorted(jobs, key=lambda job: job.cost, reverse=True)
-    running: dict[Future[Result], _Running] = {}
-    traced: dict[str, set[tuple[Any, ...]]] = {}
+    running: dict[Future[Answer], _Running] = {}
+    ended: queue.SimpleQueue[Future[Answer]] = queue.SimpleQueue()
+    traced: dict[Place, set[tuple[Any, ...]]] = {}
     attempts: Counter[str] = Counter()
 
-    def again(future: Future[Result], why: str) -> None:
+    def again(future: Future[Answer], why: str) -> None:
+        """Give the replicate to another place; without a reason that is its own, however often that was so."""
         failed = running.pop(future)
         future.cancel()
-        attempts[failed.job.key] += 1
+        workers.unload(failed.place)
+        traced.pop(failed.place, None)
+        waiting.insert(0, failed.job)
+        attempts[failed.job.key] += bool(why)
         if attempts[failed.job.key] >= ATTEMPTS:
             raise UserError(
                 f"{failed.job}: {why} {ATTEMPTS} times; more memory, fewer workers (TIPS_WORKERS) or a smaller network may help"
             )
-        waiting.insert(0, failed.job)
 
-    while waiting or running:
-        workers = set(client.scheduler_info(n_workers=-1)["workers"])
-        for future, each in list(running.items()):
-            if each.worker not in workers:
-                again(future, "its worker died")
-            elif time.monotonic() - each.started > time_limit:
-                client.restart_workers([each.worker], raise_for_error=False)
+    try:
+        while waiting or running:
+            workers.look()
+            for future, each in list(running.items()):
+                if why := workers.lost(each.place.worker):
+                    again(future, why)
+            busy = {each.place: each.job.group for each in running.values()}
+            for place in workers.free(busy.keys()):
+                if not waiting:
+                    break
+                job = _next(waiting, traced.setdefault(place, set()), set(busy.values()))
+                waiting.remove(job)
+                request = {"recipe": job.recipe.model_dump_json(), "view": job.view, "seed": job.seed}
+                future = workers.submit(place, request, time_limit)
+                running[future] = _Running(job, place)
+                future.add_done_callback(ended.put)
+                traced[place].add(job.group)
+                busy[place] = job.group
+            workers.most = max(workers.most, len(running))
+            on_tick(len(running))
+            try:
+                future = ended.get(timeout=LOOK)
+            except queue.Empty:
+                continue
+            if future not in running:  # it was given up
+                continue
+            job, place = running[future].job, running[future].place
+            how, what = _answer(future)
+            if how == "result":
+                del running[future]
+                yield job, Result(*what)
+            elif how == "failed":
+                raise UserError(f"{job}: {plain(what)[:300]}")
+            elif how == "late":
                 again(future, f"it took longer than replicates.time_limit ({time_limit:g} s)")
-        busy = {each.worker: each.job.group for each in running.values()}
-        for worker in sorted(workers - busy.keys()):
-            if not waiting:
-                break
-            job = _next(waiting, traced.setdefault(worker, set()), set(busy.values()))
-            waiting.remove(job)
-            future = client.submit(
-                train_on_worker, job.recipe, job.view, job.seed, workers=[worker], allow_other_workers=False, pure=False
-            )
-            running[future] = _Running(job, worker, time.monotonic())
-            traced[worker].add(job.group)
-            busy[worker] = job.group
-        on_tick(len(running))
-        if not running:  # every worker is being replaced
-            time.sleep(0.1)
-            continue
-        try:
-            done = wait(list(running), timeout=0.5, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            continue
-        for future in done:
-            if future.status == "finished":
-                result = future.result()
-                yield running.pop(future).job, result
-            elif future.status == "error" and not isinstance(error := future.exception(), KilledWorker):
-                raise UserError(f"{running[future].job}: {type(error).__name__}: {plain(str(error))[:300]}")
+            elif how == "died":
+                again(future, what)
             else:
-                again(future, "its worker died")
+                if how in ("refused", "other"):
+                    workers.refuse(place.worker, what if how == "refused" else differences(what, workers.expected))
+                again(future, "")
+    except (OSError, CancelledError) as error:
+        if workers.client.status == "running":
+            raise
+        raise UserError(
+            f"the scheduler is gone: {plain(str(error))[:80]}; what was trained is kept, so `dvc repro` goes on from there"
+        ) from None
+    finally:
+        for future in running:
+            future.release()
+
+
+def _answer(future: Future[Answer]) -> Answer:
+    """What became of a task: its answer, or what Dask says of it."""
+    try:
+        return future.result(timeout=PATIENCE)
+    except (KilledWorker, TimeoutError):
+        return "died", "its worker died"
+    except CancelledError:
+        return "lost", None  # with a worker that had the data
+    except Exception as error:  # noqa: BLE001  # such as a function that this worker's Python cannot read
+        return "refused", f"{type(error).__name__}: {plain(str(error))[:200]}"
 
 
 def plain(text: str) -> str:

@@ -22,7 +22,7 @@ from stages.lib.views import FittedView
 TRAINING_MODULES = ("backends", "diagnostics", "models", "training", "views")
 """The modules of stages/lib whose source decides a result. dvc.yaml's train stage depends on exactly these."""
 
-_DECISIVE_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")
+DECISIVE_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")
 _MANIFEST = "manifest.json"
 
 
@@ -52,15 +52,27 @@ def processor_features() -> list[str]:
     return [platform.machine(), *sorted(flag for flag in flags.split() if flag.startswith(("avx", "fma", "amx")))]
 
 
+def graphics_cards(backend: str) -> list[str]:
+    """The NVIDIA cards, by kind, that a process which trains here may use; none for a package that can use none."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible in ("", "-1") or _version(f"{backend}-cpu") != "none":
+        return []
+    facts = [path.read_text() for path in Path("/proc/driver/nvidia/gpus").glob("*/information")]
+    cards = sorted(line.partition(":")[2].strip() for fact in facts for line in fact.splitlines() if line.startswith("Model:"))
+    return cards[: visible.count(",") + 1] if visible and len({*cards}) == 1 else cards
+
+
 def environment(backend: str) -> dict[str, object]:
     """What of the machine and its software decides a result."""
+    cards = graphics_cards(backend)
     return {
         "source": training_source(),
         "keras": _version("keras"),
         backend: _version(backend, f"{backend}-cpu"),
         "numpy": _version("numpy"),
         "processor": processor_features(),
-        "variables": {name: os.environ[name] for name in _DECISIVE_VARIABLES if name in os.environ},
+        **({"gpu": cards} if cards else {}),
+        "variables": {name: os.environ[name] for name in DECISIVE_VARIABLES if name in os.environ},
     }
 
 

@@ -1,0 +1,159 @@
+"""What more workers are worth: on this machine, measured; on a cluster, reckoned from what was measured.
+
+    python -m benchmarks.scale efficiency          # the starter's training by 1 and by 2 workers: ten minutes on two idle cores
+    python -m benchmarks.scale overhead            # 1,000 replicates of no work
+    python -m benchmarks.scale model --overhead 10 # every study whose data/timings.json is there, at 8, 64 and 512 workers
+
+Run it at the checkout's root, in its environment; the first two need data/prepared. Each prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import heapq
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import psutil
+from ruamel.yaml import YAML
+
+from stages import train
+from stages.lib import cluster
+from stages.lib.plan import START
+from stages.lib.prepared import read_prepared
+from stages.lib.replicates import TRAINING_MODULES, ReplicateCache
+from stages.lib.settings import load_study
+
+ROOT = Path(__file__).resolve().parent.parent
+NO_WORK = b"""
+from stages.lib.result import Result
+
+def train_replicate(recipe, seed, splits, outputs, task):
+    return Result({"scores.json": b"{}", "history.csv": bytes(1000), "predictions.npz": bytes(10_000)}, 0.001, 0.001)
+"""
+"""The training module of trainers that do nothing, which then do not import Keras either."""
+BANDWIDTH = 1e9 / 8
+"""Bytes a second that a place of a cluster gets data at: a gigabit a second."""
+
+
+def trained(workers: int) -> float:
+    """Seconds that the starter's train stage takes with so many workers and an empty cache."""
+    with tempfile.TemporaryDirectory() as name:
+        study = Path(name) / "study"
+        shutil.copytree(ROOT / "data" / "prepared", study / "data" / "prepared")
+        shutil.copy(ROOT / "params.yaml", study)
+        environment = {**os.environ, "TIPS_WORKERS": str(workers), "XDG_CACHE_HOME": str(Path(name) / "cache")}
+        environment.pop(cluster.VARIABLE, None)
+        subprocess.run([sys.executable, "-m", "stages.train", str(study)], cwd=ROOT, env=environment, check=True)
+        return float(json.loads((study / "data" / "timings.json").read_text())["stage"]["seconds"])
+
+
+def efficiency() -> Iterator[tuple[str, str]]:
+    one, two = trained(1), trained(2)
+    yield "train stage of the starter, 1 worker", f"{one:.0f} s"
+    yield "2 workers", f"{two:.0f} s"
+    yield "times as fast", f"{one / two:.2f}"
+
+
+@contextmanager
+def trainers_without_work() -> Iterator[None]:
+    """Have trainers get a training module that does nothing, and be expected to."""
+    source = {**cluster.source(), "stages/lib/training.py": NO_WORK}
+    digest = hashlib.sha256(b"".join(source[f"stages/lib/{name}.py"] for name in TRAINING_MODULES)).hexdigest()
+    expected_of = cluster.expected_of
+    with (
+        mock.patch.object(cluster, "source", return_value=source),
+        mock.patch.object(cluster, "expected_of", lambda *of: {**expected_of(*of), "source": digest}),
+    ):
+        yield
+
+
+def overhead(replicates: int) -> Iterator[tuple[str, str]]:
+    with tempfile.TemporaryDirectory() as name, trainers_without_work():
+        folder = Path(name)
+        content = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+        content["variants"] = {"baseline": content["variants"]["baseline"]}
+        content["replicates"]["seeds"] = replicates
+        content["claims"] = {}
+        with (folder / "params.yaml").open("w", encoding="utf-8") as file:
+            YAML(typ="safe", pure=True).dump(content, file)
+        study, prepared = load_study(folder), read_prepared(ROOT / "data" / "prepared")
+        moments: list[float] = []
+        memory: list[int] = []
+        put = ReplicateCache.put
+
+        def noted(*arguments: object) -> None:
+            put(*arguments)  # type: ignore[arg-type]
+            moments.append(time.perf_counter())
+            memory.append(psutil.Process().memory_info().rss)
+
+        with mock.patch.object(ReplicateCache, "put", noted):
+            timings = train.train_study(study, prepared, folder / "runs", ReplicateCache(folder / "cache", 10**10))
+    after = len(moments) // 10
+    yield "replicates of no work, and workers", f"{replicates}, {timings['stage']['workers']}"  # type: ignore[index]
+    yield "each, from the tenth part on", f"{1000 * (moments[-1] - moments[after]) / (len(moments) - after - 1):.1f} ms"
+    for share, where in ((10, "the tenth part"), (2, "the half"), (1, "all")):
+        yield f"memory of the stage after {where}", f"{memory[len(memory) // share - 1] / 1e6:.0f} MB"
+
+
+def makespan(jobs: Sequence[tuple[float, float]], places: int, start: float, overhead: float) -> float:
+    """Seconds until all jobs (cost, seconds) have ended, given out the dearest first by a driver that `overhead` keeps busy."""
+    free = [start] * min(places, len(jobs))
+    driver = end = 0.0
+    for _, seconds in sorted(jobs, reverse=True):
+        driver = max(driver, heapq.heappop(free)) + overhead
+        heapq.heappush(free, driver + seconds)
+        end = max(end, driver + seconds)
+    return end
+
+
+def model(overhead: float) -> Iterator[tuple[str, ...]]:
+    """One row for each study and one for all, one after the other."""
+    counts = (1, 8, 64, 512)
+    yield "study", "replicates", "the longest", *(f"{count} workers" for count in counts), "times as fast at 512"
+    total = [0.0] * len(counts)
+    for folder in [ROOT, *sorted(path.parent for path in ROOT.glob("tutorials/*/params.yaml"))]:
+        if not (folder / "data" / "timings.json").is_file():
+            continue
+        found = json.loads((folder / "data" / "timings.json").read_text())["replicates"]
+        jobs = [(each["cost"], each["seconds"]) for seeds in found.values() for each in seeds.values()]
+        size = sum(path.stat().st_size for path in (folder / "data" / "prepared").glob("*"))
+        spans = [makespan(jobs, count, START + size / BANDWIDTH, overhead) for count in counts]
+        total = [sum(each) for each in zip(total, spans, strict=True)]
+        longest = max(seconds for _, seconds in jobs)
+        name = "starter" if folder == ROOT else folder.name
+        yield name, str(len(jobs)), f"{longest:.0f} s", *(f"{each:.0f} s" for each in spans), f"{spans[0] / spans[-1]:.0f}"
+    yield "all", "", "", *(f"{each:.0f} s" for each in total), f"{total[0] / total[-1]:.0f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("efficiency", "overhead", "model"))
+    parser.add_argument("--replicates", type=int, default=1000, help="for overhead (default: 1000)")
+    parser.add_argument("--overhead", type=float, default=20, metavar="MS", help="of a replicate, for the model (default: 20)")
+    options = parser.parse_args()
+    rows: list[tuple[str, ...]]
+    if options.what == "model":
+        rows = list(model(options.overhead / 1000))
+    else:
+        measured = efficiency() if options.what == "efficiency" else overhead(options.replicates)
+        rows = [("measured", ""), *measured]
+    print()
+    for number, row in enumerate(rows):
+        print(f"| {' | '.join(row)} |")
+        if not number:
+            print(f"|{' --- |' * len(row)}")
+
+
+if __name__ == "__main__":
+    main()
