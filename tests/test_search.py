@@ -602,10 +602,10 @@ def test_the_tables_agree_with_each_other(written: Callable[..., tuple[Study, Pa
     assert {"model.hidden.layers", "train.learning_rate", "val_accuracy", "fold_0", "fold_1", "epochs"} <= set(trials)
     complete = trials[trials["val_accuracy"] != "diverged"].astype({"val_accuracy": float})
     best = complete.groupby(["strategy", "seed"])["val_accuracy"].max()
-    for row in winners.itertuples():
-        assert float(row.val_accuracy) == best[row.strategy, row.seed]
-        assert float(row.test_accuracy) == pytest.approx((row.refit_0 + row.refit_1) / 2, abs=1e-5)
-        assert row.low < row.val_accuracy < row.high
+    for row in winners.to_dict("records"):
+        assert float(row["val_accuracy"]) == best[row["strategy"], row["seed"]]
+        assert float(row["test_accuracy"]) == pytest.approx((row["refit_0"] + row["refit_1"]) / 2, abs=1e-5)
+        assert row["low"] < row["val_accuracy"] < row["high"]
     found = json.loads((metrics / "search.json").read_text())
     searched = winners[winners["strategy"] != "default"]
     assert found["winner"]["val_accuracy"] == searched["val_accuracy"].max()
@@ -795,7 +795,8 @@ def test_neither_the_workers_nor_an_interruption_change_a_byte(small_study: Call
 
     shutil.rmtree(folder / "metrics")
     command = [sys.executable, "-m", "stages.search", str(folder)]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment_of(second, TIPS_WORKERS="1"), stderr=subprocess.DEVNULL)
+    environment = environment_of(second, TIPS_WORKERS="1")
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, text=True)
     until(lambda: len(entries(second)) >= 5, seconds=300)
     orphans = children(process)
     process.kill()

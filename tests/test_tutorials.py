@@ -377,8 +377,8 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
         for limit, number in LIMITS.items():
             text, count = re.subn(rf"^  {limit}: none\b", f"  {limit}: {number}", text, flags=re.MULTILINE)
             assert count == 1
-        for number, small in SMALL_SEARCH.items():
-            text = re.sub(rf"^  {number}: \d+\b", f"  {number}: {small}", text, flags=re.MULTILINE)
+        for size, number in SMALL_SEARCH.items():
+            text = re.sub(rf"^  {size}: \d+\b", f"  {size}: {number}", text, flags=re.MULTILINE)
         path.write_text(text, encoding="utf-8")
     checkout = Checkout(folder, tmp_path_factory.mktemp("cache"))
     checkout.run("git", "init", "-q", "-b", "main")

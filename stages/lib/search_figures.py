@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,7 @@ def progress(search: Search, trials: pd.DataFrame, unit: Unit) -> Figure:
         dot = "o" if len(steps) == 1 else None  # one trial makes no line
         axes.plot(steps, medians[name], color=BLUE, linewidth=1.6, drawstyle="steps-post", marker=dot, markersize=3)
         if np.isfinite(default).any():
-            axes.axhline(np.nanmean(default), color=ORANGE, linewidth=1, linestyle=(0, (3, 1)))
+            axes.axhline(float(np.nanmean(default)), color=ORANGE, linewidth=1, linestyle=(0, (3, 1)))
         axes.set_title(short(name, 25), fontsize=8.5)
         axes.set_xlim(1, max(search.trials, 2))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
@@ -155,11 +156,8 @@ def settings(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> 
             for chosen, alpha, size in ((~won, 0.45, 3.2), (won, 1.0, 6.0)):
                 rows = (trials["strategy"] == strategy).to_numpy() & chosen
                 edge = "black" if size > 4 else "none"
-                axes.plot(
-                    *(places[rows], placed[rows], marker),
-                    **{"color": colour, "alpha": alpha, "markersize": size, "markeredgecolor": edge, "markeredgewidth": 0.8},
-                    clip_on=False,
-                )
+                look: dict[str, Any] = {"color": colour, "alpha": alpha, "markersize": size, "markeredgecolor": edge}
+                axes.plot(places[rows], placed[rows], marker, markeredgewidth=0.8, clip_on=False, **look)
         axes.set_title(short(name.replace("_", " "), 25), fontsize=8.5, pad=13)
         if name in shares:
             _importance(axes, shares[name])

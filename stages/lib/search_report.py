@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,7 +42,7 @@ def range_row(name: str, each: Any) -> tuple[str, str, str, str]:
 def over_seeds(values: pd.Series, unit: Unit, confidence: float) -> tuple[str, str]:
     """The mean over the seeds, and its interval."""
     interval = verdicts.mean_interval(numbers(values).tolist(), confidence)
-    if pd.isna(interval.mean):
+    if math.isnan(interval.mean):
         return "diverged", "no interval"
     return unit.number(interval.mean), unit.interval(interval.low, interval.high) if len(values) > 1 else "no interval"
 
