@@ -2,7 +2,7 @@
 
     python -m benchmarks.scale efficiency          # the starter's training by 1 and by 2 workers: ten minutes on two idle cores
     python -m benchmarks.scale overhead            # 1,000 replicates of no work
-    python -m benchmarks.scale model --overhead 10 # every study whose data/timings.json is there, at 8, 64 and 512 workers
+    python -m benchmarks.scale model --overhead 10 # every study whose data/timings.json is there, at 8, 64 and 512 places
 
 Run it at the checkout's root, in its environment; the first two need data/prepared. Each prints a Markdown table.
 """
@@ -43,7 +43,9 @@ def train_replicate(recipe, seed, splits, outputs, task):
 """
 """The training module of trainers that do nothing, which then do not import Keras either."""
 BANDWIDTH = 1e9 / 8
-"""Bytes a second that a place of a cluster gets data at: a gigabit a second."""
+"""Bytes a second that the driver sends at: a gigabit a second."""
+THREADS = 16
+"""Of each worker of a cluster, which gets a study's data once."""
 
 
 def trained(workers: int) -> float:
@@ -118,9 +120,9 @@ def makespan(jobs: Sequence[tuple[float, float]], places: int, start: float, ove
 
 
 def model(overhead: float) -> Iterator[tuple[str, ...]]:
-    """One row for each study and one for all, one after the other."""
+    """One row for each study and one for all, one after the other. Every worker gets the data before any replicate starts."""
     counts = (1, 8, 64, 512)
-    yield "study", "replicates", "the longest", *(f"{count} workers" for count in counts), "times as fast at 512"
+    yield "study", "replicates", "the longest", *(f"{count} at once" for count in counts), "times as fast at 512"
     total = [0.0] * len(counts)
     for folder in [ROOT, *sorted(path.parent for path in ROOT.glob("tutorials/*/params.yaml"))]:
         if not (folder / "data" / "timings.json").is_file():
@@ -128,7 +130,8 @@ def model(overhead: float) -> Iterator[tuple[str, ...]]:
         found = json.loads((folder / "data" / "timings.json").read_text())["replicates"]
         jobs = [(each["cost"], each["seconds"]) for seeds in found.values() for each in seeds.values()]
         size = sum(path.stat().st_size for path in (folder / "data" / "prepared").glob("*"))
-        spans = [makespan(jobs, count, START + size / BANDWIDTH, overhead) for count in counts]
+        sending = [-(-min(count, len(jobs)) // THREADS) * size / BANDWIDTH for count in counts]
+        spans = [makespan(jobs, count, START + sent, overhead) for count, sent in zip(counts, sending, strict=True)]
         total = [sum(each) for each in zip(total, spans, strict=True)]
         longest = max(seconds for _, seconds in jobs)
         name = "starter" if folder == ROOT else folder.name

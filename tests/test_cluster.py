@@ -156,7 +156,7 @@ def test_workers_that_die_stop_and_join_change_no_byte(
     left = len(expected) - len(entries(cache))
     dask.end("a")
     dask.worker("c", "127.0.0.3", "--nthreads", "1")
-    _, errors = process.communicate(timeout=600)
+    _, errors = process.communicate(timeout=1200)
     dask.signal("b", signal.SIGCONT)
     assert process.returncode == 0, errors
     assert left > 0
@@ -192,7 +192,7 @@ def test_two_users_with_different_code_share_the_workers(
         for study, folder in zip(studies, (ROOT, checkout), strict=True)
     ]
     for process in processes:
-        _, errors = process.communicate(timeout=600)
+        _, errors = process.communicate(timeout=1200)
         assert process.returncode == 0, errors
     ours, theirs = (bytes_of(study / "data" / "runs") for study in studies)
     assert ours == of_few(expected)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import dask
 import psutil
 from distributed import Client, Future, LocalCluster, wait
 
@@ -85,11 +86,10 @@ class Workers:
     _threads: dict[str, int] = field(default_factory=dict)  # worker -> threads that no other run uses
     _silent: dict[str, float] = field(default_factory=dict)  # worker -> seconds between its last word and the last of any
     _refused: dict[str, str] = field(default_factory=dict)  # worker -> why
-    _loaded: set[Place] = field(default_factory=set)
+    _loaded: set[str] = field(default_factory=set)  # workers that were sent the data
     _prepared: Prepared | None = None
     _cargo: int = 0  # which data these are
     _files: dict[str, bytes] = field(default_factory=dict)
-    _sent: Future[Any] | None = None
 
     def __enter__(self) -> Workers:
         return self
@@ -102,7 +102,7 @@ class Workers:
     def load(self, prepared: Prepared) -> None:
         """Have every trainer use these data from now on."""
         if prepared is not self._prepared:
-            self._prepared, self._files, self._sent = prepared, {**source(), **data_files(prepared)}, None
+            self._prepared, self._files = prepared, {**source(), **data_files(prepared)}
             self._cargo += 1
             self._loaded.clear()
 
@@ -142,37 +142,28 @@ class Workers:
         return found[: max(0, self.limit - len(busy))]
 
     def submit(self, place: Place, request: dict[str, object], seconds: float) -> Future[worker.Answer]:
-        """Have a replicate trained; the first time, the study's data go with it."""
-        cargo = None
-        if place not in self._loaded:
-            cargo = self._scattered(place.worker)
-            self._loaded.add(place)
+        """Have a replicate trained; the first time on a worker, the study's data go with it."""
+        cargo = None if place.worker in self._loaded else self._files
+        self._loaded.add(place.worker)
         self._tasks += 1
-        return self.client.submit(
-            worker.ByValue(worker.train),
-            (self.run, place.thread),
-            request,
-            seconds,
-            self.expected,
-            self.variables,
-            f"{self.run}-{self._cargo}",
-            cargo,
-            key=f"replicate-{self.run}-{self._tasks}",
-            workers=[place.worker],
-            allow_other_workers=False,
-        )
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):  # the cargo is no mistake
+            return self.client.submit(
+                worker.ByValue(worker.train),
+                (self.run, place.thread),
+                request,
+                seconds,
+                self.expected,
+                self.variables,
+                f"{self.run}-{self._cargo}",
+                cargo,
+                key=f"replicate-{self.run}-{self._tasks}",
+                workers=[place.worker],
+                allow_other_workers=False,
+            )
 
-    def _scattered(self, address: str) -> Any:
-        """The data as a future, which workers hand on to one another; from a worker that died, they have to be sent again."""
-        if self._sent is None or self._sent.status != "finished":
-            self._sent = None
-            with suppress(OSError):  # it does not take them
-                self._sent = self.client.scatter([self._files], workers=[address], hash=False, timeout=PATIENCE)[0]
-        return self._sent or self._files
-
-    def unload(self, place: Place) -> None:
-        """Note that a place has no trainer any more."""
-        self._loaded.discard(place)
+    def unload(self, address: str) -> None:
+        """Note that a worker does not have the study's data, or no more."""
+        self._loaded.discard(address)
 
     def refuse(self, address: str, why: str) -> None:
         """Use a worker no more."""

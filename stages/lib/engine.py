@@ -111,7 +111,6 @@ def run(
         """Give the replicate to another place; without a reason that is its own, however often that was so."""
         failed = running.pop(future)
         future.cancel()
-        workers.unload(failed.place)
         traced.pop(failed.place, None)
         waiting.insert(0, failed.job)
         attempts[failed.job.key] += bool(why)
@@ -125,6 +124,7 @@ def run(
             workers.look()
             for future, each in list(running.items()):
                 if why := workers.lost(each.place.worker):
+                    workers.unload(each.place.worker)
                     again(future, why)
             busy = {each.place: each.job.group for each in running.values()}
             for place in workers.free(busy.keys()):
@@ -158,11 +158,13 @@ def run(
             elif how == "died":
                 again(future, what)
             else:
+                if how == "empty":
+                    workers.unload(place.worker)
                 if how in ("refused", "other"):
                     workers.refuse(place.worker, what if how == "refused" else differences(what, workers.expected))
                 again(future, "")
     except (OSError, CancelledError) as error:
-        if workers.client.status == "running":
+        if isinstance(error, OSError) and workers.client.status == "running":
             raise
         raise UserError(
             f"the scheduler is gone: {plain(str(error))[:80]}; what was trained is kept, so `dvc repro` goes on from there"
@@ -178,8 +180,6 @@ def _answer(future: Future[Answer]) -> Answer:
         return future.result(timeout=PATIENCE)
     except (KilledWorker, TimeoutError):
         return "died", "its worker died"
-    except CancelledError:
-        return "lost", None  # with a worker that had the data
     except Exception as error:  # noqa: BLE001  # such as a function that this worker's Python cannot read
         return "refused", f"{type(error).__name__}: {plain(str(error))[:200]}"
 

@@ -26,6 +26,9 @@ from distributed import get_worker
 START = 600.0
 """Seconds in which a trainer must have imported Keras, from a slow network disk for example."""
 
+KEPT = 600.0
+"""Seconds after its last use that a worker keeps a cargo: the driver that would have it removed may have been killed."""
+
 Files = Mapping[str, bytes]
 """Path below a folder -> content."""
 Answer = tuple[str, Any]
@@ -131,6 +134,22 @@ def ask(source: Files, variables: Mapping[str, str | None]) -> Answer:
     return answer
 
 
+def _kept(worker: Any, name: str, cargo: Files | None, wanted: Callable[[], bool]) -> Files | None:
+    """The cargo of that name, which comes with one task of several that a worker gets at once; None where it does not come."""
+    cargos: dict[str, tuple[Files, float]] = vars(worker).setdefault("cargos", {})
+    if cargo is not None:
+        for each in [each for each, (_, used) in cargos.items() if time.monotonic() - used > KEPT]:
+            cargos.pop(each, None)
+        cargos[name] = cargo, time.monotonic()
+    deadline = time.monotonic() + 10
+    while name not in cargos and wanted() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if name not in cargos:
+        return None
+    cargos[name] = cargos[name][0], time.monotonic()
+    return cargos[name][0]
+
+
 def train(
     place: tuple[str, int],
     request: Mapping[str, object],
@@ -149,7 +168,7 @@ def train(
         expected: what a trainer must report of itself.
         variables: as for Trainer.
         name: of the cargo that the trainer must have.
-        cargo: the project's source and the study's data; None where a trainer should be there already.
+        cargo: the project's source and the study's data, which the worker keeps; None where it should have them.
 
     Returns:
         ("result", (files, seconds, seconds per epoch)), ("failed", why), ("died", how), ("late", None) or ("unwanted", None);
@@ -164,16 +183,17 @@ def train(
         task = here.state.tasks.get(key)
         return task is not None and task.state == "executing"
 
+    files = _kept(here, name, cargo, wanted)
     known = idle.pop(place, None)
     if known and (known.process.poll() is not None or known.cargo != name):
         known.close()
         known = None
     if known is None:
-        if cargo is None:
+        if files is None:
             return "empty", None
         for each in [each for each, other in idle.items() if other.process.poll() is not None]:
             idle.pop(each).close()  # of drivers that were killed
-    trainer = known or Trainer(cargo or {}, variables, here.local_directory)
+    trainer = known or Trainer(files or {}, variables, here.local_directory)
     try:
         if known is None:
             if (report := trainer.receive(START, wanted)) != expected:
@@ -197,7 +217,10 @@ def train(
 
 
 def dismiss(run: str) -> None:
-    """Task: end the trainers of a run."""
+    """Task: end the trainers of a run, and forget its cargo."""
+    cargos: dict[str, Any] = vars(get_worker()).get("cargos", {})
+    for name in [name for name in cargos if name.startswith(run)]:
+        cargos.pop(name, None)
     idle: dict[tuple[str, int], Trainer] = vars(get_worker()).get("trainers", {})
     for place in [place for place in idle if place[0] == run]:
         idle.pop(place).close()
