@@ -53,6 +53,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_prepared(prepared_for(study_with(CHANGES)), root / "data" / "prepared")
     complete_facts(root, study_with(CHANGES))
     write_runs(root, CHANGES, diverged="noisy")
+    for history in (root / "data" / "runs" / "dropped").glob("*/history.csv"):  # it stopped after one epoch
+        history.write_text("\n".join(history.read_text().splitlines()[:2]) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["stage", str(root)])
         evaluate.main()
@@ -238,6 +240,7 @@ def test_curves_are_read_by_keyboard_and_by_pointing(visit: Callable[..., Page])
 
     last = cells()
     assert last[1] == "50.00 % (50.00 % to 50.00 %)"
+    assert str(figure.locator('tr[data-name="dropped"] td').last.text_content()).endswith("%), ended at 1")
     figure.get_by_role("slider").focus()
     page.keyboard.press("ArrowLeft")
     assert figure.locator("output").text_content() == "epoch 1"

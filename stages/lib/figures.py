@@ -601,6 +601,9 @@ def comparison(curves: pd.DataFrame, measure: str) -> Figure:
     if measure == "accuracy":
         ticks = [tick for tick in ACCURACY_TICKS if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
         axes.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+    else:
+        bottom, top = axes.get_ylim()
+        axes.yaxis.set_major_locator(ticker.LogLocator(numticks=12, subs=(1, 2, 5) if top < 2000 * bottom else (1,)))
     axes.xaxis.set_major_locator(ticker.MaxNLocator(10, integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch", color=GREY)
     return figure

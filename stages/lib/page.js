@@ -127,11 +127,11 @@ function reading(figure, values, tip) {
   const text = (value) => (value === null ? "diverged" : measure === "accuracy" ? `${(100 * value).toFixed(2)} %` : value.toPrecision(4));
   const at = (variant, kind, epoch) => {
     const curve = values[measure][variant];
-    const row = curve.epoch.indexOf(epoch);
     if (!curve[kind]) return "–";
-    if (row < 0) return "ended";
+    const row = Math.min(epoch, curve.epochs) - 1; // they count from 1
     const [mean, low, high] = curve[kind].map((column) => column[row]);
-    return low === null ? text(mean) : `${text(mean)} (${text(low)} to ${text(high)})`;
+    const range = low === null ? text(mean) : `${text(mean)} (${text(low)} to ${text(high)})`;
+    return row + 1 < epoch ? `${range}, ended at ${row + 1}` : range;
   };
   let chosen = [];
   let picked = null;

@@ -523,13 +523,13 @@ def curve_pictures(study: Study, curves: pd.DataFrame) -> dict[str, dict[str, An
 
 
 def curve_values(curves: pd.DataFrame) -> dict[str, Any]:
-    """What the page's script tells of a curve: measure -> variant -> epochs and, of each kind, mean, smallest and largest."""
+    """What the page's script tells of a curve: measure -> variant -> epochs and, of each kind, three lists: mean, low, high."""
     found: dict[str, Any] = {}
     for measure in figures.measures(curves):
         kinds = [kind for kind in (measure, f"val_{measure}") if f"{kind}_mean" in curves]
         found[measure] = {
             variant: {
-                "epoch": [int(epoch) for epoch in group["epoch"]],
+                "epochs": len(group),
                 **{
                     kind: [
                         [None if np.isnan(value) else float(f"{value:.5g}") for value in numbers(group[f"{kind}_{how}"])]
