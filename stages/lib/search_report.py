@@ -10,8 +10,8 @@ import pandas as pd
 
 from stages.lib import space, verdicts
 from stages.lib.figures import Unit, finite, numbers, unit_of
-from stages.lib.report import WORDS, claim_rows
-from stages.lib.settings import Search, Study
+from stages.lib.report import MARKS, WORDS, expectation
+from stages.lib.settings import Claim, Search, Study
 
 
 def section(study: Study, search: Search, tables: Mapping[str, pd.DataFrame], task: str) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def section(study: Study, search: Search, tables: Mapping[str, pd.DataFrame], ta
         "seeds": winners["seed"].nunique(),
         "ranges": [range_row(name, each) for name, each in search.space.items()],
         "strategies": strategy_rows(study, search, trials, winners, task),
-        "claims": claim_rows(study.model_copy(update={"claims": search.claims}), tables["claims"], task),
+        "claims": [claim_row(search.claims[row["claim"]], row, task) for row in tables["claims"].to_dict("records")],
         "reported": reported_rows(study, search, winners, task),
         "importance": len(tables["importance"]) > 0,
     }
@@ -37,6 +37,23 @@ def range_row(name: str, each: Any) -> tuple[str, str, str, str]:
     kind = next(kind for kind in space.KINDS if getattr(each, kind) is not None)
     values = ", ".join(map(str, each.choices)) if each.choices else " to ".join(f"{value:g}" for value in each.bounds)
     return name, each.key, kind.replace("_", "-"), values
+
+
+def claim_row(claim: Claim, row: Mapping[Any, Any], task: str) -> dict[str, Any]:
+    """A claim with its row of claims.csv, as the page shows it."""
+    unit = unit_of(row["metric"], task)
+    effect = unit.change(row["effect"]) if claim.compare else unit.value(row["effect"])
+    return {
+        "name": row["claim"],
+        "claim": claim,
+        "verdict": row["verdict"],
+        "close": bool(row["close"]),
+        "mark": MARKS[row["verdict"]],
+        "effect": WORDS.get(row["effect"], effect),
+        "interval": "no interval" if math.isnan(finite(row["low"])) else unit.interval(row["low"], row["high"]),
+        "expects": expectation(claim, unit),
+        "replicates": row["replicates"],
+    }
 
 
 def over_seeds(values: pd.Series, unit: Unit, confidence: float) -> tuple[str, str]:
