@@ -67,7 +67,7 @@ def stages_of(pipeline: Path) -> list[Stage]:
     )
 
     def of_study(study: str, text: str) -> str:
-        known = {"key": study, **{f"item.{name}": value for name, value in studies[study].items()}}
+        known = {"key": study, "item": study, **{f"item.{name}": value for name, value in studies[study].items()}}
         return re.sub(r"\$\{([^}]*)\}", lambda found: str(known[found[1]]), text)
 
     declared = content["stages"].items()
@@ -77,7 +77,7 @@ def stages_of(pipeline: Path) -> list[Stage]:
         found += [
             Stage(pipeline, f"{name}@{study}", metrics, outs_of(each["do"], filled))
             for name, each in declared
-            if "foreach" in each
+            if study in (studies if each.get("foreach") == "${studies}" else each.get("foreach", ()))  # else a list
         ]
     return found
 
