@@ -148,6 +148,7 @@ def settings(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> 
             axes.set_xlim(-0.5, len(names) - 0.5)
         else:
             places = numbers(column)
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=each.integers is not None))
         if each.log_uniform:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
