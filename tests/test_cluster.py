@@ -31,6 +31,13 @@ FEW = {**CHANGES, "limits": {"seeds": 1}}
 ENDLESS = {"train": {"epochs": 1_000_000}, "replicates": {"time_limit": 600.0}}
 
 
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has just ended
+        return []
+
+
 class Dask:
     """Processes of Dask's command line, each in a folder and a process group of its own."""
 
@@ -80,7 +87,7 @@ class Dask:
         return [process, *process.children(recursive=True)]
 
     def trainers(self, name: str) -> list[psutil.Process]:
-        return [each for each in self.members(name) if "stages.lib.trainer" in each.cmdline()]
+        return [each for each in self.members(name) if "stages.lib.trainer" in command_of(each)]
 
     def signal(self, name: str, number: signal.Signals) -> None:
         os.killpg(self.processes[name].pid, number)
@@ -197,7 +204,7 @@ def test_two_users_with_different_code_share_the_workers(
     ours, theirs = (bytes_of(study / "data" / "runs") for study in studies)
     assert ours == of_few(expected)
     assert {name for name in ours if ours[name] != theirs[name]} == {name for name in ours if name.endswith("history.csv")}
-    assert re.search(r"^1,0\.\d\d?,", (studies[1] / "data/runs/plain/0/history.csv").read_text(), flags=re.MULTILINE)
+    assert re.search(r"^1,\d\.\d,", (studies[1] / "data/runs/plain/0/history.csv").read_text(), flags=re.MULTILINE)
 
 
 def test_a_killed_driver_leaves_its_workers_free(dask: Dask, address: str, tmp_path: Path) -> None:
