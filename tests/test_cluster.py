@@ -366,6 +366,63 @@ def test_replicates_are_those_of_the_cluster_s_processor(monkeypatch: pytest.Mon
     cluster._hardware.cache_clear()
 
 
+class Known:
+    """A client of a scheduler that knows these workers."""
+
+    def __init__(self, **facts: dict[str, Any]) -> None:
+        self.facts = {name: {"nthreads": 2, "last_seen": 100.0, "status": "running", **each} for name, each in facts.items()}
+        self.tasks: dict[str, list[str]] = {}
+        self.scheduler = self
+        self.identity = None
+
+    def sync(self, function: None, n_workers: int) -> dict[str, Any]:
+        return {"workers": self.facts}
+
+    def processing(self) -> dict[str, list[str]]:
+        return self.tasks
+
+
+def crew_of(client: Known, said: list[str] | None = None, limit: int = 9) -> cluster.Workers:
+    crew = cluster.Workers(client, {}, {}, limit, (said if said is not None else []).append)  # type: ignore[arg-type]
+    crew.look()
+    return crew
+
+
+def test_a_place_is_a_thread_that_nobody_uses() -> None:
+    client = Known(a={}, b={"nthreads": 1}, paused={"status": "paused"})
+    client.tasks = {"b": ["somebody-s"]}
+    crew = crew_of(client)
+    first, second = cluster.Place("a", 0), cluster.Place("a", 1)
+    assert crew.free([]) == [first, second]
+    assert crew.free([first]) == [second]
+    assert crew.free([first, second]) == []
+    assert crew_of(client, limit=1).free([]) == [first]
+    client.tasks = {"b": [f"replicate-{crew.run}-1"]}
+    crew._looked = float("-inf")
+    crew.look()
+    assert crew.free([first, second]) == [cluster.Place("b", 0)]
+
+
+def test_a_worker_is_lost_when_it_is_gone_or_alone_in_its_silence() -> None:
+    crew = crew_of(Known(a={}, b={"last_seen": 101 - cluster.SILENCE}, c={"last_seen": 99 - cluster.SILENCE}))
+    assert [crew.lost(each) for each in "abcd"] == ["", "", "its worker fell silent", "its worker died"]
+    assert {place.worker for place in crew.free([])} == {"a", "b"}
+    assert not crew_of(Known(a={"last_seen": -1e9})).lost("a")
+
+
+def test_a_worker_that_is_refused_is_named_once_and_used_no_more() -> None:
+    said: list[str] = []
+    crew = crew_of(Known(a={}, b={}), said)
+    crew.refuse("a", "keras is 2 there")
+    crew.refuse("a", "keras is 2 there")
+    assert said == ["worker a: keras is 2 there; it is not used"]
+    assert {place.worker for place in crew.free([])} == {"b"}
+    crew.refuse("b", "as well")
+    crew._looked = float("-inf")
+    with pytest.raises(UserError, match=r"^worker a: keras is 2 there$"):
+        crew.look()
+
+
 def test_a_recipe_is_the_same_after_its_journey() -> None:
     for folder in [ROOT, *sorted(path.parent for path in ROOT.glob("tutorials/*/params.yaml"))]:
         for recipe in load_study(folder).recipes.values():
