@@ -31,6 +31,13 @@ FEW = {**CHANGES, "limits": {"seeds": 1}}
 ENDLESS = {"train": {"epochs": 1_000_000}, "replicates": {"time_limit": 600.0}}
 
 
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has just ended
+        return []
+
+
 class Dask:
     """Processes of Dask's command line, each in a folder and a process group of its own."""
 
@@ -80,7 +87,7 @@ class Dask:
         return [process, *process.children(recursive=True)]
 
     def trainers(self, name: str) -> list[psutil.Process]:
-        return [each for each in self.members(name) if "stages.lib.trainer" in each.cmdline()]
+        return [each for each in self.members(name) if "stages.lib.trainer" in command_of(each)]
 
     def signal(self, name: str, number: signal.Signals) -> None:
         os.killpg(self.processes[name].pid, number)
@@ -197,7 +204,7 @@ def test_two_users_with_different_code_share_the_workers(
     ours, theirs = (bytes_of(study / "data" / "runs") for study in studies)
     assert ours == of_few(expected)
     assert {name for name in ours if ours[name] != theirs[name]} == {name for name in ours if name.endswith("history.csv")}
-    assert re.search(r"^1,0\.\d\d?,", (studies[1] / "data/runs/plain/0/history.csv").read_text(), flags=re.MULTILINE)
+    assert re.search(r"^1,\d\.\d,", (studies[1] / "data/runs/plain/0/history.csv").read_text(), flags=re.MULTILINE)
 
 
 def test_a_killed_driver_leaves_its_workers_free(dask: Dask, address: str, tmp_path: Path) -> None:
@@ -357,6 +364,63 @@ def test_replicates_are_those_of_the_cluster_s_processor(monkeypatch: pytest.Mon
     with pytest.raises(UserError, match=r"workers w0 and w1 have not the same processor \(only one has v\)"):
         cluster.surroundings("tensorflow")
     cluster._hardware.cache_clear()
+
+
+class Known:
+    """A client of a scheduler that knows these workers."""
+
+    def __init__(self, **facts: dict[str, Any]) -> None:
+        self.facts = {name: {"nthreads": 2, "last_seen": 100.0, "status": "running", **each} for name, each in facts.items()}
+        self.tasks: dict[str, list[str]] = {}
+        self.scheduler = self
+        self.identity = None
+
+    def sync(self, function: None, n_workers: int) -> dict[str, Any]:
+        return {"workers": self.facts}
+
+    def processing(self) -> dict[str, list[str]]:
+        return self.tasks
+
+
+def crew_of(client: Known, said: list[str] | None = None, limit: int = 9) -> cluster.Workers:
+    crew = cluster.Workers(client, {}, {}, limit, (said if said is not None else []).append)  # type: ignore[arg-type]
+    crew.look()
+    return crew
+
+
+def test_a_place_is_a_thread_that_nobody_uses() -> None:
+    client = Known(a={}, b={"nthreads": 1}, paused={"status": "paused"})
+    client.tasks = {"b": ["somebody-s"]}
+    crew = crew_of(client)
+    first, second = cluster.Place("a", 0), cluster.Place("a", 1)
+    assert crew.free([]) == [first, second]
+    assert crew.free([first]) == [second]
+    assert crew.free([first, second]) == []
+    assert crew_of(client, limit=1).free([]) == [first]
+    client.tasks = {"b": [f"replicate-{crew.run}-1"]}
+    crew._looked = float("-inf")
+    crew.look()
+    assert crew.free([first, second]) == [cluster.Place("b", 0)]
+
+
+def test_a_worker_is_lost_when_it_is_gone_or_alone_in_its_silence() -> None:
+    crew = crew_of(Known(a={}, b={"last_seen": 101 - cluster.SILENCE}, c={"last_seen": 99 - cluster.SILENCE}))
+    assert [crew.lost(each) for each in "abcd"] == ["", "", "its worker fell silent", "its worker died"]
+    assert {place.worker for place in crew.free([])} == {"a", "b"}
+    assert not crew_of(Known(a={"last_seen": -1e9})).lost("a")
+
+
+def test_a_worker_that_is_refused_is_named_once_and_used_no_more() -> None:
+    said: list[str] = []
+    crew = crew_of(Known(a={}, b={}), said)
+    crew.refuse("a", "keras is 2 there")
+    crew.refuse("a", "keras is 2 there")
+    assert said == ["worker a: keras is 2 there; it is not used"]
+    assert {place.worker for place in crew.free([])} == {"b"}
+    crew.refuse("b", "as well")
+    crew._looked = float("-inf")
+    with pytest.raises(UserError, match=r"^worker a: keras is 2 there$"):
+        crew.look()
 
 
 def test_a_recipe_is_the_same_after_its_journey() -> None:
