@@ -336,7 +336,7 @@ def _connected() -> Iterator[Client]:
     """A client of the cluster that the variable names. Raises UserError where it cannot be reached, or safely."""
     given = os.environ[VARIABLE]
     address = given if "://" in given else f"tcp://{given}"
-    for library in ("distributed", "asyncio"):  # what matters is said in one line
+    for library in ("distributed", "distributed.client", "tornado", "asyncio"):  # what matters is said in one line
         logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         client = Client(_checked(address), timeout=CONNECT)

@@ -166,9 +166,7 @@ def run(
     except (OSError, CancelledError) as error:
         if isinstance(error, OSError) and workers.client.status == "running":
             raise
-        raise UserError(
-            f"the scheduler is gone: {plain(str(error))[:80]}; what was trained is kept, so `dvc repro` goes on from there"
-        ) from None
+        raise UserError("the scheduler is gone; what was trained is kept, so `dvc repro` goes on from there") from None
     finally:
         for future in running:
             future.release()
@@ -180,6 +178,8 @@ def _answer(future: Future[Answer]) -> Answer:
         return future.result(timeout=PATIENCE)
     except (KilledWorker, TimeoutError):
         return "died", "its worker died"
+    except CancelledError:  # the scheduler is gone
+        raise
     except Exception as error:  # noqa: BLE001  # such as a function that this worker's Python cannot read
         return "refused", f"{type(error).__name__}: {plain(str(error))[:200]}"
 
