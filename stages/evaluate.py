@@ -95,16 +95,22 @@ def judged_by(study: Study, claim: Claim, variant: str) -> int:
     return len(study.seeds(variant)) if study.recipes[variant].k_fold else study.claim_seeds(claim)
 
 
-def judge_claim(study: Study, claim: Claim, replicates: pd.DataFrame) -> verdicts.Judgement:
-    """The verdict of a claim, by the first seeds of each of its variants: as many as it asks for, whatever other claims do.
+def values_of(study: Study, claim: Claim, replicates: pd.DataFrame) -> list[list[float]]:
+    """For each of a claim's variants the values that it is judged by, the worst infinite.
 
-    `replicates` has a column of the claim's metric.
+    They are of the first seeds, as many as the claim asks for, whatever other claims do. `replicates` has a column of the
+    claim's metric.
     """
     groups = []
     for variant in claim.variants:
         chosen = (replicates["variant"] == variant) & (replicates["seed"] < judged_by(study, claim, variant))
-        groups.append([scores.rank_value(claim.metric, value) for value in replicates.loc[chosen, claim.metric]])
-    share = scores.is_share(claim.metric)
+        groups.append([scores.rank_value(claim.metric, float(value)) for value in replicates.loc[chosen, claim.metric]])
+    return groups
+
+
+def judge_claim(study: Study, claim: Claim, replicates: pd.DataFrame) -> verdicts.Judgement:
+    """The verdict of a claim; `replicates` as for values_of."""
+    groups, share = values_of(study, claim, replicates), scores.is_share(claim.metric)
     return verdicts.judge(groups, claim.expect, claim.margin, claim.threshold, study.statistics.confidence, share)
 
 

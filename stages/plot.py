@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stages.evaluate import CLAIM_COLUMNS, claims_table, judged_by
+from stages.evaluate import CLAIM_COLUMNS, claims_table, values_of
 from stages.lib import figures, search_figures, views
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_bytes, write_text
@@ -24,9 +24,8 @@ from stages.lib.illustrations import compared as compared_numbers
 from stages.lib.illustrations import illustrate
 from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.report import Results, deep_variants, headline, page, single_runs
-from stages.lib.scores import rank_value
 from stages.lib.search_report import section
-from stages.lib.settings import Claim, Study, load_study
+from stages.lib.settings import Study, load_study
 
 SAMPLE_ROWS = 2000
 """Rows of each split that histograms and the range of a view are drawn from."""
@@ -57,17 +56,11 @@ def durations_of(study: Study, timings: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "seed", "seconds", "seconds_per_epoch"])
 
 
-def values_of(claim: Claim, study: Study, replicates: pd.DataFrame) -> list[list[float]]:
-    """The replicates' values that a claim is judged by, for each of its variants; the worst is infinite."""
-    chosen = [(replicates["variant"] == name) & (replicates["seed"] < judged_by(study, claim, name)) for name in claim.variants]
-    return [[rank_value(claim.metric, float(value)) for value in replicates.loc[rows, claim.metric]] for rows in chosen]
-
-
 def compared(study: Study, claims: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
     """The claims with what each is about, `second − first` or the one variant, and how many single runs miss what it says."""
     claims = claims.reindex(columns=CLAIM_COLUMNS)
     named = [study.claims[name] for name in claims["claim"]]
-    counts = [single_runs(claim, values_of(claim, study, replicates)) for claim in named]
+    counts = [single_runs(claim, values_of(study, claim, replicates)) for claim in named]
     return claims.assign(
         groups=[" − ".join(reversed(claim.variants)) for claim in named],
         missed=[missed for missed, _ in counts],
