@@ -207,7 +207,7 @@ def test_two_users_with_different_code_share_the_workers(
     assert re.search(r"^1,\d\.\d,", (studies[1] / "data/runs/plain/0/history.csv").read_text(), flags=re.MULTILINE)
 
 
-def test_a_killed_driver_leaves_its_workers_free(dask: Dask, address: str, tmp_path: Path) -> None:
+def test_a_killed_driver_leaves_its_workers_free(dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]) -> None:
     study = prepared_study(tmp_path / "study", ENDLESS)
     process = start(study, tmp_path / "cache", DASK_SCHEDULER_ADDRESS=address)
     names = sorted(dask.processes.keys() - {"scheduler"})
@@ -215,6 +215,10 @@ def test_a_killed_driver_leaves_its_workers_free(dask: Dask, address: str, tmp_p
     process.kill()
     process.communicate()
     until(lambda: not any(dask.trainers(name) for name in names))
+    later = prepared_study(tmp_path / "later", FEW)
+    done = stage("train", later, cache=tmp_path / "cache", DASK_SCHEDULER_ADDRESS=address)
+    assert done.returncode == 0, done.stderr
+    assert bytes_of(later / "data" / "runs") == of_few(expected)
 
 
 @pytest.fixture(scope="module")
