@@ -63,17 +63,6 @@ FORMATS: dict[str, Callable[[keras.Model, Path], None]] = {
 }
 
 
-def view_of_replicate(recipe: Recipe, fitted: views.FittedView, splits: views.Splits, seed: int) -> views.FittedView:
-    """The view that a replicate was trained through: fitted anew where its recipe sets other rows apart to validate on."""
-    if recipe.k_fold:
-        splits = views._fold(splits, recipe.k_fold, seed)
-    elif recipe.train.validation_rows:
-        splits = views._held_out(splits, recipe.train.validation_rows)
-    else:
-        return fitted
-    return views.fit(recipe.view, {name: x for name, (x, _) in splits.items()})
-
-
 def trained_network(recipe: Recipe, run: Path, input_shape: tuple[int, ...], outputs: int) -> keras.Model:
     """The network of a replicate in the folder `run`, with its weights.
 
@@ -195,7 +184,7 @@ def export(folder: Path, variant: str, seed: int, formats: list[str], target: Pa
     )
     input_shape = prepared.splits["train"][0].shape[1:]
     network = trained_network(recipe, run, input_shape, prepared.outputs)
-    view = view_of_replicate(recipe, prepared.views[study.view_of(variant)], prepared.splits, seed)
+    _, view = views.of_replicate(recipe, prepared.views[study.view_of(variant)], prepared.splits, seed)
     model = with_scaling(network, recipe, view, input_shape)
     check(model, recipe, run, prepared)
     facts = facts_of(study, folder, variant, seed, prepared, model)

@@ -6,6 +6,8 @@ import io
 import json
 import math
 import random
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import blobs, merged, prepared_for, study_with
+from conftest import ROOT, blobs, merged, prepared_for, study_with
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
@@ -319,6 +321,51 @@ def test_only_dense_networks_without_dropout_are_compiled(model: Mapping[str, An
     recipe = recipe_with(model)
     assert training.Structure.of(compiled(recipe), (8, 8), 4, "classification").jit_compile == expected
     assert not training.Structure.of(recipe, (8, 8), 4, "classification").jit_compile
+
+
+# Several devices
+
+ON_TWO_DEVICES = """
+import sys
+import tensorflow as tf
+one = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(one, [tf.config.LogicalDeviceConfiguration()] * 2)
+sys.path.insert(0, "tests")
+from test_training import mirrored_beside_plain
+mirrored_beside_plain()
+"""
+
+
+def mirrored_beside_plain() -> None:
+    """For a process that has two devices. Batches of 119 leave one row, of which one device has none."""
+    splits = inputs()
+    network, together = {"hidden": [8], "l2": 0.01}, {"strategy": "mirrored", "batch_size": 119}
+    plain = trained(recipe_with(network, {"batch_size": 119}), seed=1, splits=splits)
+    recipe = recipe_with(network, together).model_copy(update={"diagnostics": True})
+    first = trained(recipe, seed=1, splits=splits)
+    assert trained(recipe, seed=0, splits=splits).files != first.files
+    assert trained(recipe, seed=1, splits=splits).files == first.files
+    assert type(training.trace(training.Structure.of(recipe, (8, 8), 4, "classification")).model.weights[0].value).__name__ == (
+        "MirroredVariable"
+    )
+    pd.testing.assert_frame_equal(history_of(first), history_of(plain), rtol=1e-4)
+    with (
+        h5py.File(io.BytesIO(first.files["model.weights.h5"])) as ours,
+        h5py.File(io.BytesIO(plain.files["model.weights.h5"])) as theirs,
+    ):
+        assert sorted(ours["layers"]) == sorted(theirs["layers"])
+    for model, optimizer in (({"conv": [4], "dropout": 0.2, "batch_normalization": "before"}, "sgd"), ({}, "muon")):
+        result = trained(recipe_with(model, {**together, "optimizer": optimizer, "epochs": 2}), splits=splits)
+        assert history_of(result)["loss"].map(math.isfinite).all()
+
+
+def test_devices_that_share_the_batches_compute_what_one_computes() -> None:
+    done = subprocess.run([sys.executable, "-c", ON_TWO_DEVICES], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_device_is_not_mirrored() -> None:
+    assert trained(recipe_with(train={"strategy": "mirrored"})).files == trained(recipe_with()).files
 
 
 # What Keras's callbacks do between epochs

@@ -8,6 +8,7 @@ of them for a network with two inputs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,11 +71,31 @@ def _tensorflow(
             _, loss, quality = _loss(model, measure, x, y, True)
         return loss, quality, tape.gradient(loss, [variable.value for variable in model.trainable_variables])
 
-    @tf.function(autograph=False, jit_compile=jit_compile)
+    def update(rows: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        loss, quality, gradients = differentiated(_rows(x, rows), _rows(y, rows))
+        optimizer.apply(gradients, model.trainable_variables)
+        return loss, quality
+
+    strategy = tf.distribute.get_strategy()
+    devices = strategy.num_replicas_in_sync
+
+    def share(rows: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """One device's share of an update: the optimizer adds up the gradients of all."""
+        own = rows[tf.distribute.get_replica_context().replica_id_in_sync_group :: devices]
+        weight = own.shape[0] / rows.shape[0]
+        own = own if weight else rows[:1]  # a device without rows has to take part in the sum
+        loss, quality, gradients = differentiated(_rows(x, own), _rows(y, own))
+        optimizer.apply([weight * gradient for gradient in gradients], model.trainable_variables)
+        return weight * loss, quality if weight else 0 * quality
+
+    def update_together(rows: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        loss, quality = strategy.run(share, args=(rows, x, y))
+        return strategy.reduce("SUM", loss, axis=None), strategy.reduce("SUM", quality, axis=None)
+
+    @tf.function(autograph=False, jit_compile=jit_compile and devices == 1)
     def epoch(order: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         def step(rows: Tensor, sums: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            loss, quality, gradients = differentiated(_rows(x, rows), _rows(y, rows))
-            optimizer.apply(gradients, model.trainable_variables)
+            loss, quality = (update if devices == 1 else update_together)(rows, x, y)
             return sums[0] + loss * rows.shape[0], sums[1] + quality
 
         sums: tuple[Tensor, Tensor] = _batches(step, _zeros(), order, batch_size)
@@ -189,6 +210,26 @@ def _averaged(epoch: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) 
         return float(losses) / len(order), float(qualities) / len(order)
 
     return averaged
+
+
+def strategy_of(name: str) -> AbstractContextManager[object]:
+    """What a network, its optimizer and its functions are made in: with `mirrored`, one copy for each graphics card.
+
+    Without several cards (or logical processors, in a test) nothing is mirrored.
+    """
+    if name == "none":
+        return nullcontext()
+    import tensorflow as tf
+
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(devices) == 1:
+        return nullcontext()
+    # TensorFlow's own choice mixes up the sums of a loop and of what comes after it (2.21, on processors).
+    together = tf.distribute.ReductionToOneDevice()
+    scope: AbstractContextManager[object] = tf.distribute.MirroredStrategy(
+        [device.name for device in devices], cross_device_ops=together
+    ).scope()
+    return scope
 
 
 Compiler = Callable[[keras.Model, keras.Optimizer, Measure, int, bool], Compiled]

@@ -34,6 +34,7 @@ class Structure:
     """What of a recipe a trace depends on; the learning rate, the seed and the view are values that flow through it."""
 
     backend: str
+    strategy: str
     model: Model
     loss: str
     optimizer: str
@@ -50,7 +51,7 @@ class Structure:
         # One core: XLA makes dropout 9 times as slow, and convolutions no faster; it refuses their pooling under determinism.
         compiled = recipe.jit_compile and not model.conv and not model.dropout
         return cls(
-            *(recipe.backend, model, train.loss, train.optimizer, train.momentum, train.batch_size, compiled),
+            *(recipe.backend, train.strategy, model, train.loss, train.optimizer, train.momentum, train.batch_size, compiled),
             *(input_shape, outputs, task),
         )
 
@@ -95,13 +96,14 @@ def measure_of(loss_name: str, outputs: int, task: str) -> backends.Measure:
 
 @lru_cache(maxsize=TRACES)
 def trace(structure: Structure) -> Trace:
-    model = models.build(structure.model, structure.input_shape, structure.outputs, seed=0)
-    optimizer = new_optimizer(structure, learning_rate=0.001)
-    optimizer.build(model.trainable_variables)
-    measure = measure_of(structure.loss, structure.outputs, structure.task)
-    model.optimizer = None  # Keras's callbacks ask for it; the real one would be saved with the weights
-    compile_for = backends.COMPILERS[structure.backend]
-    return Trace(model, optimizer, compile_for(model, optimizer, measure, structure.batch_size, structure.jit_compile))
+    with backends.strategy_of(structure.strategy):
+        model = models.build(structure.model, structure.input_shape, structure.outputs, seed=0)
+        optimizer = new_optimizer(structure, learning_rate=0.001)
+        optimizer.build(model.trainable_variables)
+        measure = measure_of(structure.loss, structure.outputs, structure.task)
+        model.optimizer = None  # Keras's callbacks ask for it; the real one would be saved with the weights
+        compile_for = backends.COMPILERS[structure.backend]
+        return Trace(model, optimizer, compile_for(model, optimizer, measure, structure.batch_size, structure.jit_compile))
 
 
 def reset(traced: Trace, structure: Structure, learning_rate: float, seed: int) -> None:

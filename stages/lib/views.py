@@ -122,11 +122,12 @@ def _held_out(splits: Splits, rows: int) -> Splits:
     return {**splits, "train": (x[:first], y[:first]), "validation": (x[first:], y[first:])}
 
 
-def inputs_of(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What a replicate is trained and scored on: its rows of each split, seen through its view.
+def of_replicate(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) -> tuple[Splits, FittedView]:
+    """A replicate's own rows of each split, raw, and the view that it sees them through.
 
     Args:
-        fitted: the recipe's view, fitted on the training rows; where the recipe sets rows apart, it is fitted anew.
+        fitted: the recipe's view, fitted on the training rows; where the recipe sets other rows apart to validate on, it is
+            fitted anew.
         splits: raw values and labels.
         seed: the replicate's, which chooses the fold of k-fold validation and nothing else here.
     """
@@ -134,6 +135,12 @@ def inputs_of(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) -> 
         splits = _fold(splits, recipe.k_fold, seed)
     elif recipe.train.validation_rows:
         splits = _held_out(splits, recipe.train.validation_rows)
-    if recipe.k_fold or recipe.train.validation_rows:
-        fitted = fit(recipe.view, {name: x for name, (x, _) in splits.items()})
-    return {name: (apply(fitted, x, name), y) for name, (x, y) in splits.items()}
+    else:
+        return splits, fitted
+    return splits, fit(recipe.view, {name: x for name, (x, _) in splits.items()})
+
+
+def inputs_of(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What a replicate is trained and scored on: its own rows of each split, seen through its view. As `of_replicate`."""
+    rows, view = of_replicate(recipe, fitted, splits, seed)
+    return {name: (apply(view, x, name), y) for name, (x, y) in rows.items()}
