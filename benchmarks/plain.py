@@ -11,7 +11,7 @@ import numpy as np
 from stages.lib import views
 from stages.lib.cli import arguments
 from stages.lib.prepared import read_prepared
-from stages.lib.settings import load_study
+from stages.lib.study import load_study
 
 
 def main() -> None:

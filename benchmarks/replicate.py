@@ -20,7 +20,8 @@ from benchmarks.workflow import multiply_adds, peak
 from stages.lib import cluster, diagnostics, training, views
 from stages.lib.cli import arguments
 from stages.lib.prepared import read_prepared
-from stages.lib.settings import Recipe, load_study
+from stages.lib.settings import Recipe
+from stages.lib.study import load_study
 
 EPOCHS = 3
 """Epochs that are timed after the first, which also traces and compiles; the fastest counts."""

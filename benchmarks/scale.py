@@ -32,7 +32,7 @@ from stages.lib import cluster
 from stages.lib.plan import START
 from stages.lib.prepared import read_prepared
 from stages.lib.replicates import TRAINING_MODULES, ReplicateCache
-from stages.lib.settings import load_study
+from stages.lib.study import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_WORK = b"""

@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_limits
 from stages.lib import models
 from stages.lib.cli import arguments
 from stages.lib.prepared import read_prepared
-from stages.lib.settings import load_study
+from stages.lib.study import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 

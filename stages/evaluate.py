@@ -23,7 +23,8 @@ from stages.lib import scores, verdicts
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import read_arrays, write_json, write_text
 from stages.lib.prepared import read_prepared
-from stages.lib.settings import Claim, Study, check_task, load_study, measures
+from stages.lib.settings import Claim, Study
+from stages.lib.study import check_task, load_study, measures
 
 DIGITS = 5
 """Decimals in the tables; a test set of 10,000 rows tells accuracies apart to the fourth."""

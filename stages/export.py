@@ -30,8 +30,9 @@ from stages.lib import views
 from stages.lib.cli import UserError, one_line_errors
 from stages.lib.files import read_arrays, write_json
 from stages.lib.prepared import Prepared, read_prepared
-from stages.lib.settings import Recipe, Study, load_study
+from stages.lib.settings import Recipe, Study
 from stages.lib.strict_yaml import unknown
+from stages.lib.study import load_study
 
 if TYPE_CHECKING:
     import keras

@@ -16,7 +16,7 @@ from stages.lib.cli import arguments, one_line_errors
 from stages.lib.datasets import CATALOGUE, Dataset, load_catalogue, pick
 from stages.lib.download import obtain, user_cache
 from stages.lib.files import whole
-from stages.lib.settings import load_study
+from stages.lib.study import load_study
 
 
 def fetch(name: str, dataset: Dataset, raw: Path, mirror: str | None, cache: Path) -> None:

@@ -17,7 +17,8 @@ from scipy import stats
 from stages.lib import scores
 from stages.lib.cli import UserError, one_line_errors
 from stages.lib.files import write_text
-from stages.lib.settings import Claim, Study, load_study
+from stages.lib.settings import Claim, Study
+from stages.lib.study import load_study
 from stages.lib.verdicts import CLOSE, FEWEST, FEWEST_RANKED, difference_interval
 
 PAGE = Path("docs/verdicts.md")

@@ -20,7 +20,8 @@ from stages.lib.figures import finite, unit_of
 from stages.lib.files import write_text
 from stages.lib.report import MARKS, STANDINGS, WORDS, rendered, standing
 from stages.lib.scores import is_time
-from stages.lib.settings import Study, Variant, load_study
+from stages.lib.settings import Study, Variant
+from stages.lib.study import load_study
 from stages.lib.verdicts import Verdict
 
 MARKERS = {

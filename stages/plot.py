@@ -25,7 +25,8 @@ from stages.lib.illustrations import illustrate
 from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.report import Results, deep_variants, headline, page, single_runs
 from stages.lib.search_report import section
-from stages.lib.settings import Study, load_study
+from stages.lib.settings import Study
+from stages.lib.study import load_study
 
 SAMPLE_ROWS = 2000
 """Rows of each split that histograms and the range of a view are drawn from."""

@@ -16,7 +16,8 @@ from stages.lib import views
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.datasets import CATALOGUE, Dataset, load_catalogue, pick, read_parts
 from stages.lib.prepared import Prepared, write_prepared
-from stages.lib.settings import RowRange, RowsSplit, StratifiedSplit, Study, TrainTestSplit, check_task, load_study
+from stages.lib.settings import RowRange, RowsSplit, StratifiedSplit, Study, TrainTestSplit
+from stages.lib.study import check_task, load_study
 from stages.lib.views import FittedView
 
 FIRST_ROWS = 5

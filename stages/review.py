@@ -26,7 +26,8 @@ import pandas as pd
 from stages.lib.cli import UserError, one_line_errors
 from stages.lib.files import write_text
 from stages.lib.review import Pair, Review, Side, code, markdown, paired, plain
-from stages.lib.settings import Study, load_study
+from stages.lib.settings import Study
+from stages.lib.study import load_study
 
 TARGET = Path("review.md")
 SHARED = "data/datasets.yaml"

@@ -27,7 +27,8 @@ from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.replicates import ReplicateCache, replicate_key
 from stages.lib.result import Result
 from stages.lib.search import Searcher, Trial
-from stages.lib.settings import Recipe, Search, Study, check_task, load_study
+from stages.lib.settings import Recipe, Search, Study
+from stages.lib.study import check_task, load_study
 
 
 class Wanted(NamedTuple):

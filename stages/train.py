@@ -28,8 +28,9 @@ from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.progress import ReplicateProgress
 from stages.lib.replicates import ReplicateCache, replicate_key
 from stages.lib.result import Result
-from stages.lib.settings import Recipe, Study, check_task, load_study
+from stages.lib.settings import Recipe, Study
 from stages.lib.strict_yaml import unknown
+from stages.lib.study import check_task, load_study
 
 WEIGHTS = ".weights.h5"
 

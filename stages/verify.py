@@ -31,8 +31,9 @@ from stages.lib import cluster, engine
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.progress import ReplicateProgress
-from stages.lib.settings import Study, check_task, load_study
+from stages.lib.settings import Study
 from stages.lib.strict_yaml import unknown
+from stages.lib.study import check_task, load_study
 from stages.train import jobs_of, write_replicate
 
 CONFIDENCE = 0.999

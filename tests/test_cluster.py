@@ -22,7 +22,8 @@ from test_train import bytes_of, entries, start, timings, until
 
 from stages.lib import cluster, replicates, worker
 from stages.lib.cli import UserError
-from stages.lib.settings import Recipe, load_study
+from stages.lib.settings import Recipe
+from stages.lib.study import load_study
 
 CHANGES: dict[str, Any] = {"train": {"epochs": 40}, "replicates": {"seeds": 4}}
 """Of the study: it lasts long enough for something to happen in the middle."""

@@ -27,8 +27,9 @@ from test_pipeline import Checkout
 
 from stages import evaluate, export, fetch, guide, prepare, train
 from stages.lib.prepared import read_prepared
-from stages.lib.settings import Study, load_study
+from stages.lib.settings import Study
 from stages.lib.strict_yaml import read_yaml
+from stages.lib.study import load_study
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))

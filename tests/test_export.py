@@ -19,7 +19,7 @@ from stages.lib import training, views
 from stages.lib.cli import UserError
 from stages.lib.files import read_arrays, write_bytes
 from stages.lib.prepared import Prepared, read_prepared, read_split, write_prepared
-from stages.lib.settings import load_study
+from stages.lib.study import load_study
 
 VIEWS = {
     "scaled": {"scale": "max", "invert": True},

@@ -11,7 +11,7 @@ from conftest import ROOT, merged, write_params
 
 from stages.lib.cli import UserError
 from stages.lib.report import standing
-from stages.lib.settings import load_study
+from stages.lib.study import load_study
 from stages.overview import MARKERS, cell, main, overview, page, read_outcome, tutorials_of, with_table
 
 TUTORIAL: dict[str, Any] = {

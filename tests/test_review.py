@@ -21,7 +21,7 @@ from stages.evaluate import claims_table, metrics_of, summary_of, write_csv
 from stages.lib.cli import UserError
 from stages.lib.files import write_json
 from stages.lib.review import BEYOND, LIMIT, UNDECIDED, WITHIN, Change, matched, plain
-from stages.lib.settings import load_study
+from stages.lib.study import load_study
 
 FIVE: dict[str, Any] = {"replicates": {"seeds": 5}}
 GOOD, BAD = [0.95, 0.951, 0.952, 0.953, 0.954], [0.8, 0.801, 0.802, 0.803, 0.804]

@@ -32,8 +32,9 @@ from stages.lib.prepared import Prepared
 from stages.lib.replicates import ReplicateCache
 from stages.lib.result import Result
 from stages.lib.search import Searcher, Trial
-from stages.lib.settings import Recipe, Search, Study, check_task, load_study
+from stages.lib.settings import Recipe, Search, Study
 from stages.lib.strict_yaml import read_yaml
+from stages.lib.study import check_task, load_study
 
 SEARCH: dict[str, Any] = {
     "variant": "plain",

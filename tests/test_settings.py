@@ -28,10 +28,9 @@ from stages.lib.settings import (
     MONITORS,
     SCALINGS,
     Study,
-    check_task,
-    load_study,
     merged,
 )
+from stages.lib.study import check_task, load_study
 
 VALID = """\
 title: A small study

@@ -24,8 +24,9 @@ from test_pipeline import Checkout
 
 from stages.lib import models
 from stages.lib.datasets import CATALOGUE, load_catalogue
-from stages.lib.settings import RowsSplit, Search, Study, TrainTestSplit, check_task, load_study
+from stages.lib.settings import RowsSplit, Search, Study, TrainTestSplit
 from stages.lib.strict_yaml import read_yaml
+from stages.lib.study import check_task, load_study
 
 STUDIES = ("keras_tips", "keras_demo", "performance", "digits_workflow", "fashion", "housing")
 VARIANTS = dict(zip(STUDIES, (13, 11, 19, 7, 14, 14), strict=True))

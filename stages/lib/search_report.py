@@ -11,7 +11,7 @@ import pandas as pd
 from stages.lib import space, verdicts
 from stages.lib.figures import Unit, finite, numbers, unit_of
 from stages.lib.report import WORDS, verdict_row
-from stages.lib.settings import Search, Study
+from stages.lib.settings import Range, Search, Study
 
 
 def section(study: Study, search: Search, tables: Mapping[str, pd.DataFrame], task: str) -> dict[str, Any]:
@@ -32,11 +32,10 @@ def section(study: Study, search: Search, tables: Mapping[str, pd.DataFrame], ta
     }
 
 
-def range_row(name: str, each: Any) -> tuple[str, str, str, str]:
+def range_row(name: str, each: Range) -> tuple[str, str, str, str]:
     """Name, key, kind of range, and its values."""
-    kind = next(kind for kind in space.KINDS if getattr(each, kind) is not None)
     values = ", ".join(map(str, each.choices)) if each.choices else " to ".join(f"{value:g}" for value in each.bounds)
-    return name, each.key, kind.replace("_", "-"), values
+    return name, each.key, each.kind.replace("_", "-"), values
 
 
 def over_seeds(values: pd.Series, unit: Unit, confidence: float) -> tuple[str, str]:

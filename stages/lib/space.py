@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
+from stages.lib.settings import Range, Recipe, Search, Strategy, Study
 from stages.lib.strict_yaml import Section, describe, shown, unknown, wrong
 
-if TYPE_CHECKING:
-    from stages.lib.settings import Range, Recipe, Search, Strategy, Study
-
-KINDS = ("choices", "integers", "uniform", "log_uniform")
 LAYERS, UNITS = "model.hidden.layers", "model.hidden.units"
 """Keys of networks whose hidden layers are all as wide: how many layers, and how many units in each."""
 DEFAULT = "default"
