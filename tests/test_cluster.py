@@ -250,6 +250,35 @@ def test_a_worker_with_other_packages_is_refused_by_name(dask: Dask, address: st
     )
 
 
+def test_a_cluster_without_workers_is_waited_for(dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]) -> None:
+    """They are all killed; one that joins later trains everything."""
+    study, cache = prepared_study(tmp_path / "study", CHANGES), tmp_path / "cache"
+    process = start(study, cache, DASK_SCHEDULER_ADDRESS=address)
+    until(lambda: entries(cache) and any(dask.trainers(name) for name in dask.processes))
+    for name in sorted(dask.processes.keys() - {"scheduler"}):
+        dask.end(name)
+    assert process.stderr
+    said = iter(process.stderr.readline, "")
+    assert any("has lost its last worker" in line for line in said)
+    dask.worker("d", "127.0.0.5", "--nthreads", "2")
+    process.communicate(timeout=1200)
+    assert process.returncode == 0
+    assert bytes_of(study / "data" / "runs") == expected
+
+
+def test_a_scheduler_that_says_nothing_ends_the_stage(dask: Dask, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cluster.VARIABLE, address)
+    monkeypatch.setattr(cluster, "LOOK", 0.0)
+    try:
+        with cluster.workers(1, "tensorflow", print) as crew:
+            monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+            dask.signal("scheduler", signal.SIGSTOP)
+            with pytest.raises(UserError, match=r"the scheduler has not answered for 1 s"):
+                crew.look()
+    finally:
+        dask.signal("scheduler", signal.SIGCONT)
+
+
 def test_when_the_scheduler_goes_away_the_next_run_goes_on(
     dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]
 ) -> None:

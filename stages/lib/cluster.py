@@ -86,6 +86,7 @@ class Workers:
     _threads: dict[str, int] = field(default_factory=dict)  # worker -> threads that no other run uses
     _silent: dict[str, float] = field(default_factory=dict)  # worker -> seconds between its last word and the last of any
     _refused: dict[str, str] = field(default_factory=dict)  # worker -> why
+    _deserted: bool = False
     _loaded: set[str] = field(default_factory=set)  # workers that were sent the data
     _prepared: Prepared | None = None
     _cargo: int = 0  # which data these are
@@ -96,8 +97,9 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         """End the run's trainers, on workers that answer."""
-        if self.client.status == "running":
-            _answers(self.client, worker.ByValue(worker.dismiss), self.run, seconds=5.0)
+        with suppress(UserError):  # a silent scheduler has been reported, or nothing is left to report
+            if self.client.status == "running":
+                _answers(self.client, worker.ByValue(worker.dismiss), self.run, seconds=5.0)
 
     def load(self, prepared: Prepared) -> None:
         """Have every trainer use these data from now on."""
@@ -107,7 +109,7 @@ class Workers:
             self._loaded.clear()
 
     def look(self) -> None:
-        """See who is there. Raises UserError where every worker was refused."""
+        """See who is there, and say so when nobody is. Raises UserError where every worker was refused."""
         if (now := time.monotonic()) - self._looked < LOOK:
             return
         self._looked = now
@@ -122,6 +124,9 @@ class Workers:
         }
         if known and self._refused.keys() >= known.keys():
             raise UserError(next(iter(self._refused.values())))
+        if not known and not self._deserted:
+            self.say("the cluster has lost its last worker; training goes on when one joins")
+        self._deserted = not known
 
     def _is_ours(self, key: object) -> bool:
         return str(key).startswith(f"replicate-{self.run}")
@@ -298,8 +303,17 @@ def _wait_for_workers(client: Client) -> None:
 
 
 def _identity(client: Client) -> dict[str, Any]:
-    """What the scheduler knows of itself and its workers; `scheduler_info` may answer from a cache without workers."""
-    identity: dict[str, Any] = client.sync(client.scheduler.identity, n_workers=-1)  # type: ignore[union-attr]  # connected
+    """What the scheduler knows of itself and its workers; `scheduler_info` may answer from a cache without workers.
+
+    Raises UserError where it does not answer.
+    """
+    ask = client.scheduler.identity  # type: ignore[union-attr]  # connected
+    try:
+        identity: dict[str, Any] = client.sync(ask, n_workers=-1, callback_timeout=PATIENCE)
+    except TimeoutError:
+        raise UserError(
+            f"the scheduler has not answered for {PATIENCE:g} s; what was trained is kept, so `dvc repro` goes on from there"
+        ) from None
     return identity
 
 
