@@ -63,7 +63,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found["regression"].write_text(waves().page(), encoding="utf-8")
     tutorial = root / "tutorials" / "first"
     tutorial.mkdir(parents=True)
-    write_params(tutorial, {**TUTORIAL, "search": SEARCH})
+    write_params(tutorial, {**TUTORIAL, "search": {**SEARCH, "variant": "dropped"}})
     write_metrics(tutorial, SUMMARY)
     write_search(tutorial)
     found["overview"].write_text(overview_page(root, [read_outcome(root, "."), *tutorials_of(root)]), encoding="utf-8")
