@@ -1,17 +1,18 @@
 """Write what is seen of all studies together, from the committed metrics: `python -m stages.overview`.
 
-Reads every study's params.yaml and metrics/ (the root's, and tutorials/*). Writes the tables of README.md and of
-tutorials/README.md, and data/overview.html: one page that needs nothing else, to search and sort, and leads to the reports. No
-stage of the pipeline, since DVC would own the READMEs. A test fails when either of these is stale.
+Reads every study's params.yaml and metrics/ (the root's, and tutorials/*), with those of its search. Writes the tables of
+README.md and of tutorials/README.md, and data/overview.html: one page that needs nothing else, to search and sort, and leads to
+the reports. No stage of the pipeline, since DVC would own the READMEs. A test fails when either of these is stale.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 
@@ -20,7 +21,8 @@ from stages.lib.figures import finite, unit_of
 from stages.lib.files import write_text
 from stages.lib.report import MARKS, STANDINGS, WORDS, rendered, standing
 from stages.lib.scores import is_time
-from stages.lib.settings import Study, Variant
+from stages.lib.settings import Claim, Search, Study
+from stages.lib.space import DEFAULT
 from stages.lib.study import load_study
 from stages.lib.verdicts import Verdict
 
@@ -32,6 +34,17 @@ HEADLINES = ("test_accuracy", "test_loss")
 PAGE = Path("data/overview.html")
 
 
+class Number(NamedTuple):
+    """A metric of a variant, or of a strategy: what the source reports, and the row of summary.csv, each None where missing."""
+
+    name: str
+    tip: str
+    ours: bool
+    metric: str
+    reported: float | None
+    row: Mapping[str, str] | None
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A study, with its committed claims.csv and summary.csv, each a row by key, or None where it was not run."""
@@ -40,6 +53,25 @@ class Outcome:
     study: Study
     claims: Mapping[str, Mapping[str, str]] | None
     measured: Mapping[tuple[str, str], Mapping[str, str]] | None
+    search: Searched | None = None
+
+    @property
+    def parts(self) -> list[Outcome]:
+        """The study and, if it has one, its search."""
+        return [self, self.search] if self.search else [self]
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    @property
+    def said(self) -> Mapping[str, Claim]:
+        return self.study.claims
+
+    @property
+    def kind(self) -> str:
+        """What is compared."""
+        return "variant"
 
     @property
     def name(self) -> str:
@@ -49,6 +81,16 @@ class Outcome:
     def headline(self) -> str:
         metrics = {metric for _, metric in self.measured or ()}
         return next((name for name in HEADLINES if name in metrics), HEADLINES[0])
+
+    @property
+    def numbers(self) -> list[Number]:
+        """For each variant its reported numbers, or else its headline."""
+        known = self.measured or {}
+        return [
+            Number(name, each.tip, each.ours, metric, each.reported.get(metric), known.get((name, metric)))
+            for name, each in self.study.variants.items()
+            for metric in each.reported or [self.headline]
+        ]
 
     @property
     def replicates(self) -> int:
@@ -61,6 +103,41 @@ class Outcome:
         return f"reduced run: at most {', '.join(f'{number} {name}' for name, number in limits.items())}" if limits else ""
 
 
+@dataclass(frozen=True)
+class Searched(Outcome):
+    """A study's search, told like a study: its variants are the strategies, and a replicate is one seed's winner."""
+
+    settings: Search = field(kw_only=True)
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}, search"
+
+    @property
+    def said(self) -> Mapping[str, Claim]:
+        return self.settings.claims
+
+    @property
+    def kind(self) -> str:
+        return "strategy"
+
+    @property
+    def numbers(self) -> list[Number]:
+        """Of every strategy the score that it chooses by, then its like on the test rows; the default comes first."""
+        settings, known = self.settings, self.measured or {}
+        tips = {DEFAULT: f"{settings.variant}, as it is"}
+        tips |= {
+            name: f"{each.method.replace('_', ' ')}, {settings.trials_of(name)} trials"
+            for name, each in settings.strategies.items()
+        }
+        reported = {name: each.reported for name, each in settings.strategies.items()}
+        return [
+            Number(name, tip, False, metric, reported.get(name, {}).get(metric), known.get((name, metric)))
+            for name, tip in tips.items()
+            for metric in (settings.metric, settings.judged_by)
+        ]
+
+
 def read_rows(path: Path) -> list[dict[str, str]] | None:
     """A committed table as text; only an empty cell is no value: a variant may be called nan."""
     if not path.exists():
@@ -69,13 +146,32 @@ def read_rows(path: Path) -> list[dict[str, str]] | None:
     return [{str(name): str(value) for name, value in row.items()} for row in rows]
 
 
+def read_search(folder: Path, path: str, study: Study) -> Searched | None:
+    """The search of a study, if it has one, with the means and the intervals of search.json."""
+    if study.search is None:
+        return None
+    claims, winners = (read_rows(folder / "search" / f"{name}.csv") for name in ("claims", "winners"))
+    if claims is None or winners is None or not (folder / "search.json").exists():
+        return Searched(path, study, None, None, settings=study.search)
+    seeds = Counter(row["strategy"] for row in winners)
+    strategies = json.loads((folder / "search.json").read_text(encoding="utf-8"))["strategies"]
+    measured = {
+        (name, metric): {"metric": metric, "replicates": str(seeds[name])}
+        | {end: str(found.get(end, found["mean"])) for end in ("mean", "low", "high")}
+        for name, scores in strategies.items()
+        for metric, found in scores.items()
+    }
+    return Searched(path, study, {row["claim"]: row for row in claims}, measured, settings=study.search)
+
+
 def read_outcome(root: Path, path: str) -> Outcome:
-    study = load_study(root / path)
-    claims, summary = (read_rows(root / path / "metrics" / f"{name}.csv") for name in ("claims", "summary"))
+    study, folder = load_study(root / path), root / path / "metrics"
+    search = read_search(folder, path, study)
+    claims, summary = (read_rows(folder / f"{name}.csv") for name in ("claims", "summary"))
     if claims is None or summary is None:
-        return Outcome(path, study, None, None)
+        return Outcome(path, study, None, None, search)
     measured = {(row["variant"], row["metric"]): row for row in summary}
-    return Outcome(path, study, {row["claim"]: row for row in claims}, measured)
+    return Outcome(path, study, {row["claim"]: row for row in claims}, measured, search)
 
 
 def tutorials_of(root: Path) -> list[Outcome]:
@@ -96,21 +192,22 @@ def number(text: str | float, digits: int = 4) -> str:
 
 
 def standings(outcome: Outcome) -> Counter[str]:
-    """How many of the reported numbers that were measured lie where."""
-    found: Counter[str] = Counter()
-    for variant, settings in outcome.study.variants.items():
-        for metric, reported in settings.reported.items():
-            if row := (outcome.measured or {}).get((variant, metric)):
-                found[standing(reported, row)] += 1
-    return found
+    """How many of the reported numbers that were measured lie where, those of a search too."""
+    numbers = (number for part in outcome.parts for number in part.numbers)
+    return Counter(standing(each.reported, each.row) for each in numbers if each.reported is not None and each.row)
 
 
 def verdicts(outcome: Outcome) -> Counter[str]:
-    judged = outcome.claims or {}
-    return Counter(
-        "in the report" if claim.about_time else judged[name]["verdict"] if name in judged else "not judged"
-        for name, claim in outcome.study.claims.items()
-    )
+    """What became of the claims, those about strategies too."""
+    found: Counter[str] = Counter()
+    for part in outcome.parts:
+        if part.claims is None:
+            found["not judged"] += len(part.said)
+            continue
+        for name, claim in part.said.items():
+            row = part.claims.get(name, {"verdict": "not judged"})
+            found["in the report" if claim.about_time else row["verdict"]] += 1
+    return found
 
 
 def tally(counts: Mapping[str, int], order: Iterable[str]) -> str:
@@ -123,11 +220,11 @@ def studies_table(outcomes: Iterable[Outcome]) -> str:
     for outcome in outcomes:
         link = "#results" if outcome.path == "." else f"tutorials/README.md#{outcome.name}"
         row: list[object] = [f"[{outcome.name}]({link})", len(outcome.study.variants)]
+        claims = tally(verdicts(outcome), [*get_args(Verdict), "in the report", "not judged"])
         if outcome.measured is None:
-            rows.append([*row, "not run", "", f"{len(outcome.study.claims)} not judged"])
+            rows.append([*row, "not run", "", claims])
             continue
         replicates = f"{outcome.replicates}{f' ({outcome.reduced})' if outcome.reduced else ''}"
-        claims = tally(verdicts(outcome), [*get_args(Verdict), "in the report", "not judged"])
         rows.append([*row, replicates, tally(standings(outcome), STANDINGS), claims])
     return table("study | variants | replicates | reported numbers | claims", "--- | ---: | ---: | --- | ---", rows)
 
@@ -136,10 +233,10 @@ def mark(ours: bool) -> str:
     return " (ours)" if ours else ""
 
 
-def claims_table(outcome: Outcome) -> str:
+def claims_table(*outcomes: Outcome) -> str:
     """What is said, the verdict, the effect with its interval, the replicates."""
     rows = []
-    for name, claim in outcome.study.claims.items():
+    for outcome, name, claim in ((each, *item) for each in outcomes for item in each.said.items()):
         said = f"{cell(claim.says)}{f' Reported: {cell(claim.reported)}' if claim.reported else ''}{mark(claim.ours)}"
         row = (outcome.claims or {}).get(name)
         if claim.about_time or row is None:
@@ -152,24 +249,36 @@ def claims_table(outcome: Outcome) -> str:
     return table("claim | verdict | effect | interval | replicates", "--- | --- | ---: | :---: | ---:", rows)
 
 
-def measurements(outcome: Outcome) -> Iterator[tuple[str, Variant, str, float | None, Mapping[str, str] | None]]:
-    """For each variant its reported numbers, or else its headline: name, variant, metric, reported, row of summary.csv."""
-    for variant, settings in outcome.study.variants.items():
-        for metric in settings.reported or [outcome.headline]:
-            yield variant, settings, metric, settings.reported.get(metric), (outcome.measured or {}).get((variant, metric))
-
-
-def variant_rows(outcome: Outcome) -> Iterator[list[str]]:
-    """What was reported beside what was measured, as cells."""
-    for variant, settings, metric, reported, row in measurements(outcome):
+def numbers_table(outcome: Outcome) -> str:
+    """What was reported beside what was measured."""
+    rows = []
+    for name, _, ours, metric, reported, row in outcome.numbers:
         said = "" if reported is None else f"{reported:g}"
-        start = [f"`{variant}`{mark(settings.ours)}", f"`{metric}`", said]
+        start = [f"`{name}`{mark(ours)}", f"`{metric}`", said]
         if row is None:
-            yield [*start, "in the report" if is_time(metric) else "not measured", "", "", ""]
+            rows.append([*start, "in the report" if is_time(metric) else "not measured", "", "", ""])
             continue
         interval = "" if row["low"] in WORDS else f"{number(row['low'])} to {number(row['high'])}"
         lies = "" if reported is None else standing(reported, row)
-        yield [*start, number(row["mean"]), interval, lies, row["replicates"]]
+        rows.append([*start, number(row["mean"]), interval, lies, row["replicates"]])
+    header = f"{outcome.kind} | metric | reported | measured | interval | reported is | replicates"
+    return table(header, "--- | --- | ---: | ---: | :---: | --- | ---:", rows)
+
+
+def tables_of(outcome: Outcome) -> list[str]:
+    """What was measured, and what is claimed of it; nothing where nothing was."""
+    if outcome.measured is None:
+        return []
+    return [numbers_table(outcome), *([claims_table(outcome)] if outcome.said else [])]
+
+
+def search_facts(search: Searched) -> str:
+    """What was searched for, in a sentence."""
+    settings, best = search.settings, "highest" if search.settings.direction == "maximize" else "lowest"
+    what = f"A search around `{settings.variant}` for the {best} `{settings.metric}`"
+    if search.measured is None:
+        return f"{what}: not run."
+    return f"{what}; a replicate is the best trial of one seed, which is trained again for its `{settings.judged_by}`."
 
 
 def section(outcome: Outcome) -> str:
@@ -185,10 +294,9 @@ def section(outcome: Outcome) -> str:
         f"## {outcome.name}",
         f"{' '.join(study.title.split())}\\\nSource: {' '.join(study.source.split())}\\\n{', '.join(facts)}.",
     ]
-    if outcome.measured is not None:
-        header = "variant | metric | reported | measured | interval | reported is | replicates"
-        parts.append(table(header, "--- | --- | ---: | ---: | :---: | --- | ---:", variant_rows(outcome)))
-        parts += [claims_table(outcome)] if study.claims else []
+    parts += tables_of(outcome)
+    if outcome.search:
+        parts += [search_facts(outcome.search), *tables_of(outcome.search)]
     for title, texts in (("What the source gets wrong", study.errata), ("Notes", study.notes)):
         parts += [f"{title}:", "\n".join(f"* {' '.join(text.split())}" for text in texts)] if texts else []
     return "\n\n".join(parts)
@@ -209,7 +317,7 @@ def overview(root: Path) -> dict[str, str]:
     starter, tutorials = read_outcome(root, "."), tutorials_of(root)
     readme = (root / "README.md").read_text(encoding="utf-8")
     readme = with_table(readme, "studies", studies_table([starter, *tutorials]))
-    found = {"README.md": with_table(readme, "results", claims_table(starter))}
+    found = {"README.md": with_table(readme, "results", claims_table(*starter.parts))}
     path = "tutorials/README.md"
     if (root / path).exists():
         text = "\n\n".join(section(each) for each in tutorials) or "No study is here yet."
@@ -233,19 +341,16 @@ def report_of(root: Path, outcome: Outcome) -> str:
 def measured_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
     """What was reported beside what was measured, in the metric's unit."""
     task = "regression" if outcome.headline == "test_loss" else "classification"
-    for variant, settings, metric, reported, row in measurements(outcome):
-        unit, found = unit_of(metric, task), row or {"mean": "", "low": "", "replicates": ""}
+    for each in outcome.numbers:
+        unit, found = unit_of(each.metric, task), each.row or {"mean": "", "low": "", "replicates": ""}
         known = found["mean"] not in ("", *WORDS)
         yield {
-            "variant": variant,
-            "settings": settings,
-            "metric": metric,
-            "reported": reported,
-            "said": "" if reported is None else f"{reported * unit.factor:g} {unit.level}".strip(),
+            **each._asdict(),
+            "said": "" if each.reported is None else f"{each.reported * unit.factor:g} {unit.level}".strip(),
             "mean": finite(found["mean"]),
             "measured": unit.value(found["mean"]) if known else WORDS.get(found["mean"], "not measured"),
             "interval": unit.interval(found["low"], found["high"]) if known else "",
-            "standing": standing(reported, row) if row and reported is not None else "",
+            "standing": standing(each.reported, each.row) if each.row and each.reported is not None else "",
             "replicates": found["replicates"],
         }
 
@@ -253,7 +358,7 @@ def measured_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
 def judged_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
     """The claims with their verdicts, in the metric's unit."""
     task = "regression" if outcome.headline == "test_loss" else "classification"
-    for name, claim in outcome.study.claims.items():
+    for name, claim in outcome.said.items():
         row, unit = (outcome.claims or {}).get(name), unit_of(claim.metric, task)
         found = {"name": name, "claim": claim, "verdict": "", "effect": "", "value": finite(""), "interval": "", "close": False}
         if row and not claim.about_time:
@@ -266,13 +371,12 @@ def judged_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
 
 def page(root: Path, outcomes: Sequence[Outcome]) -> str:
     """data/overview.html: a row for each study, for each number that is reported or measured, and for each claim."""
-    claims = [(outcome, row) for outcome in outcomes for row in judged_rows(outcome)]
-    names = Counter(row["name"] for _, row in claims if row["verdict"])
-    shared = {
-        name: [(outcome, row) for outcome, row in claims if row["name"] == name and row["verdict"]]
-        for name, count in names.items()
-        if count > 1
-    }
+    parts = [part for outcome in outcomes for part in outcome.parts]
+    claims = [(part, row) for part in parts for row in judged_rows(part)]
+    shared: dict[tuple[str, str], list[tuple[Outcome, dict[str, Any]]]] = {}
+    for part, row in claims:
+        if row["verdict"]:
+            shared.setdefault((part.kind, row["name"]), []).append((part, row))
     return rendered(
         "overview.html.j2",
         outcomes=outcomes,
@@ -281,9 +385,9 @@ def page(root: Path, outcomes: Sequence[Outcome]) -> str:
         verdicts={outcome.name: verdicts(outcome) for outcome in outcomes},
         orders=(STANDINGS, (*get_args(Verdict), "in the report", "not judged")),
         tally=tally,
-        measured=[(outcome, row) for outcome in outcomes for row in measured_rows(outcome)],
+        measured=[(part, row) for part in parts for row in measured_rows(part)],
         claims=claims,
-        shared=shared,
+        shared=[found for found in shared.values() if len(found) > 1],
         marks=MARKS,
         totals=Counter(row["verdict"] for _, row in claims),
         kinds=STANDINGS,

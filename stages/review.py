@@ -1,6 +1,7 @@
 """Write what a change does to metrics and verdicts, for its reviewer: `python -m stages.review [BASE]` (default: main).
 
-Compares the working tree with a Git revision: `dvc params diff`, `dvc metrics diff`, and the replicates that both have in Git.
+Compares the working tree with a Git revision: `dvc params diff`, `dvc metrics diff`, and the replicates that both have in Git,
+those of variants and those of searches, whose strategies are reviewed as variants are.
 Reads the starter and tutorials/*; needs neither data nor training. Writes review.md, Markdown for a comment on a pull request,
 and prints its path. No stage of the pipeline: its result depends on another revision.
 """
@@ -11,12 +12,15 @@ import argparse
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -26,7 +30,7 @@ import pandas as pd
 from stages.lib.cli import UserError, one_line_errors
 from stages.lib.files import write_text
 from stages.lib.review import Pair, Review, Side, code, markdown, paired, plain
-from stages.lib.settings import Study
+from stages.lib.settings import JUDGED_BY, Study
 from stages.lib.study import load_study
 
 TARGET = Path("review.md")
@@ -159,22 +163,32 @@ def rows_of(text: str | None, *columns: str) -> pd.DataFrame | None:
     return table if set(columns) <= set(table) else None
 
 
+def numbered(table: pd.DataFrame | None, name: str) -> pd.DataFrame | None:
+    """The table with numbers in every column but `name`; NaN for a word."""
+    if table is not None:
+        numbers = table.columns.drop(name)
+        table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
+    return table
+
+
+def claims_of(text: str | None) -> dict[str, dict[str, str]]:
+    table = rows_of(text, "claim")
+    rows = [] if table is None else table.to_dict("records")
+    return {str(row["claim"]): {str(name): str(value) for name, value in row.items()} for row in rows}
+
+
 def side_of(
     path: str,
     read: Callable[[str], str | None],
     params: Mapping[str, Any],
     metrics: Mapping[str, Any],
+    found: Mapping[str, Any],
     hashes: Mapping[str, str],
 ) -> tuple[Side, str]:
-    """One side of a study, and what is wrong with its settings."""
+    """One side of a study, and what is wrong with its settings; `found` is what its search found."""
     study = study_of(read(joined(path, "params.yaml")), path)
-    replicates, summary, claims = (
-        rows_of(read(joined(path, f"metrics/{name}.csv")), *columns)
-        for name, columns in (("replicates", ("variant", "seed")), ("summary", ("variant", "metric")), ("claims", ("claim",)))
-    )
-    if replicates is not None:
-        numbers = replicates.columns.drop("variant")
-        replicates[numbers] = replicates[numbers].apply(pd.to_numeric, errors="coerce")
+    replicates = numbered(rows_of(read(joined(path, "metrics/replicates.csv")), "variant", "seed"), "variant")
+    summary = rows_of(read(joined(path, "metrics/summary.csv")), "variant", "metric")
     measured = None if summary is None else frozenset(zip(summary["variant"], summary["metric"], strict=True))
     figures = joined(path, "metrics/figures/")
     side = Side(
@@ -184,12 +198,47 @@ def side_of(
         None if isinstance(study, str) else study,
         replicates,
         measured,
-        {}
-        if claims is None
-        else {str(row["claim"]): {str(k): str(v) for k, v in row.items()} for row in claims.to_dict("records")},
+        claims_of(read(joined(path, "metrics/claims.csv"))),
         {name.removeprefix(f"{figures}/"): value for name, value in hashes.items() if name.startswith(f"{figures}/")},
     )
-    return side, study if isinstance(study, str) else ""
+    return with_search(side, read, found), study if isinstance(study, str) else ""
+
+
+def with_search(side: Side, read: Callable[[str], str | None], found: Mapping[str, Any]) -> Side:
+    """The side with its search, if it has one, told like a study: strategies as variants, winners as replicates.
+
+    found: metrics/search.json, as `dvc metrics diff` names it; of a strategy's metric it has the mean, low and high.
+    """
+    start = "search."
+    params = {
+        re.sub("^strategies", "variants", key.removeprefix(start)): value
+        for key, value in side.params.items()
+        if key.startswith(start)
+    }
+    if not params:
+        return side
+    metrics = {
+        re.sub(r"^strategies(.*)\.mean$", r"variants\1", key): value
+        for key, value in found.items()
+        if not (key.startswith("strategies.") and key.endswith((".low", ".high")))
+    }
+    winners = numbered(rows_of(read(joined(side.path, "metrics/search/winners.csv")), "strategy", "seed"), "strategy")
+    measured = None
+    if winners is not None:
+        scores = [name for name in winners if name in (*JUDGED_BY, *JUDGED_BY.values())]
+        winners = winners[["strategy", "seed", *scores]].rename(columns={"strategy": "variant"})
+        measured = frozenset(product(winners["variant"], scores))
+    search = Side(
+        side.path,
+        params,
+        metrics,
+        side.study,
+        winners,
+        measured,
+        claims_of(read(joined(side.path, "metrics/search/claims.csv"))),
+        of_search=True,
+    )
+    return replace(side, params={key: value for key, value in side.params.items() if not key.startswith(start)}, search=search)
 
 
 def studies_among(paths: Iterable[str]) -> set[str]:
@@ -260,7 +309,7 @@ def pairs_of(commit: str) -> tuple[list[Pair], list[str], dict[str, dict[str, tu
     params, metrics = diffs(
         commit,
         [*(joined(path, "params.yaml") for path in old | new), SHARED],
-        [joined(path, "metrics/metrics.json") for path in old | new],
+        [joined(path, f"metrics/{name}.json") for path in old | new for name in ("metrics", "search")],
     )
     here = hashes_here(str(file) for path in new for file in (Path(path) / "metrics" / "figures").glob("*") if file.is_file())
 
@@ -272,11 +321,9 @@ def pairs_of(commit: str) -> tuple[list[Pair], list[str], dict[str, dict[str, tu
 
     def side(path: str, name: str) -> tuple[Side, str]:
         read, hashes = (at_base, before) if name == "old" else (at_head, here)
-        keys, results = (
-            values(params, joined(path, "params.yaml"), name),
-            values(metrics, joined(path, "metrics/metrics.json"), name),
-        )
-        return side_of(path, read, keys, results, hashes)
+        keys = values(params, joined(path, "params.yaml"), name)
+        results, found = (values(metrics, joined(path, f"metrics/{each}.json"), name) for each in ("metrics", "search"))
+        return side_of(path, read, keys, results, found, hashes)
 
     pairs, notes = [], []
     for path in sorted(new):

@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import prepared_for, study_with, write_params
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from test_offline import plotted as plots_of_dvc
-from test_overview import SUMMARY, TUTORIAL, write_metrics
+from test_overview import SEARCH, SUMMARY, TUTORIAL, write_metrics, write_search
 from test_plot import TIMED, complete_facts, waves, write_runs
 
 from stages import evaluate, plot
@@ -63,8 +63,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found["regression"].write_text(waves().page(), encoding="utf-8")
     tutorial = root / "tutorials" / "first"
     tutorial.mkdir(parents=True)
-    write_params(tutorial, TUTORIAL)
+    write_params(tutorial, {**TUTORIAL, "search": {**SEARCH, "variant": "dropped"}})
     write_metrics(tutorial, SUMMARY)
+    write_search(tutorial)
     found["overview"].write_text(overview_page(root, [read_outcome(root, "."), *tutorials_of(root)]), encoding="utf-8")
     return found
 

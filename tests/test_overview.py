@@ -12,7 +12,7 @@ from conftest import ROOT, merged, write_params
 from stages.lib.cli import UserError
 from stages.lib.report import standing
 from stages.lib.study import load_study
-from stages.overview import MARKERS, cell, main, overview, page, read_outcome, tutorials_of, with_table
+from stages.overview import MARKERS, cell, main, overview, page, read_outcome, tutorials_of, verdicts, with_table
 
 TUTORIAL: dict[str, Any] = {
     "title": "A tutorial",
@@ -47,10 +47,47 @@ noise_hurts,supported,diverged,diverged,diverged,False,3,test_accuracy,lower,,0.
 ends_well,supported,0.95,0.92,0.98,True,5,test_accuracy,at_least,0.9,0.0
 gone,refuted,0.1,0.0,0.2,False,5,test_accuracy,higher,,0.0
 """
+SEARCH: dict[str, Any] = {
+    "variant": "plain",
+    "space": {"rate": {"key": "train.learning_rate", "log_uniform": [0.001, 0.1]}},
+    "strategies": {
+        "tpe": {"method": "tpe"},
+        "printed": {"method": "quasi_random", "trials": 4, "reported": {"val_accuracy": 0.91, "test_accuracy": 0.7}},
+    },
+    "trials": 8,
+    "batch": 4,
+    "seeds": 3,
+    "folds": 2,
+    "metric": "val_accuracy",
+    "direction": "maximize",
+    "claims": {
+        "tpe_helps": {"says": "TPE helps.", "compare": ["default", "tpe"], "metric": "test_accuracy", "expect": "higher"},
+        "noise_hurts": {"says": "TPE | wins.", "compare": ["printed", "tpe"], "metric": "val_accuracy", "expect": "higher"}
+        | {"reported": "It does.", "ours": True},
+    },
+}
+FOUND = """{"strategies": {
+"default": {"val_accuracy": {"mean": 0.8, "low": 0.7, "high": 0.9}, "test_accuracy": {"mean": 0.81, "low": 0.71, "high": 0.91}},
+"tpe": {"val_accuracy": {"mean": "diverged", "low": "diverged", "high": "diverged"}, "test_accuracy": {"mean": 0.83}},
+"printed": {"val_accuracy": {"mean": 0.9, "low": 0.88, "high": 0.92}, "test_accuracy": {"mean": 0.9, "low": 0.88, "high": 0.92}}
+}}
+"""
+SEARCH_CLAIMS = """claim,verdict,effect,low,high,close,replicates,metric,expect,threshold,margin
+tpe_helps,refuted,-0.02,-0.03,-0.01,False,3,test_accuracy,higher,,0.0
+noise_hurts,inconclusive,0.0123,-0.1,0.12,True,3,val_accuracy,higher,,0.0
+"""
+
+
+def write_search(folder: Path) -> None:
+    (folder / "metrics" / "search").mkdir(parents=True)
+    (folder / "metrics" / "search.json").write_text(FOUND)
+    (folder / "metrics" / "search" / "claims.csv").write_text(SEARCH_CLAIMS)
+    winners = [f"{name},{seed}" for name in ("default", "tpe", "printed") for seed in range(3)]
+    (folder / "metrics" / "search" / "winners.csv").write_text("\n".join(["strategy,seed", *winners]) + "\n")
 
 
 def write_metrics(folder: Path, summary: str = SUMMARY, claims: str = CLAIMS) -> None:
-    (folder / "metrics").mkdir()
+    (folder / "metrics").mkdir(exist_ok=True)
     (folder / "metrics" / "summary.csv").write_text(summary)
     (folder / "metrics" / "claims.csv").write_text(claims)
 
@@ -81,7 +118,9 @@ def test_the_readmes_show_the_committed_results(path: str) -> None:
 def test_every_claim_has_a_row() -> None:
     begin, end = MARKERS["results"]
     rows = (ROOT / "README.md").read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip().splitlines()[2:]
-    assert len(rows) == len(load_study(ROOT).claims) > 0
+    study = load_study(ROOT)
+    assert study.search
+    assert len(rows) == len(study.claims) + len(study.search.claims)
 
 
 def test_the_table_replaces_what_is_between_the_markers() -> None:
@@ -194,6 +233,54 @@ def test_a_checkout_without_tutorials_has_no_section(checkout: Callable[..., Pat
     assert "## " not in overview(root)["tutorials/README.md"]
     (root / "tutorials" / "README.md").unlink()
     assert list(overview(root)) == ["README.md"]
+
+
+def test_a_search_is_shown_and_counted_as_variants_and_claims_are(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={"search": SEARCH})
+    write_metrics(root / "tutorials" / "first")
+    assert "A search around `plain` for the highest `val_accuracy`: not run." in overview(root)["tutorials/README.md"]
+    write_search(root / "tutorials" / "first")
+    written = overview(root)
+    shown = written["tutorials/README.md"].partition("which is trained")[2].partition("\n\nWhat the source gets wrong")[0]
+    assert (
+        shown
+        == """ again for its `test_accuracy`.
+
+| strategy | metric | reported | measured | interval | reported is | replicates |
+| --- | --- | ---: | ---: | :---: | --- | ---: |
+| `default` | `val_accuracy` |  | 0.8 | 0.7 to 0.9 |  | 3 |
+| `default` | `test_accuracy` |  | 0.81 | 0.71 to 0.91 |  | 3 |
+| `printed` | `val_accuracy` | 0.91 | 0.9 | 0.88 to 0.92 | inside | 3 |
+| `printed` | `test_accuracy` | 0.7 | 0.9 | 0.88 to 0.92 | outside | 3 |
+| `tpe` | `val_accuracy` |  | diverged |  |  | 3 |
+| `tpe` | `test_accuracy` |  | 0.83 | 0.83 to 0.83 |  | 3 |
+
+| claim | verdict | effect | interval | replicates |
+| --- | --- | ---: | :---: | ---: |
+| TPE \\| wins. Reported: It does. (ours) | **inconclusive** (close) | 0.0123 | -0.1 to 0.12 | 3 |
+| TPE helps. | **refuted** | -0.02 | -0.03 to -0.01 | 3 |"""
+    )
+    expected = "2 inside, 1 one run, 1 outside | 2 supported, 1 refuted, 1 inconclusive, 1 in the report |"
+    assert expected in written["README.md"]
+
+
+def test_the_claims_of_the_starter_s_search_are_among_its_results(checkout: Callable[..., Path]) -> None:
+    root = checkout()
+    write_params(root, {"search": SEARCH})
+    write_search(root)
+    text = overview(root)["README.md"]
+    assert "| TPE helps. | **refuted** | -0.02 | -0.03 to -0.01 | 3 |" in text
+    assert "| [starter](#results) | 3 | 8 | 1 inside, 1 outside | 1 supported, 1 refuted, 1 inconclusive |" in text
+
+
+@pytest.mark.parametrize("missing", ["search.json", "search/winners.csv", "search/claims.csv"])
+def test_half_of_a_search_is_none(checkout: Callable[..., Path], missing: str) -> None:
+    root = checkout(first={"search": SEARCH})
+    write_search(root / "tutorials" / "first")
+    outcome = read_outcome(root, "tutorials/first")
+    assert verdicts(outcome) == {"not judged": 3, "inconclusive": 1, "refuted": 1}
+    (root / "tutorials" / "first" / "metrics" / missing).unlink()
+    assert verdicts(read_outcome(root, "tutorials/first")) == {"not judged": 5}
 
 
 def test_a_missing_readme_of_the_tutorials_is_named(checkout: Callable[..., Path]) -> None:
@@ -315,6 +402,30 @@ def test_a_claim_of_several_studies_is_compared(checkout: Callable[..., Path]) -
     assert "<code>noise_hurts</code>" in shared
     assert 'class="badge supported"' in shared
     assert 'class="badge refuted"' in shared
+
+
+def test_the_page_has_the_strategies_and_the_claims_of_a_search(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={"search": SEARCH}, second={"search": SEARCH})
+    for name in ("first", "second"):
+        write_search(root / "tutorials" / name)
+        (root / "tutorials" / name / "data").mkdir()
+        (root / "tutorials" / name / "data" / "report.html").touch()
+    text = page_of(root)
+
+    def row(item: str) -> str:
+        found = text[text.index(f'data-item="{item}"') :]
+        return " ".join(found[: found.index("</tr>")].split())
+
+    report = "../tutorials/first/data/report.html"
+    for expected in (f'href="{report}#strategy-printed"', "quasi random, 4 trials", "91 %", "[88.00, 92.00]", "inside", ">3<"):
+        assert expected in row("first, search printed val_accuracy")
+    assert "plain, as it is" in row("first, search default test_accuracy")
+    for expected in (f'href="{report}#search-claim-tpe_helps"', "badge refuted", "−2.00 points", "[−3.00, −1.00]"):
+        assert expected in row("first, search tpe_helps")
+    assert 'class="refuted"><strong>2</strong>' in text
+    shared = text[text.index('id="shared"') : text.index('id="measured"')]
+    assert shared.count("<code>noise_hurts</code>") == 1  # the starter has a claim of that name, but about variants
+    assert "../tutorials/second/data/report.html#search-claim-noise_hurts" in shared
 
 
 def test_the_page_leads_to_the_reports_that_there_are(checkout: Callable[..., Path]) -> None:

@@ -16,11 +16,13 @@ import pytest
 from conftest import ROOT, merged, write_params
 from ruamel.yaml import YAML
 
-from stages import review
+from stages import review, search
 from stages.evaluate import claims_table, metrics_of, summary_of, write_csv
 from stages.lib.cli import UserError
 from stages.lib.files import write_json
 from stages.lib.review import BEYOND, LIMIT, UNDECIDED, WITHIN, Change, matched, plain
+from stages.lib.search import Trial
+from stages.lib.space import DEFAULT
 from stages.lib.study import load_study
 
 FIVE: dict[str, Any] = {"replicates": {"seeds": 5}}
@@ -28,6 +30,28 @@ GOOD, BAD = [0.95, 0.951, 0.952, 0.953, 0.954], [0.8, 0.801, 0.802, 0.803, 0.804
 """Test accuracies of five replicates; Welch's 99 % interval of a difference of two such is 0.00336 on either side."""
 LOW = [0.5] * 5
 NAN = float("nan")
+SEARCH: dict[str, Any] = {
+    "variant": "plain",
+    "space": {
+        "rate": {"key": "train.learning_rate", "log_uniform": [0.001, 0.1]},
+        "units": {"key": "model.hidden.units", "integers": [4, 64], "grid": [4, 64]},
+    },
+    "strategies": {"blind": {"method": "random"}, "clever": {"method": "tpe"}},
+    "trials": 8,
+    "batch": 4,
+    "seeds": 5,
+    "folds": 2,
+    "metric": "val_accuracy",
+    "direction": "maximize",
+    "claims": {
+        "learning_helps": {
+            "says": "TPE finds more.",
+            "compare": ["blind", "clever"],
+            "metric": "val_accuracy",
+            "expect": "higher",
+        }
+    },
+}
 DIFFS = review.diffs
 
 
@@ -75,9 +99,27 @@ def add_study(
     measure(folder, accuracies)
 
 
+def measure_search(folder: Path, scores: Mapping[str, Sequence[float]] | None = None, units: int = 16) -> None:
+    """Write what the search stage would: a trial of each strategy and seed, with half of its score on the test rows.
+
+    scores: of each fold of a strategy's winners, by seed; GOOD unless given.
+    """
+    study = load_study(folder)
+    settings = study.search
+    assert settings is not None
+    (found,) = {name for name, each in settings.space.items() if each.integers}
+    trials = [
+        Trial(name, seed, 0, {"rate": 0.01, found: units}, study.recipes[settings.variant], {0: value, 1: value}, {0: 3, 1: 3})
+        for name in (DEFAULT, *settings.strategies)
+        for seed, value in enumerate((scores or {}).get(name, GOOD))
+    ]
+    tested = [[each.score / 2] for each in trials]
+    search.write_found(study, settings, search.Found(trials, trials, tested), folder / "metrics")
+
+
 def rename(folder: Path, old: str, new: str) -> None:
     """Rename a variant or a claim in the parameters and in the metrics."""
-    for path in [folder / "params.yaml", *folder.glob("metrics/*.*")]:
+    for path in [folder / "params.yaml", *folder.glob("metrics/*.*"), *folder.glob("metrics/search/*")]:
         path.write_text(re.sub(rf"\b{old}\b", new, path.read_text()))
 
 
@@ -292,6 +334,140 @@ def test_variants_and_claims_come_and_go(checkout: Path) -> None:
     text = review.review("wider")
     assert [row[1:3] for row in rows(text, "Variants")] == [["removed", "`wide`"]]
     assert [row[1:4] for row in rows(text, "Claims")] == [["removed", "`width_helps`", "supported"]]
+
+
+@pytest.fixture
+def searching(checkout: Path) -> Path:
+    """The repository, with a search on its branch main: the clever strategy does worse."""
+    add_study(checkout, {"search": SEARCH}, {"noisy": BAD})
+    measure_search(checkout, {"clever": BAD})
+    commit(checkout)
+    return checkout
+
+
+def test_a_search_that_did_not_change_is_not_told(searching: Path) -> None:
+    text = review.review("HEAD")
+    assert headline(text) == "## No verdicts changed, 0 of 6 metrics beyond noise"
+    assert re.findall("^### (.*)", text, flags=re.MULTILINE) == ["How to reproduce"]
+    assert "search" not in text
+
+
+def test_verdicts_and_scores_of_a_search_are_shown_as_others_are(searching: Path) -> None:
+    measure_search(searching, {"blind": [value + 0.0005 for value in GOOD], "clever": [value + 0.02 for value in GOOD]}, 32)
+    text = review.review("main")
+    assert headline(text) == "## 1 verdict changed, 0 of 6 metrics and 2 of 6 scores of searches beyond noise"
+    titles = re.findall("^### (.*)", text, flags=re.MULTILINE)
+    assert titles == ["Verdicts changed", "Searches: scores changed", "Searches: winners", "How to reproduce"]
+    before, after = "-0.15 (-0.153 to -0.147)", "0.0195 (0.0161 to 0.0229)"
+    assert rows(text, "Verdicts changed") == [
+        ["starter, search", "`learning_helps`", "refuted", "**supported**", before, after],
+    ]
+    name = "starter, search"
+    assert rows(text, "Searches: scores changed") == [
+        [name, "`clever`", "`test_accuracy`", "0.401", "0.486", "0.085 (0.0833 to 0.0867)", BEYOND, "5"],
+        [name, "`clever`", "`val_accuracy`", "0.802", "0.972", "0.17 (0.167 to 0.173)", BEYOND, "5"],
+        [name, "`blind`", "`test_accuracy`", "0.476", "0.47625", "0.00025 (-0.00143 to 0.00193)", WITHIN, "5"],
+        [name, "`blind`", "`val_accuracy`", "0.952", "0.9525", "0.0005 (-0.00286 to 0.00386)", WITHIN, "5"],
+    ]
+    assert "4 scores changed; were it all noise, 0.04 of them" in text
+    assert rows(text, "Searches: winners") == [
+        [name, "found by", "`blind`, seed 4, trial 0", "`clever`, seed 4, trial 0"],
+        [name, "`test_accuracy`", "0.477", "0.487"],
+        [name, "`val_accuracy`", "0.954 (0.954 to 0.954)", "0.974 (0.974 to 0.974)"],
+        [name, "`model.hidden.units`", "`16`", "`32`"],
+    ]
+
+
+def test_a_search_that_diverged_is_compared_and_two_seeds_decide_nothing(searching: Path) -> None:
+    measure_search(searching, {"blind": [NAN] * 5, "clever": [0.9, 0.9]})
+    scores = rows(review.review("main"), "Searches: scores changed")
+    assert ["`val_accuracy`", "0.952", "diverged", "by rank: all lower", BEYOND, "5"] in [row[2:] for row in scores]
+    assert [row[6:] for row in scores if row[1] == "`clever`"] == [[UNDECIDED, "5 → 2"]] * 2
+
+
+def test_a_search_may_come_and_go(checkout: Path) -> None:
+    add_study(checkout, {"search": SEARCH}, {"noisy": BAD})
+    assert "`starter, search` was added: 2 strategies, 1 claims, no metrics." in review.review("main")
+    measure_search(checkout, {"clever": BAD})
+    text = review.review("main")
+    assert headline(text) == "## No verdicts changed, 0 of 6 metrics beyond noise"
+    assert "* `starter, search` was added: 2 strategies, 1 claims.\n" in text
+    strategies = [
+        ["`blind`", "`method: random`", "`test_accuracy` 0.476, `val_accuracy` 0.952"],
+        ["`clever`", "`method: tpe`", "`test_accuracy` 0.401, `val_accuracy` 0.802"],
+    ]
+    assert rows(text, "Searches: strategies") == [["starter, search", "added", *each] for each in strategies]
+    assert [row[:4] for row in rows(text, "Claims")] == [["starter, search", "added", "`learning_helps`", "refuted"]]
+    assert ["starter, search", "`model.hidden.units`", "", "`16`"] in rows(text, "Searches: winners")
+    assert ["starter", "`search.trials`", "", "`8`"] in rows(text, "Parameters changed")
+    assert not [row for row in rows(text, "Parameters changed") if "strategies" in row[1] or "claims" in row[1]]
+    commit(checkout)
+    git(checkout, "tag", "searched")
+    git(checkout, "rm", "-q", "-r", "metrics/search", "metrics/search.json")
+    add_study(checkout, accuracies={"noisy": BAD})
+    text = review.review("searched")
+    assert "* `starter, search` was removed: 2 strategies, 1 claims.\n" in text
+    assert rows(text, "Searches: strategies") == [["starter, search", "removed", *each] for each in strategies]
+    assert [row[:4] for row in rows(text, "Claims")] == [["starter, search", "removed", "`learning_helps`", "refuted"]]
+
+
+def test_strategies_come_and_go(searching: Path) -> None:
+    strategies = {"blind": {"method": "random"}, "even": {"method": "quasi_random", "trials": 4}}
+    write_params(searching, merged(FIVE, {"search": {**SEARCH, "strategies": strategies, "claims": {}}}))
+    assert "`starter, search`: not trained yet: `even`" in review.review("main")
+    measure_search(searching)
+    text = review.review("main")
+    assert [row[1:4] for row in rows(text, "Searches: strategies")] == [
+        ["added", "`even`", "`method: quasi_random, trials: 4`"],
+        ["removed", "`clever`", "`method: tpe`"],
+    ]
+    assert "Parameters changed" not in text
+    assert "no result did" not in text
+
+
+def test_renames_in_a_search_are_seen(searching: Path) -> None:
+    rename(searching, "clever", "bayes")
+    rename(searching, "learning_helps", "bayes_helps")
+    rename(searching, "units", "width")
+    rename(searching, "plain", "simple")
+    edit(searching, "hidden.width", "hidden.units")
+    text = review.review("main")
+    assert headline(text) == "## No verdicts changed, 0 of 6 metrics beyond noise"
+    assert [row[:3] for row in rows(text, "Searches: strategies")] == [
+        ["starter, search", "renamed from `clever`", "`bayes`"],
+    ]
+    assert [row[1:3] for row in rows(text, "Claims")] == [["renamed from `learning_helps`", "`bayes_helps`"]]
+    assert {row[1].split(".")[1] for row in rows(text, "Parameters changed")} == {"space"}
+    assert "Searches: winners" not in text
+    measure_search(searching, {"bayes": LOW})
+    assert rows(review.review("main"), "Searches: scores changed")[0][1] == "`bayes` (was `clever`)"
+
+
+def test_a_search_of_a_renamed_study_is_compared(searching: Path) -> None:
+    add_study(searching / "tutorials" / "first", {"search": SEARCH})
+    measure_search(searching / "tutorials" / "first")
+    commit(searching)
+    (searching / "tutorials" / "first").rename(searching / "tutorials" / "last")
+    measure_search(searching / "tutorials" / "last", {"blind": BAD})
+    text = review.review("HEAD")
+    assert {row[0] for row in rows(text, "Searches: scores changed")} == {"last, search"}
+    assert "2 of 12 scores of searches beyond noise" in headline(text)
+    assert text.count("was `tutorials/first`") == 1
+
+
+def test_settings_of_a_search_are_parameters_and_must_have_an_effect(searching: Path) -> None:
+    edit(searching, "trials: 8", "trials: 12")
+    edit(searching, "says: TPE finds more.", "says: TPE finds a bit more.")
+    edit(searching, "title: A small study", "title: A study")
+    text = review.review("main")
+    assert rows(text, "Parameters changed") == [
+        ["starter", "`search.trials`", "`8`", "`12`"],
+        ["starter", "`title`", "`A small study`", "`A study`"],
+        ["starter", "`search.claims.learning_helps.says`", "`TPE finds more.`", "`TPE finds a bit more.`"],
+    ]
+    assert "`starter, search`: the recipe changed and no result did, of `blind`, `clever`: either" in text
+    write_params(searching, merged(FIVE, {"search": merged(SEARCH, {"space": {"units": {"grid": [8]}}})}))  # no grid here
+    assert "the recipe changed" not in review.review("main")
 
 
 def test_a_renamed_study_is_compared_with_what_it_was(checkout: Path) -> None:
@@ -553,10 +729,13 @@ def test_git_ignores_the_review() -> None:
 
 
 def test_the_hand_made_answers_are_those_of_dvc(checkout: Path) -> None:
+    add_study(checkout / "tutorials" / "searched", {"search": SEARCH})
+    measure_search(checkout / "tutorials" / "searched")
     change_everything(checkout)
-    studies = [".", "tutorials/old", "tutorials/gone", "tutorials/other", "tutorials/nowhere"]
+    measure_search(checkout / "tutorials" / "searched", {"blind": BAD}, 32)
+    studies = [".", "tutorials/old", "tutorials/gone", "tutorials/other", "tutorials/nowhere", "tutorials/searched"]
     params = [review.joined(study, "params.yaml") for study in studies] + ["data/datasets.yaml"]
-    metrics = [review.joined(study, "metrics/metrics.json") for study in studies]
+    metrics = [review.joined(study, f"metrics/{name}.json") for study in studies for name in ("metrics", "search")]
     by_hand = diffs_by_hand("main", params, metrics)
     for ours, answer in zip(by_hand, DIFFS("main", params, metrics), strict=True):
         bare = {

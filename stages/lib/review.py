@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ import pandas as pd
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from stages.lib import space
 from stages.lib.scores import rank_value, shown
 from stages.lib.settings import Claim, Recipe, Study, resolve
 from stages.lib.verdicts import FEWEST, FEWEST_RANKED, Judgement, judge
@@ -36,7 +37,10 @@ JUDGED_BY = ("compare", "variant", "metric", "expect", "threshold", "margin", "s
 
 @dataclass(frozen=True)
 class Side:
-    """A study before or after the change.
+    """A study, or its search, before or after the change.
+
+    A search is told like a study: its variants are the strategies, a replicate is the winner that one seed finds, and its
+    parameters are named as below `search:`, with `variants` for `strategies`.
 
     params, metrics: as `dvc params diff` and `dvc metrics diff` name them: `train.epochs`, `claims.NAME.verdict`.
     study: None where the settings cannot be read.
@@ -44,6 +48,7 @@ class Side:
     measured: the variants and metrics of summary.csv, which tells a metric that diverged from one that a variant has not.
     claims: the rows of claims.csv, by claim.
     figures: file name -> Git's hash.
+    search: the study's search, or None.
     """
 
     path: str
@@ -55,10 +60,25 @@ class Side:
     claims: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     figures: Mapping[str, str] = field(default_factory=dict)
     exists: bool = True
+    search: Side | None = None
+    of_search: bool = False
 
     @property
     def name(self) -> str:
-        return "starter" if self.path == "." else self.path.rpartition("/")[2]
+        name = "starter" if self.path == "." else self.path.rpartition("/")[2]
+        return f"{name}, search" if self.of_search else name
+
+    @property
+    def recipes(self) -> Mapping[str, object]:
+        """What decides the replicates of each variant; none where the settings cannot be read."""
+        if self.study is None:
+            return {}
+        return tried(self.study) if self.of_search else self.study.recipes
+
+    @property
+    def said(self) -> Mapping[str, Claim]:
+        section = self.study.search if self.study and self.of_search else self.study
+        return section.claims if section else {}
 
     def names(self, section: str) -> list[str]:
         return sorted({key.split(".")[1] for key in self.params if key.startswith(f"{section}.")})
@@ -84,16 +104,24 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """A study on both sides; `variants` and `claims` are what both have: name in the head -> name in the base."""
+    """A study, or a search, on both sides; `variants` and `claims` are what both have: name in the head -> name in the base.
+
+    search: the study's search, where either side has one.
+    """
 
     base: Side
     head: Side
     variants: Mapping[str, str]
     claims: Mapping[str, str]
+    search: Pair | None = None
 
     @property
     def name(self) -> str:
         return self.head.name if self.head.exists else self.base.name
+
+    @property
+    def parts(self) -> list[Pair]:
+        return [self, self.search] if self.search else [self]
 
     @property
     def complete(self) -> bool:
@@ -125,7 +153,7 @@ class Pair:
 
     @cached_property
     def changes(self) -> list[Change]:
-        return [each for each in self.compared if each.before != each.after]
+        return [each for each in self.compared if each.changed]
 
 
 @dataclass(frozen=True)
@@ -143,6 +171,10 @@ class Change:
     @cached_property
     def judgement(self) -> Judgement:
         return judge([self.before, self.after], "higher", 0.0, None, self.confidence)
+
+    @property
+    def changed(self) -> bool:
+        return self.before != self.after
 
     @property
     def by_rank(self) -> bool:
@@ -280,17 +312,45 @@ def variant_renames(before: Study, after: Study, gone: Sequence[str], come: Sequ
     return matched(gone, come, keys)
 
 
+def tried(study: Study) -> dict[str, object]:
+    """Strategy -> what decides which trials win; the values of a grid matter to a grid alone."""
+    search = study.search
+    if search is None:
+        return {}
+    own = {"variant", "strategies", "trials", "claims"}
+    shared = search.model_dump(exclude={**dict.fromkeys(own, True), "space": {"__all__": {"grid"}}})
+    return {
+        name: (
+            study.recipes[search.variant],
+            shared,
+            each.method,
+            [space.points(values) for values in search.space.values()] if each.method == "grid" else None,
+            search.trials_of(name),
+        )
+        for name, each in search.strategies.items()
+    }
+
+
+def strategy_renames(before: Study, after: Study, gone: Sequence[str], come: Sequence[str]) -> dict[str, str]:
+    settings = [study.search.strategies if study.search else {} for study in (before, after)]
+    return matched(gone, come, [(tried(before), tried(after)), (settings[0], settings[1])])
+
+
 def claim_renames(
-    before: Study, after: Study, gone: Sequence[str], come: Sequence[str], variants: Mapping[str, str]
+    before: Mapping[str, Claim],
+    after: Mapping[str, Claim],
+    gone: Sequence[str],
+    come: Sequence[str],
+    variants: Mapping[str, str],
 ) -> dict[str, str]:
     now = {old: new for new, old in variants.items()}
 
     def judged(claim: Claim, names: Iterable[str]) -> tuple[object, ...]:
         return (*names, claim.metric, claim.expect, claim.threshold, claim.margin, claim.seeds)
 
-    old = {name: judged(claim, (now.get(each, each) for each in claim.variants)) for name, claim in before.claims.items()}
-    new = {name: judged(claim, claim.variants) for name, claim in after.claims.items()}
-    said = ({name: claim.says for name, claim in study.claims.items()} for study in (before, after))
+    old = {name: judged(claim, (now.get(each, each) for each in claim.variants)) for name, claim in before.items()}
+    new = {name: judged(claim, claim.variants) for name, claim in after.items()}
+    said = ({name: claim.says for name, claim in claims.items()} for claims in (before, after))
     return matched(gone, come, [(old, new), (next(said), next(said))])
 
 
@@ -301,9 +361,21 @@ def paired(base: Side, head: Side) -> Pair:
     )
     pair = Pair(base, head, variants, claims)
     if base.study and head.study:
-        variants |= variant_renames(base.study, head.study, pair.lost("variants"), pair.gained("variants"))
-        claims |= claim_renames(base.study, head.study, pair.lost("claims"), pair.gained("claims"), variants)
-    return Pair(base, head, dict(sorted(variants.items())), dict(sorted(claims.items())))
+        renames = strategy_renames if head.of_search else variant_renames
+        variants |= renames(base.study, head.study, pair.lost("variants"), pair.gained("variants"))
+        claims |= claim_renames(base.said, head.said, pair.lost("claims"), pair.gained("claims"), variants)
+    if head.of_search and pair.complete:
+        variants[space.DEFAULT] = space.DEFAULT
+    search = paired_search(base, head, variants) if base.search or head.search else None
+    return Pair(base, head, dict(sorted(variants.items())), dict(sorted(claims.items())), search)
+
+
+def paired_search(base: Side, head: Side, variants: Mapping[str, str]) -> Pair:
+    """The search of either side, around a variant that may have been renamed."""
+    before, after = (side.search or Side(side.path, exists=False, of_search=True) for side in (base, head))
+    now = {old: new for new, old in variants.items()}
+    around = {key: now.get(value, value) if key == "variant" else value for key, value in before.params.items()}
+    return paired(replace(before, params=around), after)
 
 
 def now_and_then(name: str, old: str) -> str:
@@ -336,6 +408,11 @@ def parameter_changes(pair: Pair) -> dict[str, tuple[Any, Any]]:
     keys = {key for key in {*before, *after} if tuple(key.split(".")[:2]) not in whole}
     chosen = sorted((key for key in keys if before.get(key) != after.get(key)), key=lambda key: (is_prose(key), key))
     return {key: (before.get(key), after.get(key)) for key in chosen}
+
+
+def written(key: str) -> str:
+    """The key of a search's parameter in params.yaml."""
+    return f"search.{re.sub('^variants', 'strategies', key)}"
 
 
 def is_prose(key: str) -> bool:
@@ -430,6 +507,34 @@ def variant_rows(pairs: Iterable[Pair]) -> Iterator[list[str]]:
             yield [pair.name, change, code(name), settings_of(side, name), headline_of(side, name)]
 
 
+def winner_of(side: Side, now: Mapping[str, str]) -> dict[str, str]:
+    """The best trial of a search, in words: who found it, its scores, and its settings by key.
+
+    now: a strategy's name in the base -> its name in the head.
+    """
+    found = {key.removeprefix("winner."): value for key, value in side.metrics.items() if key.startswith("winner.")}
+    if not found:
+        return {}
+    strategy, seed, trial, low, high = (found.pop(name, None) for name in ("strategy", "seed", "trial", "low", "high"))
+    told = {"found by": f"{code(now.get(str(strategy), strategy))}, seed {seed}, trial {trial}"}
+    for name, value in sorted(found.items(), key=lambda each: (each[0].startswith("settings."), each[0])):
+        if name.startswith("settings."):
+            told[code(side.params.get(f"space.{name.removeprefix('settings.')}.key", name))] = value_of(value)
+        else:
+            interval = f" ({figure(low)} to {figure(high)})" if low is not None and name == side.params.get("metric") else ""
+            told[code(name)] = figure(value, 5) + interval
+    return told
+
+
+def winner_rows(searches: Iterable[Pair]) -> Iterator[list[str]]:
+    for pair in searches:
+        before = winner_of(pair.base, {old: new for new, old in pair.variants.items()})
+        after = winner_of(pair.head, {})
+        for what in {**before, **after}:
+            if before.get(what) != after.get(what):
+                yield [pair.name, what, before.get(what, ""), after.get(what, "")]
+
+
 def claim_rows(pairs: Iterable[Pair]) -> Iterator[list[str]]:
     for pair in pairs:
         found = list(entries(pair, "claims"))
@@ -445,8 +550,9 @@ def claim_rows(pairs: Iterable[Pair]) -> Iterator[list[str]]:
 def parameter_rows(pairs: Iterable[Pair], other: Mapping[str, Mapping[str, tuple[Any, Any]]]) -> Iterator[list[str]]:
     for pair in pairs:
         if pair.complete:
-            for key, values in parameter_changes(pair).items():
-                yield [pair.name, code(key), *map(value_of, values)]
+            changed = [(part, *each) for part in pair.parts for each in parameter_changes(part).items()]
+            for part, key, values in sorted(changed, key=lambda each: (is_prose(each[1]), each[0].head.of_search)):
+                yield [pair.name, code(written(key) if part.head.of_search else key), *map(value_of, values)]
     for path, keys in sorted(other.items()):
         for key, values in sorted(keys.items()):
             yield [plain(path), code(key), *map(value_of, values)]
@@ -467,10 +573,11 @@ def notes_of(pair: Pair) -> Iterator[str]:
     base, head = pair.base, pair.head
     if not pair.complete:
         side, what = (head, "added") if head.exists else (base, "removed")
-        sizes = ", ".join(f"{len(side.names(section))} {section}" for section in ("variants", "claims"))
-        yield f"Study {code(pair.name)} was {what}: {sizes}{'' if side.metrics else ', no metrics'}."
+        kind, named = ("", "strategies") if side.of_search else ("Study ", "variants")
+        sizes = f"{len(side.names('variants'))} {named}, {len(side.names('claims'))} claims"
+        yield f"{kind}{code(pair.name)} was {what}: {sizes}{'' if side.metrics else ', no metrics'}."
         return
-    if base.path != head.path:
+    if base.path != head.path and not head.of_search:
         yield f"Study {code(head.path)} was {code(base.path)}."
     if base.replicates is not None and head.replicates is None:
         yield f"{code(pair.name)} has no metrics any more."
@@ -500,11 +607,11 @@ def unmoved(pair: Pair) -> list[str]:
     before, after = pair.base.study, pair.head.study
     if not (before and after):
         return []
-    moved = {change.variant for change in pair.changes}
+    recipes, moved = (pair.base.recipes, pair.head.recipes), {change.variant for change in pair.changes}
     return [
         variant
         for variant, old in pair.variants.items()
-        if (before.recipes[old], before.data, before.limits.rows) != (after.recipes[variant], after.data, after.limits.rows)
+        if (recipes[0].get(old), before.data, before.limits.rows) != (recipes[1].get(variant), after.data, after.limits.rows)
         and variant not in moved
         and pair.base.has_replicates(old)
         and pair.head.has_replicates(variant)
@@ -516,6 +623,8 @@ def differs(pair: Pair) -> bool:
     if pair.base.path != pair.head.path or not pair.complete:
         return True
     if pair.base.figures != pair.head.figures or pair.base.metrics != pair.head.metrics:
+        return True
+    if pair.search and differs(pair.search):
         return True
     return pair.base.params != pair.head.params or bool(pair.changes)
 
@@ -535,50 +644,81 @@ def commands(pairs: Iterable[Pair], review: Review) -> list[str]:
     return lines
 
 
-def headline(verdicts: int, changes: Sequence[Change], compared: int) -> str:
-    beyond, undecided = (sum(change.mark == mark for change in changes) for mark in (BEYOND, UNDECIDED))
-    first = counted(verdicts, ("verdict", "verdicts"))
-    second = f"{beyond} of {counted(compared, ('metric', 'metrics'))} beyond noise" if compared else "no metrics to compare"
+def headline(verdicts: int, compared: Sequence[Change], searched: Sequence[Change]) -> str:
+    """What changed, in a sentence; scores of searches are counted where one of them did."""
+    groups = [(compared, ("metric", "metrics"))] if compared else []
+    groups += [(searched, ("score of searches", "scores of searches"))] if any(each.changed for each in searched) else []
+    sizes = " and ".join(
+        f"{sum(each.changed and each.mark == BEYOND for each in found)} of {counted(len(found), what)}"
+        for found, what in groups
+    )
+    undecided = sum(each.changed and each.mark == UNDECIDED for found, _ in groups for each in found)
+    first, second = counted(verdicts, ("verdict", "verdicts")), f"{sizes} beyond noise" if groups else "no metrics to compare"
     return f"{first} changed, {second}{f', {undecided} undecided' if undecided else ''}".capitalize()
 
 
-def tables_of(pairs: Sequence[Pair], review: Review, changes: Sequence[Change]) -> list[Table]:
+def change_tables(title: str, text: str, what: tuple[str, str], columns: str, pairs: Sequence[Pair]) -> list[Table]:
+    """What was measured on both sides, and differs; what is within noise comes last, and folded."""
+    changes = [change for pair in pairs for change in pair.changes]
     levels = " or ".join(f"{level * 100:g} %" for level in sorted({pair.confidence for pair in pairs}))
     chance = sum(1 - change.confidence for change in changes)
     explained = (
-        f"The difference is the head's mean over seeds minus the base's, with Welch's {levels} interval; without zero in it, "
-        f"it is {BEYOND}. What diverged has no interval: the replicates must then lie wholly apart, {FEWEST_RANKED} or more of "
-        f"each. Fewer than {FEWEST} decide nothing. "
-        f"{counted(len(changes), ('metric', 'metrics')).capitalize()} changed; were it all noise, "
+        f"{text}The difference is the head's mean over seeds minus the base's, with Welch's {levels} interval; without zero in "
+        f"it, it is {BEYOND}. What diverged has no interval: the replicates must then lie wholly apart, {FEWEST_RANKED} or "
+        f"more of each. Fewer than {FEWEST} decide nothing. "
+        f"{counted(len(changes), what).capitalize()} changed; were it all noise, "
         f"{chance:.2g} of them would be {BEYOND} by chance."
     )
-    columns = "study | variant | metric | before | after | difference (interval) | mark | seeds"
     shown_first = [change.row for change in changes if change.mark != WITHIN]
     rest = [change.row for change in changes if change.mark == WITHIN]
+    first, last = ((f"{what[0]} {mark}", f"{what[1]} {mark}") for mark in (f"not {WITHIN}", WITHIN))
+    heading = ("", "") if shown_first else (title, explained)
+    return [
+        Table(title, explained, first, columns, shown_first),
+        Table(*heading, last, columns, rest, folded=True),
+    ]
+
+
+def tables_of(pairs: Sequence[Pair], review: Review) -> list[Table]:
+    every, searches = [part for pair in pairs for part in pair.parts], [pair.search for pair in pairs if pair.search]
+    columns = "metric | before | after | difference (interval) | mark | seeds"
     return [
         Table(
             "Verdicts changed",
             "",
             ("verdict", "verdicts"),
             "study | claim | before | after | effect before | effect after",
-            list(verdict_rows(pairs)),
+            list(verdict_rows(every)),
         ),
-        Table("Metrics changed", explained, ("metric not within noise", "metrics not within noise"), columns, shown_first),
-        Table(
-            "" if shown_first else "Metrics changed",
-            "" if shown_first else explained,
-            ("metric within noise", "metrics within noise"),
-            columns,
-            rest,
-            folded=True,
-        ),
+        *change_tables("Metrics changed", "", ("metric", "metrics"), f"study | variant | {columns}", pairs),
         Table(
             "Effects changed",
             "Claims with the same verdict and another effect.",
             ("effect", "effects"),
             "study | claim | verdict | effect before | effect after",
-            list(effect_rows(pairs)),
+            list(effect_rows(every)),
             folded=True,
+        ),
+        *change_tables(
+            "Searches: scores changed",
+            "Of the best trial that each search finds: its score, and its value on the test rows. ",
+            ("score", "scores"),
+            f"study | strategy | {columns}",
+            searches,
+        ),
+        Table(
+            "Searches: winners",
+            "The best trial of all; it is one, so the noise is that of the scores above.",
+            ("line", "lines"),
+            "study | winner | before | after",
+            list(winner_rows(searches)),
+        ),
+        Table(
+            "Searches: strategies",
+            "",
+            ("strategy", "strategies"),
+            "study | change | strategy | settings | measured",
+            list(variant_rows(searches)),
         ),
         Table(
             "Variants",
@@ -592,7 +732,7 @@ def tables_of(pairs: Sequence[Pair], review: Review, changes: Sequence[Change]) 
             "",
             ("claim", "claims"),
             "study | change | claim | verdict | effect | says",
-            list(claim_rows(pairs)),
+            list(claim_rows(every)),
         ),
         Table(
             "Parameters changed",
@@ -628,12 +768,14 @@ def rendered(table: Table, most: int) -> list[str]:
 
 def markdown(pairs: Sequence[Pair], review: Review) -> str:
     """The whole review, in at most LIMIT characters."""
-    changes, compared = [change for pair in pairs for change in pair.changes], sum(len(pair.compared) for pair in pairs)
-    tables = [table for table in tables_of(pairs, review, changes) if table.rows]
-    notes = [*review.about, *(note for pair in pairs for note in notes_of(pair))]
+    every = [part for pair in pairs for part in pair.parts]
+    tables = [table for table in tables_of(pairs, review) if table.rows]
+    verdicts, compared = sum(1 for _ in verdict_rows(every)), [change for pair in pairs for change in pair.compared]
+    title = headline(verdicts, compared, [change for pair in pairs if pair.search for change in pair.search.compared])
+    notes = [*review.about, *(note for part in every for note in notes_of(part))]
     typed = commands(pairs, review)
     for most in CAPS:
-        blocks = [f"## {headline(sum(1 for _ in verdict_rows(pairs)), changes, compared)}"]
+        blocks = [f"## {title}"]
         if most < CAPS[0]:
             blocks.append(f"**Shortened**: a table has at most {most} rows here, since a comment holds {LIMIT:,} characters.")
         blocks.append("\n".join(f"* {note}" for note in notes[: most + 5]))
