@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stages.lib import figures
@@ -104,6 +105,24 @@ def test_claims_of_every_verdict_and_unit_are_drawn() -> None:
     assert {"no interval: diverged", "no interval: never reached"} <= text
     assert {"Difference in accuracy, points", "Difference in epochs", "Accuracy, %", "logarithmic beyond ±2"} <= text
     assert "5.00 [3.00, 7.00]" in text
+
+
+def test_a_logarithmic_strip_says_so_within_its_own_picture() -> None:
+    """Beside it, in the next column of the table, it would lie over what is expected."""
+    rows = [claim("far", "refuted", (-0.6, -0.7, -0.5)), claim("helps", "supported", (0.05, 0.03, 0.07))]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    far, helps = figures.claim_strips(table, "classification").values()
+    [note] = far.texts
+    assert note.get_text() == "logarithmic beyond ±2"
+    renderer = FigureCanvasAgg(far).get_renderer()
+    far.draw(renderer)
+    box = note.get_window_extent(renderer)
+    assert far.bbox.x0 <= box.x0 < box.x1 <= far.bbox.x1
+    assert far.bbox.y0 <= box.y0
+    ticks = [tick.label1.get_window_extent(renderer) for tick in far.axes[0].xaxis.get_major_ticks()]
+    assert ticks
+    assert box.y1 <= min(tick.y0 for tick in ticks)
+    assert not helps.texts
 
 
 def test_verdicts_differ_by_more_than_their_colour() -> None:

@@ -267,7 +267,10 @@ def _claims_panel(axes: Axes, rows: pd.DataFrame, unit: Unit) -> None:
     zones = [target(*each) for each in zip(rows["expect"], margins, thresholds, strict=True)]
     difference = " − " in rows["groups"].iloc[0]
     edges = np.array([edge for zone in zones for edge in zone if math.isfinite(edge)])
-    _effect_scale(axes, np.concatenate([effects, lows, highs, edges, -edges if difference else edges]), margins, difference)
+    scale = _effect_scale(
+        axes, np.concatenate([effects, lows, highs, edges, -edges if difference else edges]), margins, difference
+    )
+    axes.text(1.02, -0.012, scale, transform=axes.transAxes, va="top", fontsize=6.8, color=GREY)
     if difference:
         axes.axvline(0, color="#999999", linewidth=0.8)
     for y, claim in enumerate(rows.to_dict("records")):
@@ -325,7 +328,10 @@ def claim_strips(table: pd.DataFrame, task: str) -> dict[str, Figure]:
         difference = " − " in claim["groups"]
         edges = np.array([edge for edge in zone if math.isfinite(edge)])
         seen = np.concatenate([[effect, low, high], edges, -edges if difference else edges])
-        _effect_scale(axes, seen, np.array([margin]), difference, ticks=5)
+        if scale := _effect_scale(axes, seen, np.array([margin]), difference, ticks=5):
+            figure.set_size_inches(STRIP, 0.64)
+            axes.set_position((0, 0.61, 1, 0.39))
+            figure.text(1, 0.02, scale, ha="right", va="bottom", fontsize=6.8, color=GREY)
         if difference:
             axes.axvline(0, color="#999999", linewidth=0.8)
         _claim_row(axes, 0, claim, zone, (effect, low, high))
@@ -346,9 +352,12 @@ def _two_lines(axes: Axes, y: float, x: float, align: str, first: str, second: s
     axes.text(x, y + 0.04, second, transform=beside, ha=align, va="top", fontsize=6.8, color=GREY)
 
 
-def _effect_scale(axes: Axes, values: np.ndarray, margins: np.ndarray, difference: bool, ticks: int = 7) -> None:
-    """Limits, scale and ticks: where effects dwarf the smallest margin the axis is linear only around it, else everywhere."""
-    seen = np.append(values[np.isfinite(values)], [0.0] if difference else [])
+def _effect_scale(axes: Axes, values: np.ndarray, margins: np.ndarray, difference: bool, ticks: int = 7) -> str:
+    """Limits, scale and ticks: where effects dwarf the smallest margin the axis is linear only around it, which is said.
+
+    Returns what is said of the scale; nothing of a linear one.
+    """
+    said, seen = "", np.append(values[np.isfinite(values)], [0.0] if difference else [])
     low, high = (float(seen.min()), float(seen.max())) if len(seen) else (-1.0, 1.0)
     counted = margins[margins > 0]
     linear = _round_up(2 * float(counted.min())) if len(counted) else math.inf
@@ -362,13 +371,14 @@ def _effect_scale(axes: Axes, values: np.ndarray, margins: np.ndarray, differenc
         )
         axes.set_xticks(sorted([0.0, *(tick for tick in signed if low <= tick <= high)]))
         axes.minorticks_off()
-        axes.text(1.02, -0.012, f"logarithmic beyond ±{linear:g}", transform=axes.transAxes, va="top", fontsize=6.8, color=GREY)
+        said = f"logarithmic beyond ±{linear:g}"
     else:
         room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
         low, high = low - room, high + room
         axes.xaxis.set_major_locator(ticker.MaxNLocator(ticks, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
     axes.set_xlim(low, high)
+    return said
 
 
 def _round_up(value: float) -> float:
@@ -574,7 +584,7 @@ def curve_panels(curves: pd.DataFrame, parents: Mapping[str, str | None], measur
     groups, panels = _groups(curves), {}
     for variant, group in groups.items():
         panels[variant] = Figure(figsize=(2.4, 1.5))
-        axes = panels[variant].add_axes((0.17, 0.15, 0.82, 0.82))
+        axes = panels[variant].add_axes((0.17, 0.15, 0.78, 0.82))
         _curve_panel(axes, group, groups.get(parents.get(variant) or ""), measure)
         _curve_scale([axes], curves, measure)
     return panels
