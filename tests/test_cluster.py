@@ -409,7 +409,7 @@ class Known:
         self.scheduler = self
         self.identity = None
 
-    def sync(self, function: None, n_workers: int) -> dict[str, Any]:
+    def sync(self, function: None, n_workers: int, callback_timeout: float) -> dict[str, Any]:
         return {"workers": self.facts}
 
     def processing(self) -> dict[str, list[str]]:

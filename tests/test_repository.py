@@ -17,7 +17,7 @@ from stages.lib.settings import Study
 from stages.lib.strict_yaml import read_yaml
 
 STAGES = ("fetch", "prepare", "train", "evaluate", "search", "plot")
-SHARED = {"__init__", "cli", "files", "settings", "strict_yaml", "result"}
+SHARED = {"__init__", "cli", "files", "settings", "study", "strict_yaml", "result"}
 """Modules that a stage need not depend on: reading settings and writing files decide nothing that the parameters do not."""
 
 

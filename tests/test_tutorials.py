@@ -378,6 +378,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
         for limit, number in LIMITS.items():
             text, count = re.subn(rf"^  {limit}: none\b", f"  {limit}: {number}", text, flags=re.MULTILINE)
             assert count == 1
+        text = re.sub(r"^  jit_compile: true\b", "  jit_compile: false", text, flags=re.MULTILINE)
         for size, number in SMALL_SEARCH.items():
             text = re.sub(rf"^  {size}: \d+\b", f"  {size}: {number}", text, flags=re.MULTILINE)
         path.write_text(text, encoding="utf-8")
