@@ -114,7 +114,7 @@ def test_a_logarithmic_strip_says_so_within_its_own_picture() -> None:
     far, helps = figures.claim_strips(table, "classification").values()
     [note] = far.texts
     assert note.get_text() == "logarithmic beyond ±2"
-    renderer = FigureCanvasAgg(far).get_renderer()
+    renderer = FigureCanvasAgg(far).get_renderer()  # type: ignore[no-untyped-call]
     far.draw(renderer)
     box = note.get_window_extent(renderer)
     assert far.bbox.x0 <= box.x0 < box.x1 <= far.bbox.x1
