@@ -31,7 +31,7 @@ OPEN = 15
 BEYOND, WITHIN, UNDECIDED = "beyond noise", "within noise", "undecided"
 WORDS = ("never", "diverged")
 PROSE = ("title", "source", "errata", "notes", "illustrations")
-JUDGED_BY = ("compare", "variant", "metric", "expect", "threshold", "margin", "seeds")
+DECISIVE = ("compare", "variant", "metric", "expect", "threshold", "margin", "seeds")
 """The keys of a claim that can change its verdict while every replicate stays."""
 
 
@@ -460,7 +460,7 @@ def verdict_rows(pairs: Iterable[Pair]) -> Iterator[list[str]]:
         for claim, old in pair.claims.items():
             before, after = verdicts_of(pair, claim)
             if before is not None and after is not None and before != after:
-                moved = [key for key in JUDGED_BY if f"claims.{claim}.{key}" in changed]
+                moved = [key for key in DECISIVE if f"claims.{claim}.{key}" in changed]
                 name = now_and_then(claim, old) + (f"; its {listed(moved)} changed" if moved else "")
                 verdicts = [verdict_of(pair.base, old), f"**{verdict_of(pair.head, claim)}**"]
                 yield [pair.name, name, *verdicts, effect_of(pair.base, old), effect_of(pair.head, claim)]

@@ -10,23 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, WithJsonSchema, WrapValidator, field_validator, model_validator
 
-from stages.lib.scores import (
-    METRIC_PATTERNS,
-    METRICS,
-    is_metric,
-    is_time,
-)
-from stages.lib.strict_yaml import (
-    TWO,
-    Checked,
-    Name,
-    Section,
-    chosen_by,
-    one_of,
-    shown,
-    unknown,
-    wrong,
-)
+from stages.lib.scores import METRIC_PATTERNS, METRICS, is_metric, is_time
+from stages.lib.strict_yaml import TWO, Checked, Name, Section, chosen_by, one_of, shown, unknown, wrong
 
 # The names that Keras knows, written down because the stages that only read results must not spend seconds on importing it.
 # A test compares them with the installed Keras.

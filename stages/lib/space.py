@@ -18,7 +18,8 @@ DEFAULT = "default"
 """The strategy that tries nothing but the variant as it is."""
 LEARNERS = ("genetic", "cmaes", "tpe")
 """Methods whose second batch learns from the first."""
-_NOT_SEARCHED = ("train.validation_rows", "train.best_checkpoint", "train.tensorboard")  # they decide no score, or its rows
+# They decide no score, or its rows.
+_NOT_SEARCHED = ("train.validation_rows", "train.best_checkpoint", "train.tensorboard", "train.strategy")
 _CHANGE_THE_LOSS = ("train.loss", "model.l2", "model.wide_deep.auxiliary_output")
 
 
