@@ -1,5 +1,5 @@
-# Options: PYTHON=... names the interpreter for a new .venv; ARGS=... goes to `dvc repro`, stages.verify, pytest,
-# tests/workflows.py or `uv pip compile`; BASE=... names the revision that `make review` compares with.
+# Options: PYTHON=... names the interpreter for a new .venv; ARGS=... goes to `dvc repro`, `dvc exp run`, stages.verify,
+# pytest, tests/workflows.py or `uv pip compile`; BASE=... names the revision that `make review` compares with.
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro tutorials smoke review check-lock verify test workflows lint format lock clean-cache
@@ -29,11 +29,11 @@ help:  ## list the targets
 repro: setup  ## run the study; only what changed is trained
 	$(use_venv); dvc repro $(ARGS)
 
-tutorials: setup  ## re-run the six tutorials on their full data, which takes hours
+tutorials: setup  ## re-run the tutorials' six studies on their full data, which takes hours
 	$(use_venv); dvc repro tutorials/dvc.yaml $(ARGS)
 
 # DVC runs it in a copy of the checkout, and keeps it as an experiment, which nobody wants to compare with.
-smoke: setup  ## try the six tutorials on a few rows, in minutes; the workspace stays as it is
+smoke: setup  ## try these six on a few rows, in minutes; the workspace stays as it is
 	$(use_venv); dvc exp run --temp --name smoke $(try) tutorials/dvc.yaml $(ARGS) && dvc exp remove --quiet smoke
 
 BASE = main
@@ -41,7 +41,7 @@ BASE = main
 review: setup  ## write review.md: what the change does to metrics and verdicts, against BASE=main
 	.venv/bin/python -m stages.review '$(BASE)'
 
-check-lock: setup  ## check that committed results are what dvc.lock says
+check-lock: setup  ## check that committed results are what the lock files say
 	.venv/bin/python -m stages.lock
 
 verify: setup  ## train a few replicates again, and compare them with the committed metrics

@@ -110,12 +110,17 @@ def predictions_of(outputs: Any) -> np.ndarray:
     return np.concatenate([np.asarray(part) for part in parts], axis=-1)
 
 
-def check(model: keras.Model, recipe: Recipe, run: Path, prepared: Prepared) -> None:
-    """Raises UserError where the export predicts otherwise than the replicate did, on test rows without noise."""
-    if recipe.view.test_noise or recipe.view.fit_on == "each_split":
+def check(model: keras.Model, recipe: Recipe, run: Path, splits: views.Splits) -> None:
+    """Raises UserError where the export predicts otherwise than the replicate did, on rows scaled as the training rows are.
+
+    splits: the replicate's own rows. Noise is on test rows alone, so validation rows are compared where it has some.
+    """
+    predictions = read_arrays(run / "predictions.npz")
+    split = "validation" if recipe.view.test_noise else "test"
+    if recipe.view.fit_on == "each_split" or split not in predictions:
         return
-    found = predictions_of(model.predict(prepared.splits["test"][0][:SAMPLE_ROWS], verbose=0))
-    expected = read_arrays(run / "predictions.npz")["test"][:SAMPLE_ROWS]
+    found = predictions_of(model.predict(splits[split][0][:SAMPLE_ROWS], verbose=0))
+    expected = predictions[split][:SAMPLE_ROWS]
     scale = np.abs(expected).max(initial=1e-9)
     if found.shape != expected.shape or not np.allclose(found, expected, TOLERANCE, TOLERANCE * scale, equal_nan=True):
         raise UserError(f"{run} was trained on other data than data/prepared, or another view; run `dvc repro`")
@@ -185,9 +190,9 @@ def export(folder: Path, variant: str, seed: int, formats: list[str], target: Pa
     )
     input_shape = prepared.splits["train"][0].shape[1:]
     network = trained_network(recipe, run, input_shape, prepared.outputs)
-    _, view = views.of_replicate(recipe, prepared.views[study.view_of(variant)], prepared.splits, seed)
+    splits, view = views.of_replicate(recipe, prepared.views[study.view_of(variant)], prepared.splits, seed)
     model = with_scaling(network, recipe, view, input_shape)
-    check(model, recipe, run, prepared)
+    check(model, recipe, run, splits)
     facts = facts_of(study, folder, variant, seed, prepared, model)
     write_export(model, formats, facts, target)
     return facts

@@ -95,7 +95,7 @@ def as_given(parts: dict[str, Rows], split: RowsSplit) -> dict[str, Rows]:
     ranges = {"train": split.train, "validation": split.validation, "test": split.test}
     wanted = {name: rows for name, rows in ranges.items() if isinstance(rows, RowRange)}
     for name, rows in wanted.items():
-        if name != "train" and overlap(rows, split.train):
+        if name != "train" and rows.overlaps(split.train):
             raise UserError(
                 f"params.yaml: data.split.{name}.rows: {list(rows.rows)} overlaps the training rows {list(split.train.rows)}"
                 f" of part {rows.part!r}"
@@ -103,13 +103,9 @@ def as_given(parts: dict[str, Rows], split: RowsSplit) -> dict[str, Rows]:
     return {name: take(name, rows) for name, rows in wanted.items()}
 
 
-def overlap(one: RowRange, other: RowRange) -> bool:
-    return one.part == other.part and max(one.rows[0], other.rows[0]) < min(one.rows[1], other.rows[1])
-
-
 def split_up(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> dict[str, Rows]:
     """The study's splits, each cut to `limits.rows`. Raises UserError for what the data set does not allow."""
-    split, folded = study.data.split, any(recipe.k_fold for recipe in study.recipes.values())
+    split = study.data.split
     if isinstance(split, StratifiedSplit):
         if dataset.task != "classification":
             raise UserError("params.yaml: data.split.method: stratified needs classes; a regression takes another method")
@@ -117,8 +113,6 @@ def split_up(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> dict[str
     elif isinstance(split, TrainTestSplit):
         splits = train_test(parts, split)
     else:
-        if folded and isinstance(split.validation, RowRange) and overlap(split.validation, split.test):
-            raise UserError("params.yaml: data.split.validation: k_fold trains on these rows, so they must not be test rows")
         splits = as_given(parts, split)
     return {name: (x[: study.limits.rows], y[: study.limits.rows]) for name, (x, y) in splits.items()}
 

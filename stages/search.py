@@ -30,6 +30,9 @@ from stages.lib.search import Searcher, Trial
 from stages.lib.settings import Recipe, Search, Study
 from stages.lib.study import check_task, load_study
 
+SECTIONS = ("data", "model", "train", "views", "replicates", "limits", "variants", "statistics", "search")
+"""What of params.yaml this stage depends on, by dvc.yaml."""
+
 
 class Wanted(NamedTuple):
     """A replicate of a trial, and who receives its result."""
@@ -61,20 +64,14 @@ class Trainer:
         return engine.Job(str(wanted.trial), wanted.seed, recipe, self.view, key, price)
 
     def train(self, wanted: Sequence[Wanted]) -> None:
-        """Strategies that begin alike want the same replicates: each is trained once, and received by all of them."""
-        jobs: dict[str, engine.Job] = {}
-        receivers: dict[str, list[Callable[[Result], None]]] = {}
-        for each in wanted:
-            job = self.job(each)
-            jobs.setdefault(job.key, job)
-            receivers.setdefault(job.key, []).append(each.receive)
+        """Train what the cache does not hold; strategies that begin alike want the same replicates."""
+        jobs = [self.job(each) for each in wanted]
+        receivers = {str(job): each.receive for job, each in zip(jobs, wanted, strict=True)}
 
         def finish(job: engine.Job, result: Result) -> None:
-            for receive in receivers[job.key]:
-                receive(result)
+            receivers[str(job)](result)
 
-        limit = self.study.replicates.time_limit
-        train.train_missing(list(jobs.values()), self.prepared, self.cache, limit, self.start, finish, "search")
+        train.train_missing(jobs, self.prepared, self.cache, self.study.replicates.time_limit, self.start, finish, "search")
 
 
 class Found(NamedTuple):
@@ -211,7 +208,7 @@ def main() -> None:
         settings = settings_of(study, options.study)
         train.check_backend(study)
         data = options.study / "data"
-        with train.alone(data / ".search.lock", "search"):
+        with train.alone(data / ".search.lock", "search"), train.unchanged(study, options.study, SECTIONS):
             prepared = read_prepared(data / "prepared")
             check_task(study, prepared.task)
             found = search_study(study, settings, prepared, ReplicateCache.of_user())

@@ -26,13 +26,15 @@ from stages.lib.datasets import CATALOGUE, load_catalogue, pick, read_parts, sha
 from stages.lib.files import write_bytes, write_json
 from stages.lib.prepared import Prepared, read_prepared
 from stages.lib.progress import ReplicateProgress
-from stages.lib.replicates import ReplicateCache, replicate_key
+from stages.lib.replicates import ReplicateCache, replicate_key, training_source
 from stages.lib.result import Result
 from stages.lib.settings import Recipe, Study
 from stages.lib.strict_yaml import unknown
 from stages.lib.study import check_task, load_study
 
 WEIGHTS = ".weights.h5"
+SECTIONS = ("data", "model", "train", "views", "replicates", "limits", "variants", "claims")
+"""What of params.yaml this stage depends on, by dvc.yaml."""
 
 
 def jobs_of(study: Study, prepared: Prepared) -> list[engine.Job]:
@@ -95,21 +97,25 @@ def train_missing(
     finish: Callable[[engine.Job, Result], None],
     stage: str = "train",
 ) -> Trained:
-    """Hand every job's result to `finish`, from the cache or from training.
+    """Hand every job's result to `finish`, from the cache or from training; what several jobs ask for is trained once.
 
     Args:
         start: gives the workers, and is called only where something is missing.
         stage: the name that its messages begin with.
     """
     notes: list[str] = []
-    missing = []
+    alike: dict[str, list[engine.Job]] = {}
     for job in jobs:
-        if result := cache.get(job.key, notes.append):
-            finish(job, result)
+        alike.setdefault(job.key, []).append(job)
+    missing = []
+    for key, same in alike.items():
+        if result := cache.get(key, notes.append):
+            for job in same:
+                finish(job, result)
         else:
-            missing.append(job)
+            missing.append(same[0])
     workers, seconds = 0, 0.0
-    with ReplicateProgress(len(jobs), len(jobs) - len(missing), sum(job.cost for job in missing), stage) as progress:
+    with ReplicateProgress(len(alike), len(alike) - len(missing), sum(job.cost for job in missing), stage) as progress:
         for note in notes:
             progress.say(note)
         if missing:
@@ -121,7 +127,8 @@ def train_missing(
 
             for job, result in engine.run(crew, missing, prepared, time_limit, tick):
                 cache.put(job.key, result)
-                finish(job, result)
+                for each in alike[job.key]:
+                    finish(each, result)
                 seconds += result.seconds
                 progress.finished(job.cost)
             workers = crew.most
@@ -132,6 +139,7 @@ def train_missing(
 def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCache) -> dict[str, object]:
     """Put every replicate into `runs`, training those that the cache does not hold, and return the timings."""
     started = time.perf_counter()
+    jobs = jobs_of(study, prepared)
     shutil.rmtree(runs, ignore_errors=True)
     keep = study.replicates.keep_models
     timings: dict[str, dict[str, dict[str, float]]] = {variant: {} for variant in study.variants}
@@ -144,7 +152,6 @@ def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCa
             "cost": round(job.cost),
         }
 
-    jobs = jobs_of(study, prepared)
     with workers_on_demand(study.replicates.backend) as start:
         trained = train_missing(jobs, prepared, cache, study.replicates.time_limit, start, finish)
     wall, cached = time.perf_counter() - started, len(jobs) - trained.replicates
@@ -199,6 +206,21 @@ def check_backend(study: Study) -> None:
     chosen = os.environ.get("KERAS_BACKEND", study.replicates.backend)
     if chosen != study.replicates.backend:
         raise UserError(f"KERAS_BACKEND is {chosen}, but replicates.backend is {study.replicates.backend}; unset or change one")
+
+
+@contextmanager
+def unchanged(study: Study, folder: Path, sections: Sequence[str]) -> Iterator[None]:
+    """Raises UserError where these sections, or the training code, are edited meanwhile.
+
+    DVC would take what is made for the result of what they are at the end.
+    """
+    source = training_source()
+    yield
+    now = load_study(folder)
+    edited = [name for name in sections if getattr(now, name) != getattr(study, name)]
+    if edited or training_source() != source:
+        what = f"{folder / 'params.yaml'}: {', '.join(edited)}" if edited else "the training code"
+        raise UserError(f"{what}: edited while this trained; `dvc repro` again, what was trained is kept")
 
 
 def show(study: Study, variant: str) -> None:
@@ -261,7 +283,7 @@ def main() -> None:
             show_plan(study, options.study)
             return
         data = options.study / "data"
-        with alone(data / ".train.lock"):
+        with alone(data / ".train.lock"), unchanged(study, options.study, SECTIONS):
             prepared = read_prepared(data / "prepared")
             check_task(study, prepared.task)
             timings = train_study(study, prepared, data / "runs", ReplicateCache.of_user())

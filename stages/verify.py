@@ -143,7 +143,7 @@ def compare(committed: Numbers, trained: Numbers, exact: bool) -> dict[str, list
             if before[metric] == value or (math.isnan(before[metric]) and math.isnan(value)):
                 continue
             low, high = tolerance([each[metric] for (other, _), each in committed.items() if other == variant])
-            if exact or not low <= value <= high:
+            if exact or not (math.isinf(high) or low <= value <= high):
                 limits = "" if exact else f", beyond {low:.6g} to {high:.6g}"
                 lines.append(f"{name}: {metric} is {value:.6g}, but {before[metric]:.6g} is committed{limits}")
     return found

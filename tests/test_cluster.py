@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 from conftest import ROOT, environment_of, prepared_for, stage, study_with, write_params, write_prepared
-from distributed import LocalCluster, Security
+from distributed import Client, LocalCluster, Security
 from test_train import bytes_of, entries, start, timings, until
 
 from stages.lib import cluster, replicates, worker
@@ -358,6 +358,17 @@ def test_a_cluster_without_workers_is_said_to_have_none(monkeypatch: pytest.Monk
         monkeypatch.setenv(cluster.VARIABLE, empty.scheduler_address)
         with pytest.raises(UserError, match=r"has no workers, for 0\.1 s; start some"), cluster.workers(1, "jax", print):
             pass
+
+
+def test_a_task_that_fails_on_a_worker_is_said_with_its_reason() -> None:
+    with (
+        LocalCluster(n_workers=1, processes=False, protocol="inproc://", dashboard_address=None) as local,
+        Client(local) as client,
+    ):
+        with pytest.raises(UserError, match=r"^worker inproc://\S+: FileNotFoundError: .*nowhere"):
+            cluster._answers(client, os.listdir, "/nowhere")
+        (answer,) = cluster._answers(client, os.path.basename, "/some/where").values()
+        assert answer == "where"
 
 
 REPORT = {"keras": "3", "numpy": "2", "processor": ["x86_64", "avx2", "fma"], "source": "s", "variables": {}}

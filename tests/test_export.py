@@ -254,12 +254,13 @@ def test_a_network_that_changed_since_is_refused(copy: Path) -> None:
     assert "holds another network than params.yaml describes" in refused(copy)
 
 
-def test_a_view_that_changed_since_is_refused(copy: Path) -> None:
+@pytest.mark.parametrize(("variant", "view"), [("plain", "scaled"), ("noisy", "noisy")])
+def test_a_view_that_changed_since_is_refused(copy: Path, variant: str, view: str) -> None:
     path = copy / "data" / "prepared" / "views.json"
     content = json.loads(path.read_text())
-    content["scaled"]["shift"] = 0.0
+    content[view]["shift"] = np.add(content[view]["shift"], 5.0).tolist()
     path.write_text(json.dumps(content))
-    assert "was trained on other data than data/prepared, or another view" in refused(copy)
+    assert "was trained on other data than data/prepared, or another view" in refused(copy, variant)
 
 
 def test_a_saved_model_needs_tensorflow(copy: Path) -> None:

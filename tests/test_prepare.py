@@ -354,17 +354,10 @@ def test_a_limit_keeps_the_first_rows_of_each_split(rows: int | None) -> None:
         assert limited.outputs == 4
 
 
-def test_folds_must_not_bring_test_rows_into_training() -> None:
-    k_fold = {"folds": 3, "repeats": 1, "seed": 0}
-    study = study_with({"data": {"k_fold": k_fold}, "variants": {"plain": {"k_fold": True}}})
-    shared = study.data.model_copy(update={"split": rows_split(("all", 0, 60), ("all", 60, 90), ("all", 60, 90))})
-    with pytest.raises(UserError) as caught:
-        prepare.prepare(study.model_copy(update={"data": shared}), dataset_of(), {"all": blobs(90)})
-    assert str(caught.value) == (
-        "params.yaml: data.split.validation: k_fold trains on these rows, so they must not be test rows"
-    )
-    without = study_with().model_copy(update={"data": shared.model_copy(update={"k_fold": None})})
-    assert len(prepare.prepare(without, dataset_of(), {"all": blobs(90)}).splits) == 3
+def test_validation_rows_may_be_test_rows() -> None:
+    shared = study_with().data.model_copy(update={"split": rows_split(("all", 0, 60), ("all", 60, 90), ("all", 60, 90))})
+    prepared = prepare.prepare(study_with().model_copy(update={"data": shared}), dataset_of(), {"all": blobs(90)})
+    np.testing.assert_array_equal(prepared.splits["validation"][0], prepared.splits["test"][0])
 
 
 def test_a_view_of_each_split_is_fitted_on_each() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from conftest import prepared_for, study_with
 
 from stages.lib import replicates
+from stages.lib.cli import UserError
 from stages.lib.replicates import ReplicateCache, environment, replicate_key
 from stages.lib.result import Result
 
@@ -35,6 +37,19 @@ def test_what_was_put_comes_back(cache: ReplicateCache) -> None:
     cache.put(KEY, RESULT)
     assert cache.get(KEY, say) == RESULT
     assert lines == []
+
+
+def test_what_another_run_prunes_meanwhile_still_comes_back(cache: ReplicateCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.put(KEY, RESULT)
+    touch = os.utime
+
+    def pruned(path: Path) -> None:
+        shutil.rmtree(path)
+        touch(path)
+
+    monkeypatch.setattr(os, "utime", pruned)
+    assert cache.get(KEY, lambda _: None) == RESULT
+    assert cache.get(KEY, lambda _: None) is None
 
 
 def test_putting_twice_keeps_the_first(cache: ReplicateCache) -> None:
@@ -165,3 +180,7 @@ def test_the_limit_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, t
     cache = ReplicateCache.of_user()
     assert cache.limit == 500_000_000
     assert tmp_path in cache.folder.parents
+    for given in ("2GB", "", "inf", "nan", "-1"):
+        monkeypatch.setenv("TIPS_CACHE_GB", given)
+        with pytest.raises(UserError, match=f"^TIPS_CACHE_GB: '{given}' is not allowed; a number of gigabytes is$"):
+            ReplicateCache.of_user()

@@ -320,6 +320,17 @@ def test_values_make_the_recipe_that_a_variant_with_them_would_have() -> None:
     assert study_with({"variants": {"found": variant}}).recipes["found"] == recipe
 
 
+def test_a_network_without_hidden_layers_is_given_some() -> None:
+    """Neither how many layers nor how many units says anything by itself then."""
+    layers, units = ({"key": f"model.hidden.{name}", "integers": [1, 4]} for name in ("layers", "units"))
+    both = {"layers": layers, "units": units}
+    search = edited({"space": both, "strategies": {"blind": {"method": "random"}}, "claims": {}})
+    study = study_with({"model": {"hidden": []}, "search": search})
+    assert study.search is not None
+    space.check(study, study.search)
+    assert space.recipe_of(study, study.search, {"layers": 2, "units": 3}).model.hidden == (3, 3)
+
+
 def test_nested_keys_and_the_limit_of_epochs_reach_the_recipe() -> None:
     study, settings = searching(
         space__layers={"key": "train.early_stopping.patience", "integers": [0, 9]},
@@ -572,14 +583,18 @@ def test_a_network_that_the_data_do_not_allow_ends_the_search_in_one_line(preten
 
 def test_the_epochs_that_count_are_those_whose_weights_were_kept() -> None:
     def kept(**stopping: Any) -> int:
-        history = "epoch,loss,val_loss,val_accuracy\n1,3,3,0.1\n2,2,1,0.2\n3,1,2,0.3\n"
+        history = "epoch,loss,val_loss,val_accuracy,lost\n1,3,3,0.1,1\n2,2,1,0.2,0.5\n3,1,0.995,0.3,nan\n"
         settings = study_with().train.early_stopping.model_copy(update=stopping)
         return library.epochs_kept(Result({"history.csv": history.encode()}, 1, 1), settings)
 
     assert kept() == 3
     assert kept(monitor="val_loss") == 3
-    assert kept(monitor="val_loss", restore_best=True) == 2
+    assert kept(monitor="val_loss", restore_best=True) == 3
+    assert kept(monitor="val_loss", restore_best=True, min_delta=0.01) == 2
     assert kept(monitor="val_accuracy", restore_best=True) == 3
+    assert kept(monitor="val_accuracy", restore_best=True, min_delta=0.15) == 3
+    assert kept(monitor="val_accuracy", restore_best=True, min_delta=0.25) == 1
+    assert kept(monitor="lost", restore_best=True) == 2
 
 
 # The tables
@@ -743,6 +758,16 @@ def test_adopting_adds_a_variant_and_changes_no_other_byte(path: Path, tmp_path:
     assert adopted.variants["found"].tip == f"Found by the search: trial 7 of tpe with seed 2, {study.search.metric} 0.25."
     with pytest.raises(SystemExit, match="has a variant found already"):
         search.main()
+
+
+def test_a_variant_is_adopted_where_the_file_ends_with_the_variants(tmp_path: Path) -> None:
+    study, settings = searching()
+    path = tmp_path / "params.yaml"
+    path.write_text("search: {}\nvariants:\n  plain:\n    tip: A start.")
+    winner = {"strategy": "tpe", "seed": 0, "trial": 0, "val_accuracy": 0.5, "settings": {"layers": 2, "rate": 0.02}}
+    found = YAML(typ="safe", pure=True).load(library.adopted(study, settings, winner, "found", path))
+    assert found["variants"]["plain"] == {"tip": "A start."}
+    assert found["variants"]["found"]["train"] == {"learning_rate": 0.02}
 
 
 @pytest.mark.parametrize(

@@ -763,6 +763,35 @@ def test_a_claim_cannot_ask_for_seeds_of_a_variant_with_folds(tmp_path: Path) ->
         load(tmp_path, content)
 
 
+SHARED = {
+    "method": "rows",
+    "train": {"part": "all", "rows": [0, 60]},
+    "validation": {"part": "all", "rows": [60, 90]},
+    "test": {"part": "all", "rows": [80, 120]},
+}
+"""A split whose validation rows are test rows, too."""
+
+
+def test_neither_folds_nor_a_search_may_use_test_rows(tmp_path: Path) -> None:
+    content = small({})
+    content["data"]["split"] = SHARED
+    load(tmp_path, content)
+    said = r"data\.split\.validation: {} uses these rows, so they must not be test rows$"
+    with pytest.raises(UserError, match=said.format(r"variants\.plain\.k_fold")):
+        load(tmp_path, merged(content, K_FOLDED))
+    search = {
+        "variant": "plain",
+        "space": {"rate": {"key": "train.learning_rate", "log_uniform": [0.001, 0.1]}},
+        "strategies": {"random": {"method": "random"}},
+        **{"trials": 2, "batch": 1, "seeds": 1, "folds": 1, "refits": 1, "pruning": "none", "claims": {}},
+        **{"metric": "val_loss", "direction": "minimize"},
+    }
+    with pytest.raises(UserError, match=said.format("search")):
+        load(tmp_path, merged(content, {"search": search}))
+    content["data"]["split"] = merged(SHARED, {"test": {"rows": [90, 120]}})
+    load(tmp_path, merged(content, {"search": search}))
+
+
 def test_limits_lower_and_never_raise() -> None:
     changes = merged(K_FOLDED, {"claims": {"noise_hurts": {"metric": "test_loss"}}, "variants": {"dropped": {"k_fold": False}}})
     study = study_with({**changes, "limits": {"rows": 10, "epochs": 2, "seeds": 1}})

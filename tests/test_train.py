@@ -19,8 +19,9 @@ import pandas as pd
 import psutil
 import pytest
 from conftest import ROOT, SMALL, environment_of, merged, prepared_for, stage, study_with
+from ruamel.yaml import YAML
 
-from stages import train
+from stages import search, train
 from stages.lib import cluster, engine, trainer
 from stages.lib.files import write_json
 from stages.lib.replicates import ReplicateCache
@@ -206,18 +207,55 @@ def test_the_weights_that_the_study_wants_are_kept(
     assert weights == kept
 
 
+def test_what_two_variants_ask_for_alike_is_trained_once(small_study: Study, tmp_path: Path) -> None:
+    study = small_study({"variants": {"again": {"tip": "The same.", "extends": "plain"}}, "limits": {"seeds": 1, "epochs": 1}})
+    done = stage("train", study, cache=tmp_path / "cache")
+    assert "3 replicates trained, 1 from the cache" in done.stderr
+    runs = study / "data" / "runs"
+    assert bytes_of(runs / "again") == bytes_of(runs / "plain") != bytes_of(runs / "noisy")
+    assert set(json.loads((study / "data" / "timings.json").read_text())["replicates"]) == {
+        path.name for path in runs.iterdir()
+    }
+
+
+def test_what_is_edited_while_it_trains_is_not_taken_for_trained(
+    small_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = small_study()
+    study = train.load_study(folder)
+    with train.unchanged(study, folder, train.SECTIONS):
+        small_study({"statistics": {"confidence": 0.9}})  # of no concern to this stage
+    edited = pytest.raises(train.UserError, match=r"params\.yaml: train, views: edited while this trained; `dvc repro` again")
+    with edited, train.unchanged(study, folder, train.SECTIONS):
+        small_study({"train": {"epochs": 4}, "views": {"scaled": {"invert": True}}})
+    small_study()
+    edited = pytest.raises(train.UserError, match=r"^the training code: edited while this trained")
+    with edited, train.unchanged(study, folder, train.SECTIONS):
+        monkeypatch.setattr(train, "training_source", lambda: "another")
+
+
+@pytest.mark.parametrize("name", ["train", "search"])
+def test_a_stage_knows_the_sections_that_dvc_has_it_depend_on(name: str) -> None:
+    (pipeline,) = YAML(typ="safe", pure=True).load_all((ROOT / "dvc.yaml").read_text())
+    assert tuple(pipeline["stages"][name]["params"]) == {"train": train, "search": search}[name].SECTIONS
+
+
 def test_a_replicate_that_takes_too_long_ends_the_stage_with_one_line(small_study: Study, tmp_path: Path) -> None:
     study = small_study({"replicates": {"time_limit": 0.5, "seeds": 1}, "train": {"epochs": 100000}})
     done = stage("train", study, cache=tmp_path / "cache")
     assert done.returncode == 1
-    assert "replicates.time_limit (0.5 s) 3 times" in done.stderr
+    assert "replicates.time_limit (0.5 s), the last of 3 times" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_convolutions_that_leave_nothing_are_refused_before_training(small_study: Study, tmp_path: Path) -> None:
     study = small_study({"variants": {"dropped": {"model": {"conv": [4, 4, 4, 4]}}}})
+    kept = study / "data" / "runs" / "plain" / "0" / "history.csv"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("what was trained before")
     done = stage("train", study, cache=tmp_path / "cache")
     assert done.returncode == 1
+    assert kept.exists()
     assert done.stderr.strip() == (
         "train: params.yaml: variants.dropped.model.conv: [4, 4, 4, 4] leave nothing of 8 x 8 pixels; "
         "fewer, or a smaller kernel_size or pool_size, do"

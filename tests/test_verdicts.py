@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from stages.lib import verdicts
-from stages.lib.verdicts import CLOSE, Expect, Verdict, difference_interval, judge, mean_interval, share_interval
+from stages.lib.verdicts import (
+    CLOSE,
+    Expect,
+    Verdict,
+    difference_interval,
+    judge,
+    mean_interval,
+    share_difference_interval,
+    share_interval,
+)
 
 INF = math.inf
 QUICK = settings(deadline=None, max_examples=150, derandomize=True)
@@ -374,3 +383,26 @@ def test_replicates_that_all_agree_do_not_make_a_share_certain() -> None:
     assert judge(none_of_five, "at_most", 0, 0.1, 0.99).verdict == "supported"
     assert judge(none_of_five, "at_most", 0, 0.1, 0.99, share=True).verdict == "inconclusive"
     assert judge([[0.0] * 60], "at_most", 0, 0.1, 0.99, share=True).verdict == "supported"
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(3, "inconclusive"), (4, "inconclusive"), (5, "supported")])
+def test_shares_differ_where_fisher_s_exact_test_says_so(count: int, verdict: str) -> None:
+    """None of so many against all of as many."""
+    none, every = [0.0] * count, [1.0] * count
+    significant = stats.fisher_exact(np.array([[0, count], [count, 0]])).pvalue < 0.01
+    assert significant == (verdict == "supported")
+    assert judge([none, every], "higher", 0, None, 0.99, share=True).verdict == verdict
+    assert judge([every, none], "lower", 0, None, 0.99, share=True).verdict == verdict
+
+
+def test_the_interval_of_a_difference_of_shares_is_made_of_the_two() -> None:
+    first, second = [1.0] * 2 + [0.0] * 8, [1.0] * 9 + [0.0] * 11
+    interval = share_difference_interval(first, second, 0.95)
+    a, b = share_interval(first, 0.95), share_interval(second, 0.95)
+    assert interval.mean == pytest.approx(0.25)
+    assert (interval.mean - interval.low) ** 2 == pytest.approx((0.45 - b.low) ** 2 + (a.high - 0.2) ** 2)
+    assert (interval.high - interval.mean) ** 2 == pytest.approx((b.high - 0.45) ** 2 + (0.2 - a.low) ** 2)
+    mirrored = share_difference_interval(second, first, 0.95)
+    assert (mirrored.low, mirrored.high) == pytest.approx((-interval.high, -interval.low))
+    agreeing = share_difference_interval([0.0] * 5, [0.0] * 5, 0.99)
+    assert agreeing.low < 0 < agreeing.high

@@ -142,6 +142,9 @@ def test_a_difference_is_a_mistake_or_within_the_tolerance() -> None:
     assert compare(committed, trained, exact=False) == {"plain, seed 0": []}
     (line,) = compare(committed, {("plain", 0): {"test_accuracy": 0.1}}, exact=False)["plain, seed 0"]
     assert line.startswith("plain, seed 0: test_accuracy is 0.1, but 0.9 is committed, beyond 0.190")
+    some_diverged = {("plain", seed): {"test_loss": value} for seed, value in enumerate([0.5, 0.6, math.nan])}
+    assert compare(some_diverged, {("plain", 0): {"test_loss": math.nan}}, exact=False) == {"plain, seed 0": []}
+    assert compare(some_diverged, {("plain", 0): {"test_loss": math.nan}}, exact=True)["plain, seed 0"]
 
 
 def test_what_is_not_a_number_on_both_sides_is_the_same() -> None:

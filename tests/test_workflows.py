@@ -308,6 +308,12 @@ def test_steps_can_be_left_out(tmp_path: Path) -> None:
     assert done.skipped == ["make setup", "make test"]
 
 
+def test_every_workflow_names_the_shell_that_its_steps_run_in_here() -> None:
+    """With a shell that is named, GitHub sets pipefail; without one it does not."""
+    for name in NAMES:
+        assert workflow(name)["defaults"] == {"run": {"shell": "bash"}}, name
+
+
 def test_the_steps_of_a_job_run_as_on_github(tmp_path: Path) -> None:
     job: dict[str, Any] = {
         "env": {"STUDY": "${{ matrix.study }}"},

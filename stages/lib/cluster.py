@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 import dask
 import psutil
-from distributed import Client, Future, LocalCluster, wait
+from distributed import Client, Future, KilledWorker, LocalCluster, wait
 
 from stages.lib import trainer, worker
 from stages.lib.cli import UserError
@@ -318,7 +318,7 @@ def _identity(client: Client) -> dict[str, Any]:
 
 
 def _answers(client: Client, task: Callable[..., Any], *arguments: Any, seconds: float = PATIENCE) -> dict[str, Any]:
-    """Worker -> what it answers, of those that do so within the seconds.
+    """Worker -> what it answers, of those that do so within the seconds, and do not die at it.
 
     Raises UserError where a task raises.
     """
@@ -328,6 +328,9 @@ def _answers(client: Client, task: Callable[..., Any], *arguments: Any, seconds:
     }
     with suppress(TimeoutError):
         wait(list(asked.values()), timeout=seconds)
+    for each, future in asked.items():
+        if future.status == "error" and not isinstance(error := future.exception(), KilledWorker):
+            raise UserError(f"worker {each}: {type(error).__name__}: {error}")
     return {each: future.result() for each, future in asked.items() if future.status == "finished"}
 
 
@@ -388,6 +391,7 @@ def workers(jobs: int, backend: str, say: Callable[[str], None]) -> Iterator[Wor
             n_workers=1,
             threads_per_worker=count,
             processes=False,
+            protocol="inproc://",  # or a configuration for clusters would have it listen
             memory_limit=0,
             dashboard_address="127.0.0.1:0",
             silence_logs="CRITICAL",

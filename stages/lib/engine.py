@@ -116,7 +116,8 @@ def run(
         attempts[failed.job.key] += bool(why)
         if attempts[failed.job.key] >= ATTEMPTS:
             raise UserError(
-                f"{failed.job}: {why} {ATTEMPTS} times; more memory, fewer workers (TIPS_WORKERS) or a smaller network may help"
+                f"{failed.job}: {why}, the last of {ATTEMPTS} times; more memory, fewer workers (TIPS_WORKERS) or "
+                "a smaller network may help"
             )
 
     try:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from stages.lib.cli import UserError
 from stages.lib.files import whole_folder
 from stages.lib.result import Result
 from stages.lib.settings import Recipe
@@ -98,8 +101,17 @@ class ReplicateCache:
 
     @classmethod
     def of_user(cls) -> ReplicateCache:
-        """The user's cache: `TIPS_CACHE_GB` sets its limit, 5 GB by default; XDG_CACHE_HOME moves it."""
-        limit = float(os.environ.get("TIPS_CACHE_GB", "5"))
+        """The user's cache: `TIPS_CACHE_GB` sets its limit, 5 GB by default; XDG_CACHE_HOME moves it.
+
+        Raises UserError for a limit that is no number.
+        """
+        given = os.environ.get("TIPS_CACHE_GB", "5")
+        try:
+            limit = float(given)
+        except ValueError:
+            limit = math.nan
+        if not 0 <= limit < math.inf:
+            raise UserError(f"TIPS_CACHE_GB: {given!r} is not allowed; a number of gigabytes is")
         return cls(user_cache_path("tips-on-trial") / "replicates", int(limit * 1e9))
 
     def _entry(self, key: str) -> Path:
@@ -121,7 +133,8 @@ class ReplicateCache:
             say(f"the cached replicate {entry} is damaged; it is removed and trained again")
             shutil.rmtree(entry, ignore_errors=True)
             return None
-        os.utime(entry)
+        with suppress(OSError):  # another run may have pruned it, or nobody may write here
+            os.utime(entry)
         return result
 
     def seconds(self, key: str) -> float | None:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from stages.lib import space
-from stages.lib.scores import rank_value, shown
+from stages.lib.scores import is_share, rank_value, shown
 from stages.lib.settings import Claim, Recipe, Study, resolve
 from stages.lib.verdicts import FEWEST, FEWEST_RANKED, Judgement, judge
 
@@ -170,7 +170,7 @@ class Change:
 
     @cached_property
     def judgement(self) -> Judgement:
-        return judge([self.before, self.after], "higher", 0.0, None, self.confidence)
+        return judge([self.before, self.after], "higher", 0.0, None, self.confidence, is_share(self.metric))
 
     @property
     def changed(self) -> bool:

@@ -239,12 +239,19 @@ def metrics_of(result: Result, labels: np.ndarray, task: str) -> dict[str, float
 
 
 def epochs_kept(result: Result, stopping: EarlyStopping) -> int:
-    """The epochs after which training left its weights: the best of the monitor, where early stopping goes back to it."""
+    """The epochs after which training left its weights: the best of the monitor, where early stopping goes back to it.
+
+    Best is what Keras's EarlyStopping takes for it: an epoch that is better than the best before it by more than `min_delta`.
+    """
     history = pd.read_csv(io.BytesIO(result.files["history.csv"]))
-    if stopping.monitor == "none" or not stopping.restore_best or history[stopping.monitor].isna().any():
+    if stopping.monitor == "none" or not stopping.restore_best:
         return len(history)
-    monitored = history[stopping.monitor]
-    return int(monitored.argmax() if stopping.monitor.endswith("accuracy") else monitored.argmin()) + 1
+    monitored = history[stopping.monitor] * (-1 if stopping.monitor.endswith("accuracy") else 1)
+    kept, best = 1, monitored[0]
+    for epoch, value in enumerate(monitored, 1):
+        if value + stopping.min_delta < best:  # never of NaN
+            kept, best = epoch, value
+    return kept
 
 
 # What was found
@@ -435,6 +442,7 @@ def adopted(study: Study, search: Search, winner: Mapping[str, Any], name: str, 
     end = min((line for key in content if (line := content.lc.key(key)[0]) > first), default=len(lines))
     while not lines[end - 1].strip() or lines[end - 1].startswith("#"):  # these belong to what follows
         end -= 1
+    lines[end - 1] = f"{lines[end - 1].rstrip()}\n"  # the last line of a file may lack it
     indent = " " * content["variants"].lc.col
     added = [f"{indent}{line}" for line in _block(entry).splitlines(keepends=True)]
     return "".join([*lines[:end], *added, *lines[end:]])

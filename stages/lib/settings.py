@@ -138,6 +138,9 @@ class RowRange(Section):
             raise wrong(f"[{rows[0]}, {rows[1]}] holds no row; write [first, stop] with first < stop")
         return rows
 
+    def overlaps(self, other: RowRange) -> bool:
+        return self.part == other.part and max(self.rows[0], other.rows[0]) < min(self.rows[1], other.rows[1])
+
 
 def _range_or_none(value: Any, _: object) -> RowRange | str:
     if isinstance(value, Mapping | RowRange):
@@ -164,6 +167,10 @@ class RowsSplit(Section):
     train: RowRange  # rows to train on
     validation: Annotated[RowRange | Literal["none"], WrapValidator(_range_or_none)]  # rows to watch training by
     test: RowRange  # rows to measure on
+
+    @property
+    def validates_on_test_rows(self) -> bool:
+        return isinstance(self.validation, RowRange) and self.validation.overlaps(self.test)
 
 
 SPLITS: dict[str, type[Section]] = {"stratified": StratifiedSplit, "rows": RowsSplit, "train_test_split": TrainTestSplit}
@@ -296,7 +303,7 @@ class Replicates(Section):
     keep_models: Literal["first", "all", "none"]  # whose weights go to data/runs
     jit_compile: bool = False  # XLA on TensorFlow, for dense networks without dropout: pays where training takes minutes
     diagnostics: bool = False  # also measure gradients, weights and activations, layer by layer
-    time_limit: Positive  # seconds; a replicate that takes longer is stopped and tried once more
+    time_limit: Positive  # seconds; a replicate that takes longer is stopped and tried again, three times in all
 
 
 class Variant(Section):

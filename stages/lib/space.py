@@ -155,7 +155,10 @@ def _check_keys(study: Study, search: Search) -> None:
 def _check_values(study: Study, search: Search) -> None:
     """Every choice, end and grid point must make a recipe, also beside every one of another range."""
     tried = {name: each.choices or (*each.bounds, *(each.grid or ())) for name, each in search.space.items()}
+    shape = {name for name, each in search.space.items() if each.key in (LAYERS, UNITS)}
     for names in [*((name,) for name in tried), *combinations(tried, 2)]:
+        if len(shape) == 2 and len(shape.intersection(names)) == 1:  # neither says anything without the other
+            continue
         for values in product(*(tried[name] for name in names)):
             try:
                 recipe_of(study, search, dict(zip(names, values, strict=True)))

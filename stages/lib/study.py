@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from stages.lib import space
 from stages.lib.cli import UserError
 from stages.lib.scores import has_measure, needs_validation, of_two_outputs
-from stages.lib.settings import Study, chain, resolve
+from stages.lib.settings import RowsSplit, Study, chain, resolve
 from stages.lib.strict_yaml import describe, read_yaml, unknown, validated
 
 
@@ -94,7 +94,11 @@ def load_study(folder: Path) -> Study:
 
 
 def _check_folds(study: Study, path: Path) -> None:
-    """Raises UserError where a variant asks for folds that the study, or its split, does not have."""
+    """Raises UserError where a variant asks for folds that the study, or its split, does not have, or that hold test rows."""
+    folded = [f"variants.{name}.k_fold" for name, recipe in study.recipes.items() if recipe.k_fold]
+    users, split = [*folded, *(["search"] if study.search else [])], study.data.split
+    if users and isinstance(split, RowsSplit) and split.validates_on_test_rows:
+        raise UserError(f"{path}: data.split.validation: {users[0]} uses these rows, so they must not be test rows")
     for name, recipe in study.recipes.items():
         asked = any(variant.k_fold for variant in chain(study, name))
         if asked and study.data.k_fold is None:

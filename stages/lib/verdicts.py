@@ -1,7 +1,8 @@
 """Verdicts: what the replicates say of a claim, with an interval.
 
 Replicates of two variants with the same seed are not correlated, so nothing is paired: the interval of a difference of means is
-Welch's (B. L. Welch, Biometrika 34, 1947), that of one mean is Student's, that of one share is exact.
+Welch's (B. L. Welch, Biometrika 34, 1947), that of one mean is Student's, that of one share is exact, and that of a difference
+of shares is made of the two.
 """
 
 from __future__ import annotations
@@ -63,6 +64,20 @@ def share_interval(values: Sequence[float], confidence: float) -> Interval:
     return Interval(float(data.mean()), float(exact.low), float(exact.high), math.sqrt(_variance_of_mean(data)))
 
 
+def share_difference_interval(first: Sequence[float], second: Sequence[float], confidence: float) -> Interval:
+    """The interval of mean(second) - mean(first) of values that are 0 or 1, from the exact intervals of the two shares.
+
+    An end is as far from the difference as the root of the sum of the squares of the distances from each share to its own end:
+    R. G. Newcombe's method 10 (Statistics in Medicine 17, 1998), with Clopper and Pearson's intervals in the place of Wilson's,
+    which are too narrow for a handful of replicates.
+    """
+    a, b = share_interval(first, confidence), share_interval(second, confidence)
+    difference = b.mean - a.mean
+    low = difference - math.hypot(b.mean - b.low, a.high - a.mean)
+    high = difference + math.hypot(b.high - b.mean, a.mean - a.low)
+    return Interval(difference, max(low, -1.0), min(high, 1.0), math.hypot(a.standard_error, b.standard_error))
+
+
 def difference_interval(first: Sequence[float], second: Sequence[float], confidence: float) -> Interval:
     """Welch's interval of mean(second) - mean(first), with Welch and Satterthwaite's degrees of freedom.
 
@@ -110,10 +125,10 @@ def judge(
         expect: higher, lower and same are of the second group against the first (of the one group against zero, for same);
             at_least and at_most are of one group against `threshold`.
         margin: the smallest difference that counts.
-        share: whether the values are 0 or 1, so that the mean of one group is a share.
+        share: whether the values are 0 or 1, so that a group's mean is a share.
     """
-    of_one = share_interval if share else mean_interval
-    interval = difference_interval(groups[0], groups[1], confidence) if len(groups) == 2 else of_one(groups[0], confidence)
+    of_one, of_two = (share_interval, share_difference_interval) if share else (mean_interval, difference_interval)
+    interval = of_two(groups[0], groups[1], confidence) if len(groups) == 2 else of_one(groups[0], confidence)
     limit = 0.0 if threshold is None else threshold
     enough = min(len(group) for group in groups) >= FEWEST
     if math.isnan(interval.mean):

@@ -138,8 +138,9 @@ def _kept(worker: Any, name: str, cargo: Files | None, wanted: Callable[[], bool
     """The cargo of that name, which comes with one task of several that a worker gets at once; None where it does not come."""
     cargos: dict[str, tuple[Files, float]] = vars(worker).setdefault("cargos", {})
     if cargo is not None:
-        for each in [each for each, (_, used) in cargos.items() if time.monotonic() - used > KEPT]:
-            cargos.pop(each, None)
+        for each, (_, used) in list(cargos.items()):
+            if time.monotonic() - used > KEPT:
+                cargos.pop(each, None)
         cargos[name] = cargo, time.monotonic()
     deadline = time.monotonic() + 10
     while name not in cargos and wanted() and time.monotonic() < deadline:
@@ -191,8 +192,9 @@ def train(
     if known is None:
         if files is None:
             return "empty", None
-        for each in [each for each, other in idle.items() if other.process.poll() is not None]:
-            idle.pop(each).close()  # of drivers that were killed
+        for each, other in list(idle.items()):  # of drivers that were killed
+            if other.process.poll() is not None and (gone := idle.pop(each, None)):  # unless another thread was faster
+                gone.close()
     trainer = known or Trainer(files or {}, variables, here.local_directory)
     try:
         if known is None:
@@ -219,8 +221,10 @@ def train(
 def dismiss(run: str) -> None:
     """Task: end the trainers of a run, and forget its cargo."""
     cargos: dict[str, Any] = vars(get_worker()).get("cargos", {})
-    for name in [name for name in cargos if name.startswith(run)]:
-        cargos.pop(name, None)
+    for name in list(cargos):
+        if name.startswith(run):
+            cargos.pop(name, None)
     idle: dict[tuple[str, int], Trainer] = vars(get_worker()).get("trainers", {})
-    for place in [place for place in idle if place[0] == run]:
-        idle.pop(place).close()
+    for place in list(idle):
+        if place[0] == run and (trainer := idle.pop(place, None)):
+            trainer.close()
