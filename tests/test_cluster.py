@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -18,9 +19,10 @@ import psutil
 import pytest
 from conftest import ROOT, environment_of, prepared_for, stage, study_with, write_params, write_prepared
 from distributed import Client, LocalCluster, Security
+from distributed.comm import CommClosedError
 from test_train import bytes_of, entries, start, timings, until
 
-from stages.lib import cluster, replicates, worker
+from stages.lib import cluster, engine, replicates, worker
 from stages.lib.cli import UserError
 from stages.lib.settings import Recipe
 from stages.lib.study import load_study
@@ -419,12 +421,33 @@ class Known:
         self.tasks: dict[str, list[str]] = {}
         self.scheduler = self
         self.identity = None
+        self.status = "running"
 
     def sync(self, function: None, n_workers: int, callback_timeout: float) -> dict[str, Any]:
         return {"workers": self.facts}
 
     def processing(self) -> dict[str, list[str]]:
         return self.tasks
+
+
+class Gone(Known):
+    """A client that has not noticed yet that its scheduler is gone."""
+
+    def sync(self, function: None, n_workers: int, callback_timeout: float) -> dict[str, Any]:
+        raise CommClosedError("Connection reset by peer")
+
+
+def test_a_connection_that_breaks_is_the_scheduler_s_end_and_a_full_disk_is_not() -> None:
+    study = study_with()
+    job = engine.Job("plain", 0, study.recipes["plain"], "scaled", "key", 1.0)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for client, error, said in ((Gone(), UserError, "the scheduler is gone"), (Known(), OSError, "No space left")):
+        crew = cluster.Workers(client, {}, {}, 9, print)  # type: ignore[arg-type]
+        with pytest.raises(error, match=said):
+            list(engine.run(crew, [job], prepared_for(study), 60.0, full))
 
 
 def crew_of(client: Known, said: list[str] | None = None, limit: int = 9) -> cluster.Workers:

@@ -254,7 +254,7 @@ def test_a_network_that_changed_since_is_refused(copy: Path) -> None:
     assert "holds another network than params.yaml describes" in refused(copy)
 
 
-@pytest.mark.parametrize(("variant", "view"), [("plain", "scaled"), ("noisy", "noisy")])
+@pytest.mark.parametrize(("variant", "view"), [("convolution", "scaled"), ("noisy", "noisy")])
 def test_a_view_that_changed_since_is_refused(copy: Path, variant: str, view: str) -> None:
     path = copy / "data" / "prepared" / "views.json"
     content = json.loads(path.read_text())

@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 import dask
 import psutil
-from distributed import Client, Future, KilledWorker, LocalCluster, wait
+from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, wait
 
 from stages.lib import trainer, worker
 from stages.lib.cli import UserError
@@ -97,7 +97,7 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         """End the run's trainers, on workers that answer."""
-        with suppress(UserError):  # a silent scheduler has been reported, or nothing is left to report
+        with suppress(UserError, OSError, CancelledError):  # of a scheduler that is silent or gone, which has been said
             if self.client.status == "running":
                 _answers(self.client, worker.ByValue(worker.dismiss), self.run, seconds=5.0)
 

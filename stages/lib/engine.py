@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from distributed import CancelledError, Future, KilledWorker
+from distributed.comm import CommClosedError
 
 from stages.lib.cli import UserError
 from stages.lib.cluster import LOOK, PATIENCE, Place, Workers, differences
@@ -165,7 +166,8 @@ def run(
                     workers.refuse(place.worker, what if how == "refused" else differences(what, workers.expected))
                 again(future, "")
     except (OSError, CancelledError) as error:
-        if isinstance(error, OSError) and workers.client.status == "running":
+        ours = isinstance(error, OSError) and not isinstance(error, CommClosedError)  # such as a full disk
+        if ours and workers.client.status == "running":
             raise
         raise UserError("the scheduler is gone; what was trained is kept, so `dvc repro` goes on from there") from None
     finally:
