@@ -186,6 +186,19 @@ def test_forty_variants_of_a_hundred_epochs_stay_small() -> None:
     assert len(figures.svg(figures.confusion(table, set()))) < 300_000
 
 
+def test_many_markers_that_look_alike_have_their_style_once() -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot(range(2000), "o", alpha=0.5)
+    axes.plot(range(0, 200, 10), "s")
+    root = ET.fromstring(figures.svg(figure))  # noqa: S314  # our own
+    space = "{http://www.w3.org/2000/svg}"
+    (group,) = (each for each in root.iter(f"{space}g") if len(each.findall(f"{space}use")) == 2000)
+    assert "fill-opacity: 0.5" in group.attrib["style"]
+    assert all(set(each.attrib) == {"{http://www.w3.org/1999/xlink}href", "x", "y"} for each in group)
+    assert [len(each) for each in root.iter(f"{space}g") if len(each.findall(f"{space}use[@style]")) == 20] == [20]
+
+
 def test_thinned_curves_keep_their_ends() -> None:
     group = pd.DataFrame({"epoch": range(1, 101)})
     assert list(figures.thinned(group, 3)["epoch"]) == [1, 51, 100]

@@ -193,7 +193,17 @@ def _svg(figure: Figure) -> bytes:
     text = re.sub(rb' transform="rotate\(-0 [^"]*"', b"", text)  # not turned at all
     text = re.sub(rb' (?:d|x|y)="[^"]*"', lambda match: re.sub(rb"\d+\.\d+", _rounded, match[0]), text)
     text = re.sub(rb"(?<=\d) \nL (?=[^\"]*\")", b" ", text)  # a line goes on without its letter
-    return re.sub(rb"\n +", b"\n", text)
+    return _ALIKE.sub(_with_one_style, re.sub(rb"\n +", b"\n", text))
+
+
+_ALIKE = re.compile(rb'<use [^>]* style="([^"]*)"/>\n(?:<use [^>]* style="\1"/>\n){49,}')
+"""Fifty markers or more, one after the other, that look the same."""
+
+
+def _with_one_style(match: re.Match[bytes]) -> bytes:
+    """These markers in a group that has their style."""
+    style = b' style="%s"' % match[1]
+    return b"<g%s>\n%s</g>\n" % (style, match[0].replace(style, b""))
 
 
 def png(figure: Figure) -> bytes:
