@@ -48,6 +48,13 @@ THREADS = 16
 """Of each worker of a cluster, which gets a study's data once."""
 
 
+def turns(processes: int) -> int:
+    """How often so many processes together go round a loop of no memory in five seconds: what the cores give at all."""
+    loop = "import time; end, n = time.monotonic() + 5, 0\nwhile time.monotonic() < end: n += 1\nprint(n)"
+    started = [subprocess.Popen([sys.executable, "-c", loop], stdout=subprocess.PIPE) for _ in range(processes)]
+    return sum(int(each.communicate()[0]) for each in started)
+
+
 def trained(workers: int) -> tuple[float, float]:
     """Seconds that the starter's train stage takes with so many workers and an empty cache, and those of all its replicates."""
     with tempfile.TemporaryDirectory() as name:
@@ -70,6 +77,7 @@ def efficiency() -> Iterator[tuple[str, str]]:
     yield "times as fast", f"{one / two:.2f}"
     yield "times as long that a replicate takes beside another", f"{beside / alone:.2f}"
     yield "times as fast, had none taken longer", f"{one / two * beside / alone:.2f}"
+    yield "times as far that two loops of plain Python get as one", f"{turns(2) / turns(1):.2f}"
 
 
 @contextmanager

@@ -64,6 +64,13 @@ def train(thread: int = 0, name: str = "run-1", cargo: worker.Files | None = Non
     return worker.train((run, thread), REQUEST, 9.0, EXPECTED, {}, name, cargo)
 
 
+def raising(error: type[Exception]) -> Callable[..., None]:
+    def fails(*_: object) -> None:
+        raise error
+
+    return fails
+
+
 def test_a_place_keeps_its_trainer_as_long_as_the_cargo_is_the_same() -> None:
     how, first = train(cargo={"a": b"1"})
     assert (how, first.files) == ("result", {"a": b"1"})
@@ -97,10 +104,7 @@ def test_a_trainer_that_reports_something_else_is_closed() -> None:
 def test_what_ends_a_replicate_ends_its_trainer(
     error: type[Exception], answer: worker.Answer, monkeypatch: pytest.MonkeyPatch, here: SimpleNamespace
 ) -> None:
-    def fails(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(Pretender, "train", fails)
+    monkeypatch.setattr(Pretender, "train", raising(error))
     assert train(cargo={}) == answer
     assert made[0].closed == 1
     assert here.trainers == {}
@@ -116,10 +120,7 @@ def test_what_ends_a_replicate_ends_its_trainer(
 def test_a_trainer_that_does_not_start_is_refused(
     error: type[Exception], answer: worker.Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(Pretender, "receive", fails)
+    monkeypatch.setattr(Pretender, "receive", raising(error))
     assert train(cargo={}) == answer
     assert made[0].closed == 1
 

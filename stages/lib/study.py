@@ -84,7 +84,7 @@ def load_study(folder: Path) -> Study:
                 raise UserError(f"{path}: {place}: {measure} needs validation rows, and data.split sets none apart")
             if of_two_outputs(measure) and not study.recipes[name].model.wide_deep.auxiliary_output:
                 raise UserError(f"{path}: {place}: {measure} needs wide_deep.auxiliary_output, which {name} has not")
-    _check_folds(study, path)
+    _check_rows(study, path)
     if study.search:
         try:
             space.check(study, study.search)
@@ -93,8 +93,8 @@ def load_study(folder: Path) -> Study:
     return study
 
 
-def _check_folds(study: Study, path: Path) -> None:
-    """Raises UserError where a variant asks for folds that the study, or its split, does not have, or that hold test rows."""
+def _check_rows(study: Study, path: Path) -> None:
+    """Raises UserError for folds, or held-out rows, that the split does not allow, and choices by rows that are tested on."""
     folded = [f"variants.{name}.k_fold" for name, recipe in study.recipes.items() if recipe.k_fold]
     users, split = [*folded, *(["search"] if study.search else [])], study.data.split
     if users and isinstance(split, RowsSplit) and split.validates_on_test_rows:
