@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,20 @@ def test_a_replicate_takes_as_long_as_its_variant_s_did_or_else_by_its_cost_as_t
         (8.0, False),
         (10.0 * 12.0 / 40.0, True),  # its cost, and all seconds by all costs
     ]
+
+
+def test_what_two_variants_ask_for_alike_is_trained_once() -> None:
+    study = study_with()
+    jobs = [replace(job, key=f"same {job.seed}") if job.variant != "noisy" else job for job in jobs_of(study)]
+    asked = {each.variant: each for each in plan(study, jobs, {"same 0": 1.0}.get, {})}
+    assert {name: (each.cached, each.shared, each.to_do) for name, each in asked.items()} == {
+        "plain": (1, 0, 2),
+        "noisy": (0, 0, 3),
+        "dropped": (1, 2, 0),
+    }
+    told = list(lines(list(asked.values()), 1))
+    assert told[4].startswith("5 of 9 replicates to train")
+    assert told[-1] == "2 more are what another variant asks for too, so they are trained once"
 
 
 def test_past_runs_are_scaled_by_what_they_cost() -> None:

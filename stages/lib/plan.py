@@ -23,6 +23,7 @@ class Plan:
     cached: None where nobody knows yet.
     seconds: of one replicate that is to be trained; None where no past run says.
     guessed: whether `seconds` is from other variants.
+    shared: those to train that an earlier variant asks for too, so that they are trained for that one.
     """
 
     variant: str
@@ -30,10 +31,11 @@ class Plan:
     cached: int | None
     seconds: float | None
     guessed: bool = False
+    shared: int = 0
 
     @property
     def to_do(self) -> int:
-        return self.replicates - (self.cached or 0)
+        return self.replicates - (self.cached or 0) - self.shared
 
 
 def plan(study: Study, jobs: Sequence[Job] | None, cached: Callable[[str], float | None], timed: Timed) -> list[Plan]:
@@ -53,6 +55,7 @@ def plan(study: Study, jobs: Sequence[Job] | None, cached: Callable[[str], float
     past = {variant: _past(by_variant[variant], held, timed.get(variant, {})) for variant in study.variants}
     overall = _rate([pair for pairs in past.values() for pair in pairs]) if jobs else None
     plans = []
+    asked: set[str] = set()
     for variant, own_jobs in by_variant.items():
         cost = own_jobs[0].cost if own_jobs else 1.0
         own = _rate(past[variant])
@@ -64,8 +67,10 @@ def plan(study: Study, jobs: Sequence[Job] | None, cached: Callable[[str], float
                 sum(job.key in held for job in own_jobs) if jobs else None,
                 None if rate is None else rate * cost,
                 own is None,
+                sum(job.key in asked and job.key not in held for job in own_jobs),
             )
         )
+        asked.update(job.key for job in own_jobs)
     return plans
 
 
@@ -125,3 +130,5 @@ def lines(plans: Sequence[Plan], workers: int) -> Iterator[str]:
     yield f"{to_do} of {sum(each.replicates for each in plans)} replicates to train{most}, {by}: {takes}"
     if any(each.guessed and each.seconds is not None and each.to_do for each in plans):
         yield "~: never timed, so reckoned from what the other variants took"
+    if shared := sum(each.shared for each in plans):
+        yield f"{shared} more are what another variant asks for too, so they are trained once"
