@@ -25,6 +25,15 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.update(worker_environment("tensorflow"))
 os.environ.pop("DVC_STAGE", None)
 
+SLOW = ("test_tutorials", "test_pipeline", "test_train", "test_cluster", "test_docs")
+"""Files that take minutes, the slowest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files come first, so that at the end no process of xdist waits for another's."""
+    items.sort(key=lambda item: SLOW.index(item.path.stem) if item.path.stem in SLOW else len(SLOW))
+
+
 SMALL: dict[str, Any] = {
     "title": "A small study",
     "source": "the tests",

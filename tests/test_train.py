@@ -127,6 +127,21 @@ def test_a_killed_worker_costs_only_its_replicate(small_study: Study, tmp_path: 
     assert bytes_of(study / "data" / "runs") == expected
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not let a process choose its core")
+@pytest.mark.parametrize("kept_to", [True, False], ids=["a trainer for every core", "fewer trainers"])
+def test_trainers_keep_to_a_core_each_where_all_cores_train(small_study: Study, tmp_path: Path, kept_to: bool) -> None:
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if not kept_to and len(cores) == 1:
+        pytest.skip("one core is all cores")
+    process = start(small_study(LONGER), tmp_path / "cache", TIPS_WORKERS=str(len(cores)) if kept_to else "1")
+    psutil.Process(process.pid).cpu_affinity(cores)  # before it counts them
+    until(lambda: entries(tmp_path / "cache"))
+    found = sorted(each.cpu_affinity() for each in workers_of(process))
+    process.kill()
+    process.communicate()
+    assert found == ([[core] for core in cores] if kept_to else [cores])
+
+
 def test_a_stage_whose_dvc_was_killed_ends_by_itself(small_study: Study, tmp_path: Path) -> None:
     study, cache = small_study({"train": {"epochs": 3000}}), tmp_path / "cache"
     script = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'stages.train', sys.argv[1]])"

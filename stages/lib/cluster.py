@@ -15,7 +15,7 @@ import sysconfig
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -72,6 +72,7 @@ class Workers:
     variables: of a trainer's environment.
     limit: places to use at once.
     say: tells the user a line.
+    cores: for each thread of a worker, the core that its trainer keeps to; empty where the system chooses.
     """
 
     client: Client
@@ -79,6 +80,7 @@ class Workers:
     variables: dict[str, str | None]
     limit: int
     say: Callable[[str], None]
+    cores: Sequence[int] = ()
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
     most: int = 0  # places used at once, so far
     _tasks: int = 0
@@ -151,6 +153,7 @@ class Workers:
         cargo = None if place.worker in self._loaded else self._files
         self._loaded.add(place.worker)
         self._tasks += 1
+        core = {trainer.CORE: str(self.cores[place.thread])} if self.cores else {}
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):  # the cargo is no mistake
             return self.client.submit(
                 worker.ByValue(worker.train),
@@ -158,7 +161,7 @@ class Workers:
                 request,
                 seconds,
                 self.expected,
-                self.variables,
+                {**self.variables, **core},
                 f"{self.run}-{self._cargo}",
                 cargo,
                 key=f"replicate-{self.run}-{self._tasks}",
@@ -229,9 +232,14 @@ def worker_count(jobs: int) -> int:
     if VARIABLE in os.environ:
         with _connected() as client:
             return min(int(sum(client.nthreads().values())), jobs)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(_cores()) or os.cpu_count() or 1
     room = int(psutil.virtual_memory().available // WORKER_MEMORY)
     return min(max(1, min(cores, room)), jobs)
+
+
+def _cores() -> list[int]:
+    """The cores that this process may use; empty where the system does not say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def surroundings(backend: str) -> dict[str, object]:
@@ -386,6 +394,8 @@ def workers(jobs: int, backend: str, say: Callable[[str], None]) -> Iterator[Wor
                 yield crew
         return
     count = worker_count(jobs)
+    # Where every core has a trainer, one that keeps to its own needs less time: its caches are as it left them.
+    cores = _cores() if count == len(_cores()) else []
     with (
         LocalCluster(
             n_workers=1,
@@ -397,7 +407,7 @@ def workers(jobs: int, backend: str, say: Callable[[str], None]) -> Iterator[Wor
             silence_logs="CRITICAL",
         ) as cluster,
         Client(cluster) as client,
-        Workers(client, expected, variables, count, say) as crew,
+        Workers(client, expected, variables, count, say, cores) as crew,
     ):
         say(f"watch the workers at http://127.0.0.1:{_identity(client)['services']['dashboard']}/status")
         yield crew

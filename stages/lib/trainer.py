@@ -30,6 +30,8 @@ IDLE = 60.0
 """Seconds without work after which the process ends by itself: the driver of a far worker may have been killed."""
 DATA = Path("data")
 """Where the worker puts the study's data, as `prepare` writes them."""
+CORE = "TIPS_CORE"
+"""The variable with the number of the core that the process keeps to, with all threads that it is going to have."""
 WRITERS = ("h5py", "pandas")
 """Packages that write files of a result."""
 
@@ -103,6 +105,8 @@ def serve(pipe: Connection) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # its worker ends it
+    if CORE in os.environ:
+        os.sched_setaffinity(0, {int(os.environ[CORE])})
     try:
         serve(Connection(int(sys.argv[1])))
     except (queue.Empty, OSError):
