@@ -15,7 +15,7 @@ probe = (3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_ex
 # Small enough for minutes, large enough to reach every line: the first rows, one epoch and one seed of everything. XLA takes
 # longer to compile a network than that takes to train.
 limits = limits.rows=200 limits.epochs=1 limits.seeds=1 replicates.jit_compile=false
-searched = search.trials=3 search.batch=2 search.seeds=1 search.folds=2 search.refits=1
+searched = search.trials=3 search.batch=2 search.folds=2
 files = $(wildcard tutorials/*/params.yaml)
 try = $(foreach file,$(files),$(foreach limit,$(limits),-S $(file):$(limit)))
 try += $(foreach file,$(shell grep -ls '^search:' $(files)),$(foreach size,$(searched),-S $(file):$(size)))

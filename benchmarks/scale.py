@@ -1,6 +1,6 @@
 """What more workers are worth: on this machine, measured; on a cluster, reckoned from what was measured.
 
-    python -m benchmarks.scale efficiency          # the starter's training by 1 and by 2 workers: ten minutes on two idle cores
+    python -m benchmarks.scale efficiency          # the starter's training by 1 and by 2 workers: 20 minutes on two idle cores
     python -m benchmarks.scale overhead            # 1,000 replicates of no work
     python -m benchmarks.scale model --overhead 10 # every study whose data/timings.json is there, at 8, 64 and 512 places
 
@@ -69,15 +69,19 @@ def trained(workers: int) -> tuple[float, float]:
         return float(found["stage"]["seconds"]), own
 
 
-def efficiency() -> Iterator[tuple[str, str]]:
-    """Two processes that share a core's caches, or its arithmetic, each train more slowly than one: how much, is told apart."""
-    (one, alone), (two, beside) = trained(1), trained(2)
-    yield "train stage of the starter, 1 worker", f"{one:.0f} s"
-    yield "2 workers", f"{two:.0f} s"
+def efficiency(rounds: int) -> Iterator[tuple[str, str]]:
+    """Two processes that share a core's caches, or its arithmetic, each train more slowly than one: how much, is told apart.
+
+    One worker and two take turns, as a virtual machine is not equally fast all the time.
+    """
+    runs = [(*trained(1), *trained(2), turns(1), turns(2)) for _ in range(rounds)]
+    one, alone, two, beside, loop, loops = (sum(column) for column in zip(*runs, strict=True))
+    yield "train stage of the starter, 1 worker", ", ".join(f"{run[0]:.0f} s" for run in runs)
+    yield "2 workers", ", ".join(f"{run[2]:.0f} s" for run in runs)
     yield "times as fast", f"{one / two:.2f}"
     yield "times as long that a replicate takes beside another", f"{beside / alone:.2f}"
     yield "times as fast, had none taken longer", f"{one / two * beside / alone:.2f}"
-    yield "times as far that two loops of plain Python get as one", f"{turns(2) / turns(1):.2f}"
+    yield "times as far that two loops of plain Python get as one", f"{loops / loop:.2f}"
 
 
 @contextmanager
@@ -155,6 +159,7 @@ def model(overhead: float) -> Iterator[tuple[str, ...]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("efficiency", "overhead", "model"))
+    parser.add_argument("--rounds", type=int, choices=range(1, 10), default=2, help="for efficiency (default: 2)")
     parser.add_argument("--replicates", type=int, default=1000, help="for overhead (default: 1000)")
     parser.add_argument("--overhead", type=float, default=20, metavar="MS", help="of a replicate, for the model (default: 20)")
     options = parser.parse_args()
@@ -162,7 +167,7 @@ def main() -> None:
     if options.what == "model":
         rows = list(model(options.overhead / 1000))
     else:
-        measured = efficiency() if options.what == "efficiency" else overhead(options.replicates)
+        measured = efficiency(options.rounds) if options.what == "efficiency" else overhead(options.replicates)
         rows = [("measured", ""), *measured]
     print()
     for number, row in enumerate(rows):

@@ -25,6 +25,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import psutil
+from dask.system import cpu_count
 from ruamel.yaml import YAML
 from threadpoolctl import threadpool_limits
 
@@ -139,7 +140,7 @@ def main() -> None:
         cold = measure(repro, clone, environment)
         stage = json.loads((folder / "data/timings.json").read_text())["stage"]
         operations, best = of_study(folder), peak()
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = cpu_count()
         rows = [
             ("replicates", f"{stage['trained']}"),
             ("`dvc repro`, cold, everything included", f"{cold.seconds:.0f} s"),

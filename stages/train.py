@@ -62,9 +62,10 @@ def write_replicate(folder: Path, result: Result, keep_model: bool) -> None:
 
 
 class Trained(NamedTuple):
-    """How many replicates were trained, by how many workers, and the seconds of all of them."""
+    """How many replicates were trained, how many the cache had, how many workers trained, and the seconds of all replicates."""
 
     replicates: int
+    cached: int
     workers: int
     seconds: float
 
@@ -133,7 +134,8 @@ def train_missing(
                 progress.finished(job.cost)
             workers = crew.most
             cache.prune()
-    return Trained(len(missing), workers, seconds)
+    shared = sum(len(alike[job.key]) - 1 for job in missing)
+    return Trained(len(missing), len(jobs) - len(missing) - shared, workers, seconds)
 
 
 def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCache) -> dict[str, object]:
@@ -154,14 +156,15 @@ def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCa
 
     with workers_on_demand(study.replicates.backend) as start:
         trained = train_missing(jobs, prepared, cache, study.replicates.time_limit, start, finish)
-    wall, cached = time.perf_counter() - started, len(jobs) - trained.replicates
-    done = f"{trained.replicates} replicates trained, {cached} from the cache"
+    wall, shared = time.perf_counter() - started, len(jobs) - trained.replicates - trained.cached
+    done = f"{trained.replicates} replicates trained, {trained.cached} from the cache"
+    done += f", {shared} the same as others" if shared else ""
     print(f"train: {done}, in {wall:.1f} s", file=sys.stderr, flush=True)
     return {
         "replicates": timings,
         "stage": {
             "trained": trained.replicates,
-            "cached": cached,
+            "cached": trained.cached,
             "workers": trained.workers,
             "seconds": round(wall, 3),
             "busy": round(trained.seconds / (trained.workers * wall), 3) if trained.workers else None,

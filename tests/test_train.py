@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
 from conftest import ROOT, SMALL, environment_of, merged, prepared_for, stage, study_with
+from distributed import Client
 from ruamel.yaml import YAML
 
 from stages import search, train
@@ -135,11 +136,13 @@ def test_trainers_keep_to_a_core_each_where_all_cores_train(small_study: Study, 
         pytest.skip("one core is all cores")
     process = start(small_study(LONGER), tmp_path / "cache", TIPS_WORKERS=str(len(cores)) if kept_to else "1")
     psutil.Process(process.pid).cpu_affinity(cores)  # before it counts them
-    until(lambda: entries(tmp_path / "cache"))
-    found = sorted(each.cpu_affinity() for each in workers_of(process))
+    until(lambda: len(entries(tmp_path / "cache")) >= 2 * len(cores))
+    trainers = [[os.sched_getaffinity(thread.id) for thread in each.threads()] for each in workers_of(process)]
     process.kill()
     process.communicate()
-    assert found == ([[core] for core in cores] if kept_to else [cores])
+    assert all(len(threads) > 1 for threads in trainers)
+    found = sorted(tuple(set().union(*threads)) for threads in trainers)
+    assert found == ([(core,) for core in cores] if kept_to else [tuple(cores)])
 
 
 def test_a_stage_whose_dvc_was_killed_ends_by_itself(small_study: Study, tmp_path: Path) -> None:
@@ -225,7 +228,7 @@ def test_the_weights_that_the_study_wants_are_kept(
 def test_what_two_variants_ask_for_alike_is_trained_once(small_study: Study, tmp_path: Path) -> None:
     study = small_study({"variants": {"again": {"tip": "The same.", "extends": "plain"}}, "limits": {"seeds": 1, "epochs": 1}})
     done = stage("train", study, cache=tmp_path / "cache")
-    assert "3 replicates trained, 1 from the cache" in done.stderr
+    assert "3 replicates trained, 0 from the cache, 1 the same as others, in" in done.stderr
     runs = study / "data" / "runs"
     assert bytes_of(runs / "again") == bytes_of(runs / "plain") != bytes_of(runs / "noisy")
     assert set(json.loads((study / "data" / "timings.json").read_text())["replicates"]) == {
@@ -467,6 +470,23 @@ def test_the_driver_imports_neither_keras_nor_tensorflow() -> None:
     check = "import sys, stages.train; print([name for name in ('keras', 'tensorflow') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not let a process choose its core")
+def test_a_core_s_two_threads_are_not_taken_for_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    monkeypatch.setattr(psutil, "cpu_count", lambda **_: 16)
+    assert cluster.own_cores(len(cores)) == cores
+    assert cluster.own_cores(len(cores) - 1) == cluster.own_cores(len(cores) + 1) == []
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 16 if logical else 8)
+    assert cluster.own_cores(len(cores)) == []
+
+
+def test_a_trainer_leaves_its_core_when_nothing_waits() -> None:
+    crew = cluster.Workers(cast(Client, None), {}, {}, 2, print, [3, 7])
+    place = cluster.Place("here", 1)
+    assert (crew.cores_of(place, more=True), crew.cores_of(place, more=False)) == ([7], [3, 7])
+    assert cluster.Workers(cast(Client, None), {}, {}, 2, print).cores_of(place, more=True) == []
 
 
 def test_workers_are_limited_by_the_jobs_and_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,9 @@ from urllib.parse import urlsplit
 
 import dask
 import psutil
+from dask.system import cpu_count
 from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, wait
+from distributed.system import memory_limit
 
 from stages.lib import trainer, worker
 from stages.lib.cli import UserError
@@ -72,7 +74,7 @@ class Workers:
     variables: of a trainer's environment.
     limit: places to use at once.
     say: tells the user a line.
-    cores: for each thread of a worker, the core that its trainer keeps to; empty where the system chooses.
+    cores: for each thread of this machine's worker, the core of its trainer; empty where the system chooses.
     """
 
     client: Client
@@ -148,12 +150,15 @@ class Workers:
             found += idle[: max(0, threads - len(mine))]
         return found[: max(0, self.limit - len(busy))]
 
+    def cores_of(self, place: Place, more: bool) -> list[int]:
+        """The cores that a trainer keeps to: its own while more waits, so that others leave its caches alone, else any."""
+        return [self.cores[place.thread]] if self.cores and more else list(self.cores)
+
     def submit(self, place: Place, request: dict[str, object], seconds: float) -> Future[worker.Answer]:
         """Have a replicate trained; the first time on a worker, the study's data go with it."""
         cargo = None if place.worker in self._loaded else self._files
         self._loaded.add(place.worker)
         self._tasks += 1
-        core = {trainer.CORE: str(self.cores[place.thread])} if self.cores else {}
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):  # the cargo is no mistake
             return self.client.submit(
                 worker.ByValue(worker.train),
@@ -161,7 +166,7 @@ class Workers:
                 request,
                 seconds,
                 self.expected,
-                {**self.variables, **core},
+                self.variables,
                 f"{self.run}-{self._cargo}",
                 cargo,
                 key=f"replicate-{self.run}-{self._tasks}",
@@ -232,14 +237,14 @@ def worker_count(jobs: int) -> int:
     if VARIABLE in os.environ:
         with _connected() as client:
             return min(int(sum(client.nthreads().values())), jobs)
-    cores = len(_cores()) or os.cpu_count() or 1
-    room = int(psutil.virtual_memory().available // WORKER_MEMORY)
-    return min(max(1, min(cores, room)), jobs)
+    room = int(min(psutil.virtual_memory().available, memory_limit()) // WORKER_MEMORY)
+    return min(max(1, min(cpu_count(), room)), jobs)
 
 
-def _cores() -> list[int]:
-    """The cores that this process may use; empty where the system does not say."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+def own_cores(trainers: int) -> list[int]:
+    """One core for each trainer; empty where there are more or fewer, and where two may be threads of one core."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return cores if len(cores) == trainers and psutil.cpu_count() == psutil.cpu_count(logical=False) else []
 
 
 def surroundings(backend: str) -> dict[str, object]:
@@ -394,8 +399,6 @@ def workers(jobs: int, backend: str, say: Callable[[str], None]) -> Iterator[Wor
                 yield crew
         return
     count = worker_count(jobs)
-    # Where every core has a trainer, one that keeps to its own needs less time: its caches are as it left them.
-    cores = _cores() if count == len(_cores()) else []
     with (
         LocalCluster(
             n_workers=1,
@@ -407,7 +410,7 @@ def workers(jobs: int, backend: str, say: Callable[[str], None]) -> Iterator[Wor
             silence_logs="CRITICAL",
         ) as cluster,
         Client(cluster) as client,
-        Workers(client, expected, variables, count, say, cores) as crew,
+        Workers(client, expected, variables, count, say, own_cores(count)) as crew,
     ):
         say(f"watch the workers at http://127.0.0.1:{_identity(client)['services']['dashboard']}/status")
         yield crew

@@ -134,7 +134,12 @@ def run(
                     break
                 job = _next(waiting, traced.setdefault(place, set()), set(busy.values()))
                 waiting.remove(job)
-                request = {"recipe": job.recipe.model_dump_json(), "view": job.view, "seed": job.seed}
+                request = {
+                    "recipe": job.recipe.model_dump_json(),
+                    "view": job.view,
+                    "seed": job.seed,
+                    "cores": workers.cores_of(place, bool(waiting)),
+                }
                 future = workers.submit(place, request, time_limit)
                 running[future] = _Running(job, place)
                 future.add_done_callback(ended.put)

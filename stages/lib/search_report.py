@@ -24,6 +24,7 @@ def section(study: Study, search: Search, tables: Mapping[str, pd.DataFrame], ta
         "pruned": int((complete["state"] == "pruned").sum()),
         "diverged": int((complete[search.metric].astype(str) == "diverged").sum()),
         "seeds": winners["seed"].nunique(),
+        "refits": sum(str(name).startswith("refit_") for name in winners),
         "ranges": [range_row(name, each) for name, each in search.space.items()],
         "strategies": strategy_rows(study, search, trials, winners, task),
         "claims": [verdict_row(search.claims[row["claim"]], row, task) for row in tables["claims"].to_dict("records")],

@@ -15,6 +15,8 @@ import signal
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,6 @@ IDLE = 60.0
 """Seconds without work after which the process ends by itself: the driver of a far worker may have been killed."""
 DATA = Path("data")
 """Where the worker puts the study's data, as `prepare` writes them."""
-CORE = "TIPS_CORE"
-"""The variable with the number of the core that the process keeps to, with all threads that it is going to have."""
 WRITERS = ("h5py", "pandas")
 """Packages that write files of a result."""
 
@@ -76,6 +76,13 @@ def requests(pipe: Connection) -> queue.SimpleQueue[Any]:
     return asked
 
 
+def keep_to(cores: Sequence[int]) -> None:
+    """Have all threads of this process run on these cores alone; without any, or where that is not allowed, nothing changes."""
+    for thread in Path("/proc/self/task").glob("*") if cores else ():
+        with suppress(OSError):  # such as a thread that has just ended
+            os.sched_setaffinity(int(thread.name), cores)
+
+
 def serve(pipe: Connection) -> None:
     def say(message: object) -> None:
         pipe.send_bytes(json.dumps(message).encode())
@@ -91,6 +98,7 @@ def serve(pipe: Connection) -> None:
     while True:
         request = asked.get(timeout=IDLE)
         try:
+            keep_to(request["cores"])
             recipe = Recipe.model_validate_json(request["recipe"])
             inputs = data.inputs(recipe, request["view"], request["seed"])
             with np.errstate(over="ignore", invalid="ignore"):  # that a network diverges is a result
@@ -105,8 +113,6 @@ def serve(pipe: Connection) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # its worker ends it
-    if CORE in os.environ:
-        os.sched_setaffinity(0, {int(os.environ[CORE])})
     try:
         serve(Connection(int(sys.argv[1])))
     except (queue.Empty, OSError):
