@@ -37,15 +37,17 @@ def test_the_numbers_come_from_the_first_the_worst_and_the_last() -> None:
     )
     found = evidence_of(study_with(), "plain", replicates(), table, SPLITS)
     assert (found.rows, found.updates, found.epochs, found.planned, found.lost) == (120, 4, 3, 3, 0)  # 120 / 32, rounded up
-    assert (found.before, found.after, found.moved) == (0.25, 2, 0.25)
+    assert (found.first, found.before, found.after, found.moved) == (0.5, 0.25, 2, 0.25)
     assert (found.grown, found.growing) == (5, "hidden_1")
-    assert (found.zero, found.dead, found.saturated, found.flat) == (0.75, "hidden_1", 0.25, "hidden_1")
+    assert (found.early, found.zero, found.dead, found.saturated, found.flat) == (0.1, 0.75, "hidden_1", 0.25, "hidden_1")
 
 
 def test_what_was_not_measured_is_no_number() -> None:
     found = evidence_of(study_with(), "plain", replicates(train_loss=[0.5, math.nan, math.inf]), diagnostics().iloc[:0], SPLITS)
     assert found.lost == 2
-    assert all(math.isnan(value) for value in (found.before, found.moved, found.zero, found.saturated))
+    assert all(
+        math.isnan(value) for value in (found.first, found.before, found.moved, found.early, found.zero, found.saturated)
+    )
     assert [label for label, _ in table_of(found)] == ["updates of the weights, an epoch", "epochs trained"]
 
 
@@ -110,6 +112,14 @@ def test_updates_are_compared_with_another_variant_s() -> None:
     assert words("half", Evidence(**{**vars(PLAIN), "updates": 2}), "plain", PLAIN) == []
 
 
+def test_gradients_are_compared_with_another_variant_s() -> None:
+    mild, raw = (Evidence(**{**vars(PLAIN), "first": first}) for first in (0.5, 51.0))
+    said = ["Before training the gradient of the first layer of raw is 102 times that of mild."]
+    assert words("raw", raw, "mild", mild) == said
+    assert words("mild", mild, "raw", raw) == words("raw", raw, "half", Evidence(**{**vars(PLAIN), "first": 0.51})) == []
+    assert words("raw", raw, "dead", Evidence(**{**vars(PLAIN), "first": 0.0})) == words("raw", raw, "plain", PLAIN) == []
+
+
 def test_the_table_has_what_any_of_them_has() -> None:
     table = dict(table_of(PLAIN, Evidence(**{**vars(PLAIN), "zero": 0.125, "updates": 12_000})))
     assert table["updates of the weights, an epoch"] == ["4", "12,000"]
@@ -122,6 +132,7 @@ def test_the_page_about_reports_has_these_limits() -> None:
     limits = text.partition("<!-- limits")[2].partition("<!-- end of limits")[0]
     for expected in (
         *(f"below {SMALL:g}, or above {LARGE:g}", f"each of {BATCH} training rows", f"| {MOST:g} or more"),
+        f"before training, over that of the variant compared with | above {LARGE:g}",
         *(f"| {FOLD:g} times as many, or as few", f"over that before | above {LARGE:g}"),
     ):
         assert expected in limits

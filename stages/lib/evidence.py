@@ -19,7 +19,8 @@ from stages.lib.settings import Study
 SMALL = 0.01
 """Share of the output layer's gradient below which the first layer's is called out."""
 LARGE = 100.0
-"""Times by which a gradient grows on its way back, or the weights in training, from which that is called out."""
+"""Times by which a gradient grows on its way back, or exceeds another variant's, from which that is called out; and by which the
+weights grow in training."""
 MOST = 0.5
 """Share of a layer's units, or activations, from which what befalls them is called out."""
 FOLD = 4.0
@@ -35,10 +36,12 @@ class Evidence:
     rows, updates: training rows, and updates of the weights, of an epoch.
     epochs, planned: trained on average, and at most.
     lost, replicates: those whose loss ceased to be a number, of all.
+    first: the norm of the first layer's gradient, before training.
     before, after: the norm of the first layer's gradient over the output layer's, before training and at its end.
     moved: the change of the first layer's weights in the first epoch, over their norm before it.
     grown, growing: the norm of the weights at the end over that before, of the layer where it is the largest, and that layer.
-    zero, dead: the share of units that are 0 for every row at the end, of the layer with the most, and that layer.
+    early: the share of units that are 0 for every row after the first epoch, of the layer with the most.
+    zero, dead: the same at the end, and that layer.
     saturated, flat: the share of activations near a bound at the end, likewise.
     """
 
@@ -48,11 +51,13 @@ class Evidence:
     planned: int
     lost: int
     replicates: int
+    first: float = math.nan
     before: float = math.nan
     after: float = math.nan
     moved: float = math.nan
     grown: float = math.nan
     growing: str = ""
+    early: float = math.nan
     zero: float = math.nan
     dead: str = ""
     saturated: float = math.nan
@@ -77,13 +82,14 @@ def _of_layers(table: pd.DataFrame) -> dict[str, float | str]:
     """What diagnostics.csv says of one variant."""
     epochs = sorted(set(table["epoch"]))
     start, end = table[table["epoch"] == epochs[0]], table[table["epoch"] == epochs[-1]]
-    found: dict[str, float | str] = {}
+    found: dict[str, float | str] = {"first": float(numbers(start["gradient_norm"])[0])}
     if len(start) > 1:
         found |= {"before": ratio(start), "after": ratio(end)}
     norms = numbers(start["weights_norm"])
-    if len(epochs) > 1 and norms[0] > 0:
-        first = table[table["epoch"] == epochs[1]]
-        found["moved"] = float(numbers(first["update_norm"])[0] / norms[0])
+    if len(epochs) > 1:
+        then = table[table["epoch"] == epochs[1]]
+        found["moved"] = float(numbers(then["update_norm"])[0] / norms[0]) if norms[0] > 0 else math.nan
+        found["early"], _ = _worst(numbers(then["zero_share"]), then["layer"])
     with np.errstate(divide="ignore", invalid="ignore"):
         grown = numbers(end["weights_norm"]) / norms
     found["grown"], found["growing"] = _worst(np.where(np.isfinite(grown), grown, np.nan), end["layer"])
@@ -131,10 +137,12 @@ def _share(value: float) -> str:
 ROWS = {
     "updates": ("updates of the weights, an epoch", number),
     "epochs": ("epochs trained", number),
+    "first": ("norm of the first layer's gradient, before training", number),
     "before": ("first layer's gradient over the output layer's, before training", number),
     "after": ("the same at the end", number),
     "moved": ("change of the first layer's weights in the first epoch, of their norm", _share),
     "grown": ("norm of the weights at the end over that before, of the layer that grew most", number),
+    "early": ("units that are 0 for every row after the first epoch, of the layer with the most", _share),
     "zero": ("units that are 0 for every row at the end, of the layer with the most", _share),
     "saturated": ("activations near a bound at the end, of the layer with the most", _share),
 }
@@ -158,6 +166,11 @@ def words(variant: str, own: Evidence, other: str = "", others: Evidence | None 
         said.append(
             f"{variant} makes {own.updates:,} update{'s' * (own.updates > 1)} of the weights in an epoch,"
             f" {other} makes {others.updates:,}."
+        )
+    if others and own.first > LARGE * others.first > 0:
+        said.append(
+            f"Before training the gradient of the first layer of {variant} is {number(own.first / others.first)} times"
+            f" that of {other}."
         )
     if own.lost:
         said.append(f"The loss of {own.lost} of the {own.replicates} replicates of {variant} ceased to be a number.")
