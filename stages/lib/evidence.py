@@ -19,8 +19,8 @@ from stages.lib.settings import Study
 SMALL = 0.01
 """Share of the output layer's gradient below which the first layer's is called out."""
 LARGE = 100.0
-"""Times by which a gradient grows on its way back, or exceeds another variant's, from which that is called out; and by which the
-weights grow in training."""
+"""Times by which a gradient grows on its way back, or is larger than another variant's, or by which weights grow in training,
+from which that is called out."""
 MOST = 0.5
 """Share of a layer's units, or activations, from which what befalls them is called out."""
 FOLD = 4.0
