@@ -16,8 +16,10 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from test_offline import plotted as plots_of_dvc
 from test_overview import SEARCH, SUMMARY, TUTORIAL, write_metrics, write_search
 from test_plot import TIMED, complete_facts, waves, write_runs
+from test_search import SEARCH as STRATEGIES
+from test_search import Pretender, found_by
 
-from stages import evaluate, plot
+from stages import evaluate, plot, search, train
 from stages.lib.prepared import write_prepared
 from stages.overview import page as overview_page
 from stages.overview import read_outcome, tutorials_of
@@ -36,12 +38,14 @@ CHANGES: dict[str, Any] = {
     },
     "claims": {
         "dropout_takes_longer": TIMED,
-        "ends_well": {"says": "It ends well.", "variant": "plain", "metric": "test_accuracy"}
-        | {"expect": "at_least", "threshold": 0.9, "ours": True},
+        "ends_well": {"says": "It ends well.", "variant": "plain", "metric": "val_accuracy"}
+        | {"expect": "at_least", "threshold": 0.5, "ours": True},
     },
+    "illustrations": {name: {"says": "It says so."} for name in ("losses", "softmax")},
     "errata": ["A sign is missing."],
+    "search": STRATEGIES,
 }
-"""With a claim of every kind, a reported number, gradients, and a variant that diverges."""
+"""With a claim of every kind, one of them close, a reported number, gradients, a search, and a variant that diverges."""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for history in (root / "data" / "runs" / "dropped").glob("*/history.csv"):  # it stopped after one epoch
         history.write_text("\n".join(history.read_text().splitlines()[:2]) + "\n")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "train_missing", Pretender())
+        study = study_with(CHANGES)
+        assert study.search
+        search.write_found(study, study.search, found_by(study, study.search, root / "cache"), root / "metrics")
         patch.setattr(sys, "argv", ["stage", str(root)])
         evaluate.main()
         plot.main()
@@ -174,6 +182,14 @@ def test_claims_are_filtered_by_verdict_and_by_text(visit: Callable[..., Page]) 
     assert [card.get_attribute("data-item") for card in seen(page, "details[data-list=claims]")] == ["dropout_takes_longer"]
     form.get_by_role("searchbox").press("Enter")  # sends nothing
     assert form.locator("output").text_content() == "1 of 3 shown"
+
+
+def test_a_close_verdict_says_so_and_leads_to_what_that_means_but_from_within_a_button(visit: Callable[..., Page]) -> None:
+    page = visit("classification")
+    assert page.locator('tr[data-item="ends_well"] a.close').get_attribute("href") == "#close"
+    card = page.locator("#claim-ends_well summary")
+    assert card.locator(".close").text_content() == "close"
+    assert card.locator("a").count() == 0
 
 
 def test_tables_are_sorted_by_keyboard_and_say_so(visit: Callable[..., Page]) -> None:
