@@ -297,7 +297,7 @@ def section(outcome: Outcome) -> str:
     parts += tables_of(outcome)
     if outcome.search:
         parts += [search_facts(outcome.search), *tables_of(outcome.search)]
-    for title, texts in (("What the source gets wrong", study.errata), ("Notes", study.notes)):
+    for title, texts in (("What the source gets wrong", study.errata), ("Notes", [note.says for note in study.notes])):
         parts += [f"{title}:", "\n".join(f"* {' '.join(text.split())}" for text in texts)] if texts else []
     return "\n\n".join(parts)
 

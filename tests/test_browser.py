@@ -43,6 +43,7 @@ CHANGES: dict[str, Any] = {
     },
     "illustrations": {name: {"says": "It says so."} for name in ("losses", "softmax")},
     "errata": ["A sign is missing."],
+    "notes": ["It is so.", {"says": "It is dropout.", "about": ["dropout_takes_longer", "dropped"]}],
     "search": STRATEGIES,
 }
 """With a claim of every kind, one of them close, a reported number, gradients, a search, and a variant that diverges."""

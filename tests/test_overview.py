@@ -34,7 +34,7 @@ TUTORIAL: dict[str, Any] = {
         },
     },
     "errata": ["It forgets\n  a sign."],
-    "notes": ["The rate is assumed."],
+    "notes": ["The rate is assumed.", {"says": "Noise is normal.", "about": ["noise_hurts"]}],
 }
 SUMMARY = """variant,metric,replicates,mean,sd,low,high
 plain,test_loss,5,0.2,0.01,0.18,0.22
@@ -209,7 +209,8 @@ What the source gets wrong:
 
 Notes:
 
-* The rate is assumed."""
+* The rate is assumed.
+* Noise is normal."""
     )
 
 

@@ -465,6 +465,27 @@ def test_a_tip_shows_the_evidence_and_what_is_claimed_of_it(plotted: Callable[..
     assert "#claim-noise_hurts" in noisy[: noisy.index("</details>")]
 
 
+def test_a_note_stands_in_the_cards_of_what_it_is_about_and_leads_to_them(plotted: Callable[..., Path]) -> None:
+    nothing = "Nothing that was measured stands out."
+    notes = ["Of all.", {"says": "So <it> was.", "about": ["noise_hurts", "noisy"]}]
+    text = page(plotted({"notes": notes, "claims": {"dropout_takes_longer": TIMED}, "train": {"epochs": 2}}))
+
+    def part(start: str, end: str) -> str:
+        return text[text.index(start) :].partition(end)[0]
+
+    for name in ("claim-noise_hurts", "variant-noisy"):
+        card = part(f'id="{name}"', "</details>")
+        assert '<a href="#notes">Our note</a>: So &lt;it&gt; was.' in card
+        assert nothing not in card
+    for name in ("claim-dropout_takes_longer", "variant-plain", "variant-dropped"):
+        card = part(f'id="{name}"', "</details>")
+        assert "Our note" not in card
+        assert nothing in card
+    first, second = part('id="notes"', "</ul>").split("<li>")[1:]
+    assert "<a" not in first
+    assert re.findall(r'href="([^"]+)"', second) == ["#claim-noise_hurts", "#variant-noisy"]
+
+
 @pytest.mark.parametrize(
     ("changes", "groups", "missed", "runs"),
     [

@@ -79,6 +79,7 @@ def test_the_command_writes_all_of_them(tmp_path: Path, monkeypatch: pytest.Monk
         {"variants": {"plain": {"train": {"early_stopping": {"patience": 1}}, "model": {"wide_deep": {"api": "subclass"}}}}},
         {"variants": {"plain": {"reported": {"test_accuracy": 0.9, "epochs_to_0.97_accuracy": 3}}}},
         {"claims": {"noise_hurts": {"metric": "val_accuracy_after_epoch_12"}}},
+        {"notes": ["One.", {"says": "Two.", "about": ["plain", "noise_hurts"]}]},
     ],
 )
 def test_what_the_settings_accept_is_valid(changes: dict[str, Any], params: Draft202012Validator) -> None:
@@ -110,6 +111,8 @@ def test_what_the_settings_accept_is_valid(changes: dict[str, Any], params: Draf
         {"claims": {"noise_hurts": {"expect": "larger"}}},
         {"variants": {"plain": {"reported": {"accuracy": 0.9}}}},
         {"illustrations": {"sketch": {"says": "It draws."}}},
+        {"notes": [1]},
+        {"notes": [{"about": ["plain"]}]},
     ],
 )
 def test_what_the_settings_refuse_is_not_valid(changes: dict[str, Any], params: Draft202012Validator) -> None:

@@ -503,7 +503,16 @@ MISTAKES: dict[str, Mistake] = {
         ("1", "list"),
     ),
     "notes_are_text": ("statistics:", "notes: One.\nstatistics:", "notes", ("'One.'", "list")),
-    "note_is_a_number": ("statistics:", "notes: [1]\nstatistics:", "notes.0", ("1", "text")),
+    "note_is_a_number": ("statistics:", "notes: [1]\nstatistics:", "notes.0", ("1", "text", "a mapping of says and about")),
+    "note_without_words": ("statistics:", "notes: [{about: [plain]}]\nstatistics:", "notes.0.says", ("missing",)),
+    "key_of_a_note": ("statistics:", "notes: [{say: One.}]\nstatistics:", "notes.0", ("'say'", "did you mean 'says'")),
+    "note_about_one_name": ("statistics:", "notes: [{says: One., about: plain}]\nstatistics:", "notes.0.about", ("a list",)),
+    "note_about_nobody": (
+        "statistics:",
+        "notes: [One., {says: Two., about: [plain, dep]}]\nstatistics:",
+        "notes.1.about",
+        ("unknown claim or variant 'dep'", "did you mean 'deep'", "known: depth_helps, it_learns, plain, deep, stopped"),
+    ),
     # Rows
     "rows_reversed": (
         STRATIFIED,

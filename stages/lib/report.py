@@ -141,11 +141,17 @@ def claim_rows(
                 "names": both,
                 "evidence": evidence.table_of(*(known[each] for each in both)),
                 "words": evidence_in_words(known, judged, other),
+                "notes": notes_about(study, name),
                 "holds": holds(claim, row),
                 "commands": claim_commands(study, name, folder),
             }
         )
     return rows
+
+
+def notes_about(study: Study, name: str) -> list[str]:
+    """What the notes say of a claim or a variant."""
+    return [note.says for note in study.notes if name in note.about]
 
 
 def evidence_in_words(known: Mapping[str, Evidence], variant: str, other: str | None) -> list[str]:
@@ -313,6 +319,7 @@ def variant_rows(
                 "names": both,
                 "evidence": evidence.table_of(*(known[each] for each in both)),
                 "words": evidence_in_words(known, variant, parent),
+                "notes": notes_about(study, variant),
                 "against": against_parent(study, results, task, variant),
                 "claims": [(name, each, verdicts[name]) for name, each in study.claims.items() if variant in each.variants],
                 "replicates": first["replicates"],

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, WithJsonSchema, WrapValidator, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, WrapValidator, field_validator, model_validator
 
 from stages.lib.scores import METRIC_PATTERNS, METRICS, is_metric, is_time
 from stages.lib.strict_yaml import TWO, Checked, Name, Section, chosen_by, one_of, shown, unknown, wrong
@@ -373,6 +373,25 @@ class Illustration(Section):
     reported: dict[Name, Annotated[tuple[float, ...], Field(strict=False)]] = {}  # the numbers that it prints
 
 
+class Note(Section):
+    """What we assumed, or found. Of claims and variants it stands in their cards of the report too."""
+
+    says: str  # one sentence or two
+    about: Annotated[tuple[Name, ...], Field(strict=False)] = ()  # the claims and variants whose results it explains
+
+
+def _note(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"says": value}
+    if not isinstance(value, Mapping | Note):
+        raise wrong(f"{shown(value)} must be text, or a mapping of says and about")
+    return value
+
+
+AnyNote = Annotated[Note, BeforeValidator(_note, json_schema_input_type=str | Note)]
+"""A note, of which a text is one about nothing by name."""
+
+
 class Range(Section):
     """The values of one key that a search tries: choices, integers, uniform or log_uniform, exactly one of them."""
 
@@ -487,7 +506,7 @@ class Study(Section):
     limits: Limits = Limits()  # upper limits, to try everything in little time
     illustrations: dict[Annotated[str, one_of("illustration", ILLUSTRATIONS)], Illustration] = {}  # drawn without training
     errata: Annotated[tuple[str, ...], Field(strict=False)] = ()  # what the source gets wrong
-    notes: Annotated[tuple[str, ...], Field(strict=False)] = ()  # what we assumed, and what we found
+    notes: Annotated[tuple[AnyNote, ...], Field(strict=False)] = ()  # what we assumed, and what we found
     search: Search | None = None  # what is searched for, and how
 
     @cached_property

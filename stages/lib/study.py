@@ -71,6 +71,11 @@ def load_study(folder: Path) -> Study:
             if variant_name not in study.variants:
                 key = "compare" if claim.compare else "variant"
                 raise UserError(f"{path}: claims.{name}.{key}: {unknown('variant', variant_name, study.variants)}")
+    for position, note in enumerate(study.notes):
+        for name in note.about:
+            if name not in study.claims and name not in study.variants:
+                known = unknown("claim or variant", name, [*study.claims, *study.variants])
+                raise UserError(f"{path}: notes.{position}.about: {known}")
     for name in sorted(study.variants, key=lambda each: len(chain(study, each))):  # parents first: they own their mistakes
         try:
             resolve(study, name)
