@@ -275,6 +275,47 @@ def test_the_number_of_seeds_may_change(checkout: Path) -> None:
     assert rows(text, "Metrics changed")[0][6:] == [UNDECIDED, "5 → 2"]
 
 
+SHARED = "seeds were only added or taken away, so both sides share replicates and chance has no such count."
+
+
+def test_a_constant_of_more_seeds_has_not_changed(checkout: Path) -> None:
+    measure(checkout, {"noisy": BAD, "plain": [NAN] * 5, "dropped": LOW})
+    commit(checkout)
+    measure(checkout, {"noisy": BAD, "plain": [NAN] * 7, "dropped": [*LOW, 0.5, 0.5]})
+    text = review.review("HEAD")
+    assert headline(text) == "## No verdicts changed, 0 of 6 metrics beyond noise"
+    assert "Metrics changed" not in text
+    measure(checkout, {"noisy": BAD, "plain": [NAN] * 5, "dropped": [0.6] * 5})
+    assert [row[1] for row in rows(review.review("HEAD"), "Metrics changed")] == ["`dropped`", "`dropped`"]
+
+
+def test_sides_that_share_replicates_are_not_independent(checkout: Path) -> None:
+    measure(checkout, {"noisy": BAD, "plain": [*GOOD, 0.97]})
+    assert f"2 metrics changed; {SHARED}" in review.review("main")
+    measure(checkout, {"noisy": BAD, "plain": GOOD[:3]})
+    assert f"2 metrics changed; {SHARED}" in review.review("main")
+    measure(checkout, {"noisy": LOW, "plain": [*GOOD, 0.97]})
+    text = review.review("main")
+    assert (
+        f"4 metrics changed; were it all noise, 0.02 of 2 of them would be beyond noise by chance; of the others, {SHARED}"
+        in text
+    )
+
+
+def test_a_variant_that_was_trained_again_shares_none_though_a_metric_happens_to_agree(checkout: Path) -> None:
+    for name, best in (("before", [3, 3]), ("after", [3, 3, 2])):
+        measure(checkout, {"noisy": BAD, "plain": [0.9, 0.91] if name == "before" else [0.92, 0.93, 0.94]})
+        path = checkout / "metrics" / "replicates.csv"
+        table = pd.read_csv(path)
+        table.loc[table["variant"] == "plain", "best_epoch"] = best
+        table["best_epoch"] = table["best_epoch"].fillna(1)
+        table.to_csv(path, index=False)
+        (checkout / "metrics" / "summary.csv").unlink()
+        if name == "before":
+            commit(checkout)
+    assert "3 metrics changed; were it all noise, 0.03 of them would be beyond noise by chance." in review.review("HEAD")
+
+
 def test_a_claim_that_was_itself_changed_says_so(checkout: Path) -> None:
     edit(checkout, "expect: lower", "expect: higher")
     measure(checkout, {"noisy": BAD})

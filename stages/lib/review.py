@@ -174,7 +174,13 @@ class Change:
 
     @property
     def changed(self) -> bool:
-        return self.before != self.after
+        """Whether any value did: one and the same constant did not, whatever the number of seeds."""
+        return self.before != self.after and len({*self.before, *self.after}) > 1
+
+    @property
+    def continued(self) -> bool:
+        """Whether one side's values begin as all of the other's."""
+        return all(before == after for before, after in zip(self.before, self.after, strict=False))
 
     @property
     def by_rank(self) -> bool:
@@ -661,13 +667,22 @@ def change_tables(title: str, text: str, what: tuple[str, str], columns: str, pa
     """What was measured on both sides, and differs; what is within noise comes last, and folded."""
     changes = [change for pair in pairs for change in pair.changes]
     levels = " or ".join(f"{level * 100:g} %" for level in sorted({pair.confidence for pair in pairs}))
-    chance = sum(1 - change.confidence for change in changes)
+    trained = {(change.study, change.variant) for pair in pairs for change in pair.compared if not change.continued}
+    apart = [change for change in changes if (change.study, change.variant) in trained]
+    chance = sum(1 - change.confidence for change in apart)
+    some = "them" if len(apart) == len(changes) else f"{len(apart)} of them"
+    sentence = [f"{counted(len(changes), what).capitalize()} changed"]
+    if apart:
+        sentence.append(f"were it all noise, {chance:.2g} of {some} would be {BEYOND} by chance")
+    if len(apart) < len(changes):
+        whose = "of the others, " if apart else ""
+        sentence.append(
+            f"{whose}seeds were only added or taken away, so both sides share replicates and chance has no such count"
+        )
     explained = (
         f"{text}The difference is the head's mean over seeds minus the base's, with Welch's {levels} interval; without zero in "
         f"it, it is {BEYOND}. What diverged has no interval: the replicates must then lie wholly apart, {FEWEST_RANKED} or "
-        f"more of each. Fewer than {FEWEST} decide nothing. "
-        f"{counted(len(changes), what).capitalize()} changed; were it all noise, "
-        f"{chance:.2g} of them would be {BEYOND} by chance."
+        f"more of each. Fewer than {FEWEST} decide nothing. {'; '.join(sentence)}."
     )
     shown_first = [change.row for change in changes if change.mark != WITHIN]
     rest = [change.row for change in changes if change.mark == WITHIN]
