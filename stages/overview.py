@@ -19,7 +19,7 @@ import pandas as pd
 from stages.lib.cli import UserError, one_line_errors
 from stages.lib.figures import finite, unit_of
 from stages.lib.files import write_text
-from stages.lib.report import MARKS, STANDINGS, WORDS, rendered, standing
+from stages.lib.report import MARKS, STANDINGS, WORDS, distance, rendered, standing
 from stages.lib.scores import is_time
 from stages.lib.settings import Claim, Search, Study
 from stages.lib.space import DEFAULT
@@ -153,10 +153,11 @@ def read_search(folder: Path, path: str, study: Study) -> Searched | None:
     claims, winners = (read_rows(folder / "search" / f"{name}.csv") for name in ("claims", "winners"))
     if claims is None or winners is None or not (folder / "search.json").exists():
         return Searched(path, study, None, None, settings=study.search)
-    seeds = Counter(row["strategy"] for row in winners)
+    found_by = pd.DataFrame(winners).groupby("strategy")
     strategies = json.loads((folder / "search.json").read_text(encoding="utf-8"))["strategies"]
     measured = {
-        (name, metric): {"metric": metric, "replicates": str(seeds[name])}
+        (name, metric): {"metric": metric, "replicates": str(len(found_by.get_group(name)))}
+        | {"sd": str(pd.to_numeric(found_by.get_group(name)[metric], errors="coerce").std())}
         | {end: str(found.get(end, found["mean"])) for end in ("mean", "low", "high")}
         for name, scores in strategies.items()
         for metric, found in scores.items()
@@ -256,13 +257,13 @@ def numbers_table(outcome: Outcome) -> str:
         said = "" if reported is None else f"{reported:g}"
         start = [f"`{name}`{mark(ours)}", f"`{metric}`", said]
         if row is None:
-            rows.append([*start, "in the report" if is_time(metric) else "not measured", "", "", ""])
+            rows.append([*start, "in the report" if is_time(metric) else "not measured", "", "", "", ""])
             continue
         interval = "" if row["low"] in WORDS else f"{number(row['low'])} to {number(row['high'])}"
-        lies = "" if reported is None else standing(reported, row)
-        rows.append([*start, number(row["mean"]), interval, lies, row["replicates"]])
-    header = f"{outcome.kind} | metric | reported | measured | interval | reported is | replicates"
-    return table(header, "--- | --- | ---: | ---: | :---: | --- | ---:", rows)
+        lies = ["", ""] if reported is None else [standing(reported, row), distance(reported, row)[1]]
+        rows.append([*start, number(row["mean"]), interval, *lies, row["replicates"]])
+    header = f"{outcome.kind} | metric | reported | measured | interval | reported is | distance | replicates"
+    return table(header, "--- | --- | ---: | ---: | :---: | --- | ---: | ---:", rows)
 
 
 def tables_of(outcome: Outcome) -> list[str]:
@@ -344,6 +345,7 @@ def measured_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
     for each in outcome.numbers:
         unit, found = unit_of(each.metric, task), each.row or {"mean": "", "low": "", "replicates": ""}
         known = found["mean"] not in ("", *WORDS)
+        off, shown = distance(each.reported, each.row) if each.row and each.reported is not None else (finite(""), "")
         yield {
             **each._asdict(),
             "said": "" if each.reported is None else f"{each.reported * unit.factor:g} {unit.level}".strip(),
@@ -351,6 +353,8 @@ def measured_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
             "measured": unit.value(found["mean"]) if known else WORDS.get(found["mean"], "not measured"),
             "interval": unit.interval(found["low"], found["high"]) if known else "",
             "standing": standing(each.reported, each.row) if each.row and each.reported is not None else "",
+            "off": off,
+            "distance": shown,
             "replicates": found["replicates"],
         }
 

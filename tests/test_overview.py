@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from conftest import ROOT, merged, write_params
 
 from stages.lib.cli import UserError
-from stages.lib.report import standing
+from stages.lib.report import distance, standing
 from stages.lib.study import load_study
 from stages.overview import MARKERS, cell, main, overview, page, read_outcome, tutorials_of, verdicts, with_table
 
@@ -72,6 +73,17 @@ FOUND = """{"strategies": {
 "printed": {"val_accuracy": {"mean": 0.9, "low": 0.88, "high": 0.92}, "test_accuracy": {"mean": 0.9, "low": 0.88, "high": 0.92}}
 }}
 """
+WINNERS = """strategy,seed,val_accuracy,test_accuracy
+default,0,0.79,0.8
+default,1,0.8,0.81
+default,2,0.81,0.82
+tpe,0,0.8,0.83
+tpe,1,diverged,0.83
+tpe,2,0.8,0.83
+printed,0,0.88,0.9
+printed,1,0.9,0.9
+printed,2,0.92,0.9
+"""
 SEARCH_CLAIMS = """claim,verdict,effect,low,high,close,replicates,metric,expect,threshold,margin
 tpe_helps,refuted,-0.02,-0.03,-0.01,False,3,test_accuracy,higher,,0.0
 noise_hurts,inconclusive,0.0123,-0.1,0.12,True,3,val_accuracy,higher,,0.0
@@ -82,8 +94,7 @@ def write_search(folder: Path) -> None:
     (folder / "metrics" / "search").mkdir(parents=True)
     (folder / "metrics" / "search.json").write_text(FOUND)
     (folder / "metrics" / "search" / "claims.csv").write_text(SEARCH_CLAIMS)
-    winners = [f"{name},{seed}" for name in ("default", "tpe", "printed") for seed in range(3)]
-    (folder / "metrics" / "search" / "winners.csv").write_text("\n".join(["strategy,seed", *winners]) + "\n")
+    (folder / "metrics" / "search" / "winners.csv").write_text(WINNERS)
 
 
 def write_metrics(folder: Path, summary: str = SUMMARY, claims: str = CLAIMS) -> None:
@@ -190,12 +201,12 @@ A tutorial\\
 Source: Somebody (2019)\\
 3 variants, 8 replicates, 99 % intervals.
 
-| variant | metric | reported | measured | interval | reported is | replicates |
-| --- | --- | ---: | ---: | :---: | --- | ---: |
-| `dropped` (ours) | `test_accuracy` |  | not measured |  |  |  |
-| `noisy` | `test_accuracy` |  | diverged |  |  | 3 |
-| `plain` | `best_epoch` | 7 | 8.2 | 7.4 to 9 | one run | 5 |
-| `plain` | `test_accuracy` | 0.93 | 0.95 | 0.92 to 0.98 | inside | 5 |
+| variant | metric | reported | measured | interval | reported is | distance | replicates |
+| --- | --- | ---: | ---: | :---: | --- | ---: | ---: |
+| `dropped` (ours) | `test_accuracy` |  | not measured |  |  |  |  |
+| `noisy` | `test_accuracy` |  | diverged |  |  |  | 3 |
+| `plain` | `best_epoch` | 7 | 8.2 | 7.4 to 9 | one run | −3.0 | 5 |
+| `plain` | `test_accuracy` | 0.93 | 0.95 | 0.92 to 0.98 | inside | −2.0 | 5 |
 
 | claim | verdict | effect | interval | replicates |
 | --- | --- | ---: | :---: | ---: |
@@ -247,14 +258,14 @@ def test_a_search_is_shown_and_counted_as_variants_and_claims_are(checkout: Call
         shown
         == """ again for its `test_accuracy`.
 
-| strategy | metric | reported | measured | interval | reported is | replicates |
-| --- | --- | ---: | ---: | :---: | --- | ---: |
-| `default` | `val_accuracy` |  | 0.8 | 0.7 to 0.9 |  | 3 |
-| `default` | `test_accuracy` |  | 0.81 | 0.71 to 0.91 |  | 3 |
-| `printed` | `val_accuracy` | 0.91 | 0.9 | 0.88 to 0.92 | inside | 3 |
-| `printed` | `test_accuracy` | 0.7 | 0.9 | 0.88 to 0.92 | outside | 3 |
-| `tpe` | `val_accuracy` |  | diverged |  |  | 3 |
-| `tpe` | `test_accuracy` |  | 0.83 | 0.83 to 0.83 |  | 3 |
+| strategy | metric | reported | measured | interval | reported is | distance | replicates |
+| --- | --- | ---: | ---: | :---: | --- | ---: | ---: |
+| `default` | `val_accuracy` |  | 0.8 | 0.7 to 0.9 |  |  | 3 |
+| `default` | `test_accuracy` |  | 0.81 | 0.71 to 0.91 |  |  | 3 |
+| `printed` | `val_accuracy` | 0.91 | 0.9 | 0.88 to 0.92 | inside | +0.5 | 3 |
+| `printed` | `test_accuracy` | 0.7 | 0.9 | 0.88 to 0.92 | outside | all alike | 3 |
+| `tpe` | `val_accuracy` |  | diverged |  |  |  | 3 |
+| `tpe` | `test_accuracy` |  | 0.83 | 0.83 to 0.83 |  |  | 3 |
 
 | claim | verdict | effect | interval | replicates |
 | --- | --- | ---: | :---: | ---: |
@@ -308,22 +319,22 @@ def test_a_regression_shows_its_loss(checkout: Callable[..., Path]) -> None:
     rows = "plain,test_loss,5,0.39,0.1,0.38,0.41\nnoisy,test_loss,5,2.5e+20,1,1,3e+20\n"
     write_metrics(root / "tutorials" / "first", f"variant,metric,replicates,mean,sd,low,high\n{rows}")
     text = overview(root)["tutorials/README.md"]
-    assert "| `plain` | `test_loss` | 0.4 | 0.39 | 0.38 to 0.41 | inside | 5 |" in text
-    assert "| `plain` | `test_mae` | 0.4 | not measured |  |  |  |" in text
-    assert "| `noisy` | `test_loss` |  | 2.5e+20 | 1 to 3e+20 |  | 5 |" in text
+    assert "| `plain` | `test_loss` | 0.4 | 0.39 | 0.38 to 0.41 | inside | +0.1 | 5 |" in text
+    assert "| `plain` | `test_mae` | 0.4 | not measured |  |  |  |  |" in text
+    assert "| `noisy` | `test_loss` |  | 2.5e+20 | 1 to 3e+20 |  |  | 5 |" in text
 
 
 def test_what_was_never_reached_has_no_interval(checkout: Callable[..., Path]) -> None:
     metric = "epochs_to_0.95_accuracy"
     root = checkout(first={"variants": {"plain": {"reported": {metric: 9.0}}}})
     write_metrics(root / "tutorials" / "first", SUMMARY + f"plain,{metric},5,never,never,never,never\n")
-    assert f"| `plain` | `{metric}` | 9 | never reached |  | undecided | 5 |" in overview(root)["tutorials/README.md"]
+    assert f"| `plain` | `{metric}` | 9 | never reached |  | undecided | – | 5 |" in overview(root)["tutorials/README.md"]
 
 
 def test_a_reported_duration_is_in_the_report(checkout: Callable[..., Path]) -> None:
     root = checkout(first={"variants": {"plain": {"reported": {"seconds_per_epoch": 6.0}}}})
     write_metrics(root / "tutorials" / "first")
-    assert "| `plain` | `seconds_per_epoch` | 6 | in the report |  |  |  |" in overview(root)["tutorials/README.md"]
+    assert "| `plain` | `seconds_per_epoch` | 6 | in the report |  |  |  |  |" in overview(root)["tutorials/README.md"]
 
 
 @pytest.mark.parametrize(
@@ -357,6 +368,23 @@ def test_without_an_interval_nothing_is_decided(row: dict[str, str]) -> None:
     assert standing(0.98, row) == "undecided"
 
 
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"mean": "0.95", "sd": "0.01"}, "+3.0"),
+        ({"mean": "0.99", "sd": "0.004"}, "−2.5"),
+        ({"mean": "0.98", "sd": "0.0"}, "all alike"),
+        ({"mean": "never", "sd": "never"}, "–"),
+        ({"mean": "0.98", "sd": ""}, "–"),
+        ({}, "–"),
+    ],
+)
+def test_how_far_a_reported_number_is_in_deviations_of_single_runs(row: dict[str, str], expected: str) -> None:
+    off, shown = distance(0.98, row)
+    assert shown == expected
+    assert math.isnan(off) == (expected in ("all alike", "–"))
+
+
 def test_a_cell_stays_one() -> None:
     assert cell("a |\n  b < c") == "a \\| b &lt; c"
 
@@ -388,7 +416,7 @@ def test_the_page_has_every_claim_and_every_number_of_every_study(checkout: Call
             assert f'data-list="{list_}" data-item="second {item}' in text
     row = text[text.index('data-item="first plain test_accuracy"') :]
     row = " ".join(row[: row.index("</tr>")].split())
-    for expected in ("93 %", "95.00 %", "[92.00, 98.00]", "<td>inside</td>", "A start."):
+    for expected in ("93 %", "95.00 %", "[92.00, 98.00]", "<td>inside</td>", ">−2.0<", "A start."):
         assert expected in row
     assert "It | ends well." in text
     assert "not run" in text
@@ -418,7 +446,15 @@ def test_the_page_has_the_strategies_and_the_claims_of_a_search(checkout: Callab
         return " ".join(found[: found.index("</tr>")].split())
 
     report = "../tutorials/first/data/report.html"
-    for expected in (f'href="{report}#strategy-printed"', "quasi random, 4 trials", "91 %", "[88.00, 92.00]", "inside", ">3<"):
+    for expected in (
+        f'href="{report}#strategy-printed"',
+        "quasi random, 4 trials",
+        "91 %",
+        "[88.00, 92.00]",
+        "inside",
+        ">+0.5<",
+        ">3<",
+    ):
         assert expected in row("first, search printed val_accuracy")
     assert "plain, as it is" in row("first, search default test_accuracy")
     for expected in (f'href="{report}#search-claim-tpe_helps"', "badge refuted", "−2.00 points", "[−3.00, −1.00]"):

@@ -352,33 +352,41 @@ def standing(reported: float, row: Mapping[str, Any]) -> str:
     return "one run" if within else "outside"
 
 
-def reported_rows(study: Study, results: Results, task: str) -> list[dict[str, Any]]:
-    """Every number that the source prints of a variant, beside what was measured.
+def distance(reported: float, row: Mapping[str, Any]) -> tuple[float, str]:
+    """How far a reported number is from the mean, in standard deviations of single runs: NaN for none; and as shown.
 
-    `standing` says where it lies; `distance` is from the mean, in standard deviations of single runs.
+    row: of summary.csv.
     """
+    mean, deviation = (finite(row.get(name)) for name in ("mean", "sd"))
+    off = (reported - mean) / deviation if deviation > 0 else np.nan
+    if np.isnan(off):
+        return np.nan, "all alike" if deviation == 0 else "–"
+    return off, f"{off:+.1f}".replace("-", "−")
+
+
+def reported_rows(study: Study, results: Results, task: str) -> list[dict[str, Any]]:
+    """Every number that the source prints of a variant, beside what was measured."""
     rows = []
     for variant, settings in study.variants.items():
         for metric, value in settings.reported.items():
             unit, ours = unit_of(metric, task), measured(results.summary, variant, metric) or {}
-            mean, deviation, low, high = (finite(ours.get(name)) for name in ("mean", "sd", "low", "high"))
+            mean, low, high = (finite(ours.get(name)) for name in ("mean", "low", "high"))
             places = max(decimals(value) - round(np.log10(unit.factor)), 0)
             single = numbers(results.replicates.loc[results.replicates["variant"] == variant, metric]) if ours else np.array([])
-            distance = (value - mean) / deviation if deviation > 0 else np.nan
+            off, shown = distance(value, ours)
             rows.append(
                 {
                     "variant": variant,
                     "metric": metric,
                     "value": value,
                     "mean": mean,
-                    "off": distance,
+                    "off": off,
                     "reported": f"{value * unit.factor:,.{places}f} {unit.level}".replace("-", "−").strip(),
                     "measured": WORDS.get(str(ours.get("mean")), unit.value(mean)) if ours else "not measured",
                     "interval": "no interval" if np.isnan(low) else unit.interval(low, high),
                     "single": "" if np.isnan(single).any() or not len(single) else unit.interval(single.min(), single.max()),
                     "standing": standing(value, ours) if ours else "",
-                    "distance": "" if np.isnan(distance) else f"{distance:+.1f}".replace("-", "−"),
-                    "constant": deviation == 0,
+                    "distance": shown,
                 }
             )
     return rows
