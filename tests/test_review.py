@@ -20,7 +20,7 @@ from stages import review, search
 from stages.evaluate import claims_table, metrics_of, summary_of, write_csv
 from stages.lib.cli import UserError
 from stages.lib.files import write_json
-from stages.lib.review import BEYOND, LIMIT, UNDECIDED, WITHIN, Change, matched, plain
+from stages.lib.review import BEYOND, LIMIT, UNDECIDED, WITHIN, Change, matched, paired, plain
 from stages.lib.search import Trial
 from stages.lib.space import DEFAULT
 from stages.lib.study import load_study
@@ -784,3 +784,18 @@ def test_the_hand_made_answers_are_those_of_dvc(checkout: Path) -> None:
             for path, keys in answer.items()
         }
         assert json.dumps(bare, sort_keys=True) == json.dumps(ours, sort_keys=True)
+
+
+def test_the_example_of_the_page_counts_the_metrics_that_a_review_compares() -> None:
+    def read(path: str) -> str | None:
+        return (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).exists() else None
+
+    compared = 0
+    for path in (".", *(str(each.parent.relative_to(ROOT)) for each in ROOT.glob("tutorials/*/params.yaml"))):
+        params = dict(flat(YAML(typ="safe", pure=True).load(ROOT / path / "params.yaml")))
+        side, wrong = review.side_of(path, read, params, {}, {}, {})
+        assert not wrong
+        compared += len(paired(side, side).compared)
+    text = (ROOT / "docs" / "review.md").read_text(encoding="utf-8")
+    counts = {int(number) for number in re.findall(r"(\d+)\s+metrics", text)}
+    assert counts == {compared}, "stale: `python -m stages.review HEAD` begins its review.md with the number"
