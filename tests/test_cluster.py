@@ -20,6 +20,7 @@ import pytest
 from conftest import ROOT, environment_of, prepared_for, stage, study_with, write_params, write_prepared
 from distributed import Client, LocalCluster, Security
 from distributed.comm import CommClosedError
+from test_search import REAL
 from test_train import bytes_of, entries, start, timings, until
 
 from stages.lib import cluster, engine, replicates, worker
@@ -32,6 +33,8 @@ CHANGES: dict[str, Any] = {"train": {"epochs": 40}, "replicates": {"seeds": 4}}
 FEW = {**CHANGES, "limits": {"seeds": 1}}
 """Three of its replicates."""
 ENDLESS = {"train": {"epochs": 1_000_000}, "replicates": {"time_limit": 600.0}}
+SEARCHING = {**REAL, "search": {**REAL["search"], "trials": 2, "batch": 1}, "train": {"epochs": 3}}
+"""Two batches of a trial for each of two strategies, the second one learnt from the first, and refits on other rows."""
 
 
 def command_of(process: psutil.Process) -> list[str]:
@@ -222,6 +225,21 @@ def test_a_killed_driver_leaves_its_workers_free(dask: Dask, address: str, tmp_p
     done = stage("train", later, cache=tmp_path / "cache", DASK_SCHEDULER_ADDRESS=address)
     assert done.returncode == 0, done.stderr
     assert bytes_of(later / "data" / "runs") == of_few(expected)
+
+
+def test_a_search_writes_what_it_writes_without_a_cluster(dask: Dask, address: str, tmp_path: Path) -> None:
+    study = prepared_study(tmp_path / "study", SEARCHING)
+    here, there = tmp_path / "here", tmp_path / "there"
+    done = stage("search", study, cache=here)
+    assert done.returncode == 0, done.stderr
+    expected = bytes_of(study / "metrics")
+    assert "search.json" in expected
+    shutil.rmtree(study / "metrics")
+    done = stage("search", study, cache=there, DASK_SCHEDULER_ADDRESS=address)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"training on the cluster at {address}") == 1  # all rounds share its workers
+    assert bytes_of(study / "metrics") == expected
+    assert len(entries(there)) == len(entries(here))
 
 
 @pytest.fixture(scope="module")
