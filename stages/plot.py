@@ -194,7 +194,7 @@ def main() -> None:
         same_test = "validation" in prepared.splits and np.array_equal(
             prepared.splits["validation"][0], prepared.splits["test"][0]
         )
-        search = section(study, study.search, searched, prepared.task) if study.search else None
+        search = section(study, study.search, folder, searched, prepared.task) if study.search else None
         html = page(study, folder, prepared.facts, results, pictures, same_test, illustrated, search)
         write_text(folder / "data" / "report.html", html)
 

@@ -217,6 +217,21 @@ def test_tables_are_sorted_by_keyboard_and_say_so(visit: Callable[..., Page]) ->
     assert order() == sorted(before)
 
 
+def test_the_tables_of_a_search_are_sorted(visit: Callable[..., Page]) -> None:
+    page = visit("classification")
+    table = page.locator("#strategies table")
+
+    def order() -> list[str]:
+        return [str(row.get_attribute("id")) for row in table.locator("tbody tr").all()]
+
+    best_first = order()
+    table.get_by_role("columnheader", name="val accuracy", exact=True).get_by_role("button").click()
+    assert order() != best_first
+    assert set(order()) == set(best_first)
+    assert table.get_by_role("columnheader", name="Its settings").get_by_role("button").count() == 0
+    assert page.get_by_role("region", name="Table: claims about strategies").locator("thead button").count() == 5
+
+
 def test_variants_are_chosen_once_for_leaderboard_and_curves(visit: Callable[..., Page]) -> None:
     page = visit("classification")
     chooser = page.locator(".chooser")

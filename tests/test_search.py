@@ -24,7 +24,7 @@ from test_settings import JARGON
 from test_train import bytes_of, children, entries, until
 
 from stages import evaluate, plot, search, train
-from stages.lib import engine, search_figures, space
+from stages.lib import engine, search_figures, search_report, space
 from stages.lib import search as library
 from stages.lib.cli import UserError
 from stages.lib.files import arrays_to_bytes
@@ -689,7 +689,46 @@ def test_the_report_has_a_section_and_the_figures(
     drawn = {path.name for path in (folder / "metrics" / "figures").glob("search_*")}
     assert {"search_progress.svg", "search_settings.svg"} <= drawn
     assert ("search_claims.svg" in drawn) == bool(study.search.claims) == ("search-claim-clever_is_better" in text)
+    counts = re.findall(r"<strong>(\d+)</strong>", text[text.index('<ul class="counts"') :].partition("</ul>")[0])
+    assert sum(map(int, counts)) == len(study.claims) + len(study.search.claims)
+    if study.search.claims:
+        card = text[text.index('<details class="card" id="search-claim-clever_is_better"') :].partition("</details>")[0]
+        for expected in (
+            *("Source: the tests", 'href="#metric-test_accuracy"', 'href="#strategy-clever"', 'href="#figure-search_progress"'),
+            f"<code>python -m stages.search {folder.as_posix()}</code>",
+        ):
+            assert expected in card
+        assert 'id="figure-search_progress"' in text
     assert ("What the source prints of its search" in text) == ("strategies.few.reported" not in changes)
+
+
+@pytest.mark.parametrize(
+    ("folder", "commands"),
+    [
+        (
+            Path(),
+            [
+                "dvc repro --force --single-item search",
+                "XDG_CACHE_HOME=$(mktemp -d) dvc repro --force --single-item search",
+                "dvc repro plot",
+                "dvc exp run --temp -S search.seeds=6 plot",
+            ],
+        ),
+        (
+            Path("tutorials/waves"),
+            [
+                "dvc repro --force --single-item tutorials/dvc.yaml:search@waves",
+                "XDG_CACHE_HOME=$(mktemp -d) dvc repro --force --single-item tutorials/dvc.yaml:search@waves",
+                "dvc repro tutorials/dvc.yaml:plot@waves",
+                "dvc exp run --temp -S tutorials/waves/params.yaml:search.seeds=6 tutorials/dvc.yaml:plot@waves",
+            ],
+        ),
+        (Path("mine"), ["python -m stages.search mine", "XDG_CACHE_HOME=$(mktemp -d) python -m stages.search mine"]),
+    ],
+)
+def test_a_claim_about_strategies_says_how_to_search_again(folder: Path, commands: list[str]) -> None:
+    _, settings = searching()
+    assert [command for _, command in search_report.commands(settings, folder)] == commands
 
 
 def test_the_best_so_far_skips_what_diverged_and_what_was_pruned() -> None:

@@ -90,7 +90,8 @@ def test_nothing_is_limited(name: str, studies: dict[str, Study]) -> None:
 def test_no_text_is_longer_than_a_sentence_or_two(name: str, studies: dict[str, Study]) -> None:
     study = studies[name]
     tips = [variant.tip for variant in study.variants.values()] + [claim.says for claim in study.claims.values()]
-    for text in [*tips, *study.errata, *(each.says for each in (*study.notes, *study.illustrations.values()))]:
+    notes = [note.says for note in study.notes]
+    for text in [*tips, *study.errata, *notes, *(each.says for each in study.illustrations.values())]:
         assert text[0].isupper()
         assert text.endswith(".")
         assert len(text) < 180

@@ -173,13 +173,19 @@ RANKED = {
 }
 
 
-def holds(claim: Claim, row: Mapping[Any, Any]) -> list[str]:
-    """Whether a claim holds, and for how many single runs it does not: what a reader with one run might see."""
+def verdict_in_words(row: Mapping[Any, Any]) -> list[str]:
+    """Whether a claim holds, of a row of claims.csv."""
     said = [(RANKED if np.isnan(finite(row["low"])) else HOLDS)[row["verdict"]]]
     if row["replicates"] < FEWEST:
         said = [f"Fewer than {FEWEST} replicates decide nothing."]
     if row["close"]:
         said.append("The verdict is close: it would be another, had the effect moved by two standard errors.")
+    return said
+
+
+def holds(claim: Claim, row: Mapping[Any, Any]) -> list[str]:
+    """Whether a claim holds, and for how many single runs it does not: what a reader with one run might see."""
+    said = verdict_in_words(row)
     runs, missed = "pairs of single runs" if claim.compare else "single runs", row["missed"]
     if missed in (0, row["runs"]):
         said.append(f"{'None' if missed else 'Each'} of the {row['runs']:,} {runs} shows it.")
@@ -227,16 +233,18 @@ def claim_commands(study: Study, name: str, folder: Path) -> list[tuple[str, str
         found.append(
             ("time it again, past the replicate cache", f"XDG_CACHE_HOME=$(mktemp -d) dvc repro --force --single-item {again}")
         )
-    found.append(("judge it, and draw this page", f"dvc repro {target}"))
-    params = "" if folder == Path() else f"{(folder / 'params.yaml').as_posix()}:"
     seeds = 2 * study.claim_seeds(claim)
-    found.append(
-        (
-            f"judge it by {seeds} replicates, leaving the workspace alone",
-            f"dvc exp run --temp -S {params}replicates.seeds={seeds} {target}",
-        )
-    )
-    return found
+    return [
+        *found,
+        ("judge it, and draw this page", f"dvc repro {target}"),
+        (f"judge it by {seeds} replicates, leaving the workspace alone", trial_of(folder, "replicates.seeds", seeds, target)),
+    ]
+
+
+def trial_of(folder: Path, key: str, value: int, target: str) -> str:
+    """The command that runs a stage with another value of a key of the study's params.yaml, in a copy of the checkout."""
+    params = "" if folder == Path() else f"{(folder / 'params.yaml').as_posix()}:"
+    return f"dvc exp run --temp -S {params}{key}={value} {target}"
 
 
 def stage_of(folder: Path, stage: str) -> str | None:
@@ -598,7 +606,7 @@ def page(
     """
     task = str(facts["task"])
     judged = pd.concat([table for table in (results.claims, results.timed) if len(table)] or [results.claims])
-    verdicts = Counter(judged["verdict"])
+    verdicts = Counter([*judged["verdict"], *(row["verdict"] for row in (search or {}).get("claims", ()))])
     reported = reported_rows(study, results, task)
     known = {
         name: evidence.evidence_of(study, name, results.replicates, results.diagnostics, facts["splits"])
@@ -616,7 +624,8 @@ def page(
         verdicts={verdict: (MARKS[verdict], verdicts[verdict]) for verdict in MARKS},
         claims=claim_rows(study, folder, results.claims, task, known),
         timed=claim_rows(study, folder, results.timed, task, known),
-        expected_false=round(len(judged) * (1 - study.statistics.confidence), 4),
+        judged=verdicts.total(),
+        expected_false=round(verdicts.total() * (1 - study.statistics.confidence), 4),
         claims_in_words=claims_in_words(results.claims),
         variants=variant_rows(study, results, task, known, dict(zip(judged["claim"], judged["verdict"], strict=True)), strips),
         axis=axis,

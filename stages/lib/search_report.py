@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from stages.lib import space, verdicts
 from stages.lib.figures import Unit, finite, numbers, unit_of
-from stages.lib.report import WORDS, verdict_row
+from stages.lib.report import WORDS, stage_of, trial_of, verdict_in_words, verdict_row
 from stages.lib.settings import Range, Search, Study
 
 
-def section(study: Study, search: Search, tables: Mapping[str, pd.DataFrame], task: str) -> dict[str, Any]:
-    """What the template needs; `tables` are those of metrics/search."""
+def section(study: Study, search: Search, folder: Path, tables: Mapping[str, pd.DataFrame], task: str) -> dict[str, Any]:
+    """What the template needs; `tables` are those of metrics/search, `folder` is the study's, for the commands."""
     trials, winners = tables["trials"], tables["winners"]
     complete = trials[trials["strategy"] != space.DEFAULT]
     return {
@@ -27,10 +28,31 @@ def section(study: Study, search: Search, tables: Mapping[str, pd.DataFrame], ta
         "refits": sum(str(name).startswith("refit_") for name in winners),
         "ranges": [range_row(name, each) for name, each in search.space.items()],
         "strategies": strategy_rows(study, search, trials, winners, task),
-        "claims": [verdict_row(search.claims[row["claim"]], row, task) for row in tables["claims"].to_dict("records")],
+        "claims": [
+            {**verdict_row(search.claims[row["claim"]], row, task), "holds": verdict_in_words(row)}
+            for row in tables["claims"].to_dict("records")
+        ],
+        "commands": commands(search, folder),
         "reported": reported_rows(study, search, winners, task),
         "importance": len(tables["importance"]) > 0,
     }
+
+
+def commands(search: Search, folder: Path) -> list[tuple[str, str]]:
+    """What to type, and what for: to search once more, and to judge the claims by more searches."""
+    stage, target, seeds = stage_of(folder, "search"), stage_of(folder, "plot"), 2 * search.seeds
+    again = f"dvc repro --force --single-item {stage}" if stage else f"python -m stages.search {folder.as_posix()}"
+    found = [
+        ("search again; trials that the replicate cache holds are not trained", again),
+        ("search again past the replicate cache, which trains every trial", f"XDG_CACHE_HOME=$(mktemp -d) {again}"),
+    ]
+    if target is None:
+        return found
+    return [
+        *found,
+        ("judge it, and draw this page", f"dvc repro {target}"),
+        (f"judge it by {seeds} seeds, leaving the workspace alone", trial_of(folder, "search.seeds", seeds, target)),
+    ]
 
 
 def range_row(name: str, each: Range) -> tuple[str, str, str, str]:
