@@ -265,6 +265,10 @@ def show_plan(study: Study, folder: Path) -> None:
     plans = plan.plan(study, jobs, ReplicateCache.of_user().seconds, timed)
     for line in plan.lines(plans, cluster.worker_count(sum(each.to_do for each in plans))):
         print(line)
+    if study.search:
+        searched = plan.plan_search(study, study.search, plans, jobs, prepared)
+        for line in plan.search_lines(searched, cluster.worker_count(searched.at_once)):
+            print(line)
     if jobs is None:
         raw = folder / "data" / "raw"
         print(f"{raw} does not hold the data set yet; once fetched, a plan also says which replicates are cached,")

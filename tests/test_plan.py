@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,8 @@ from conftest import ROOT, csv_entry, prepared_for, stage, study_with
 
 from stages import train
 from stages.lib.cli import UserError
-from stages.lib.engine import Job
-from stages.lib.plan import START, Plan, clock, lines, plan, wall_time
+from stages.lib.engine import Job, cost
+from stages.lib.plan import START, Plan, SearchPlan, clock, lines, plan, plan_search, search_lines, wall_time
 from stages.lib.replicates import ReplicateCache
 from stages.lib.result import Result
 from stages.lib.settings import Study
@@ -111,6 +112,53 @@ def test_the_table_adds_up_and_marks_what_is_reckoned() -> None:
     assert list(lines([Plan("c", 2, 2, 1.0)], 0))[2:] == ["nothing to train: all 2 replicates are cached"]
 
 
+# A search
+
+SEARCH: dict[str, Any] = {
+    "variant": "plain",
+    "space": {
+        "layers": {"key": "model.hidden.layers", "integers": [1, 3]},
+        "batch_size": {"key": "train.batch_size", "choices": [16, 32]},
+    },
+    "strategies": {"blind": {"method": "random"}, "clever": {"method": "tpe"}},
+    "trials": 6,
+    "batch": 3,
+    "seeds": 2,
+    "folds": 2,
+    "metric": "val_accuracy",
+    "direction": "maximize",
+}
+
+
+def test_a_search_takes_the_longest_of_its_dearest_network_and_of_what_others_took_for_all() -> None:
+    study = study_with({"search": SEARCH})
+    assert study.search
+    prepared = prepared_for(study)
+    jobs = train.jobs_of(study, prepared)
+    first, second, *_ = (job for job in jobs if job.variant == "plain")
+    held = {first.key: 3.0, second.key: 1.0}
+    plans = plan(study, jobs, held.get, {})
+    recipe = study.recipe_with("plain", {"model": {"hidden": [16, 16, 16]}, "train": {"batch_size": 16}})
+    dearest = cost(recipe.model, recipe.train.epochs, recipe.train.batch_size, 120, (8, 8), 4)
+    searched = plan_search(study, study.search, plans, jobs, prepared)
+    assert searched.seconds == pytest.approx(3.0 * dearest / first.cost) != 3.0
+    timed = {"noisy": {"0": {"seconds": 99.0}}}
+    assert plan_search(study, study.search, plan(study, jobs, held.get, timed), jobs, prepared).seconds == 99.0
+    assert plan_search(study, study.search, plans, None, None).seconds is None
+    assert plan_search(study, study.search, plan(study, jobs, lambda _: None, {}), jobs, prepared).seconds is None
+
+
+def test_a_search_takes_the_work_of_each_worker_but_never_less_than_its_rounds_in_turn() -> None:
+    told = [
+        next(search_lines(SearchPlan(100, 4, 30, seconds), workers)) for seconds, workers in ((2.0, 1), (2.0, 30), (None, 2))
+    ]
+    assert told == [
+        f"the search asks for 100 replicates more, by 1 worker: about {clock(START + 200)} at most",
+        f"the search asks for 100 replicates more, by 30 workers: about {clock(START + 8)} at most",
+        "the search asks for 100 replicates more, by 2 workers: how long that takes is not known",
+    ]
+
+
 # The command
 
 
@@ -171,6 +219,20 @@ def test_with_the_data_prepared_or_only_fetched_it_knows_what_is_cached(
     told = shown(study, capsys)
     assert [line.split()[:4] for line in told[1:4]] == [[name, "3", "0", "3"] for name in ("dropped", "noisy", "plain")]
     assert not (study / "data" / "runs").exists()
+
+
+def test_what_a_search_adds_is_said_after_the_table(
+    checkout: Path, small_study: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"search": SEARCH}
+    study, settings = small_study(changes), study_with(changes)
+    job, *_ = train.jobs_of(settings, prepared_for(settings))
+    assert shown(study, capsys)[-2].endswith("replicates more, by 2 workers: how long that takes is not known")
+    ReplicateCache.of_user().put(job.key, Result({"history.csv": b"x"}, 2.0, 1.0))
+    *_, table, searched, fewer = shown(study, capsys)
+    assert table.startswith("~: never timed")
+    assert re.fullmatch(r"the search asks for 58 replicates more, by 2 workers: about \S+( s)? at most", searched)
+    assert fewer.startswith("it trains fewer")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from stages.lib import engine, search_figures, search_report, space
 from stages.lib import search as library
 from stages.lib.cli import UserError
 from stages.lib.files import arrays_to_bytes
+from stages.lib.plan import plan, plan_search
 from stages.lib.prepared import Prepared
 from stages.lib.replicates import ReplicateCache
 from stages.lib.result import Result
@@ -473,11 +474,11 @@ class Pretender:
 
     def __init__(self) -> None:
         self.trained: list[tuple[engine.Job, int]] = []
-        self.rounds = 0
+        self.rounds: list[int] = []
 
     def __call__(self, jobs: list[engine.Job], prepared: Prepared, *arguments: Any) -> None:
         finish = arguments[3]
-        self.rounds += 1
+        self.rounds.append(len(jobs))
         for job in reversed(jobs):  # in another order than asked
             self.trained.append((job, len(prepared.splits["train"][1])))
             finish(job, pretended(job.recipe, job.seed, prepared))
@@ -528,7 +529,7 @@ def test_every_trial_has_its_folds_and_no_replicate_is_wanted_twice_in_a_batch(p
     trained = [job.key for job, rows in pretender.trained if rows < 160]
     distinct = {(trial.seed, json.dumps(trial.settings)) for trial in found.trials}
     assert len(set(trained)) == 2 * len(distinct) < 2 * 3 * (1 + 6 + 6 + 6)  # tpe's first batch is random's
-    assert pretender.rounds == 1 + 2 + 1
+    assert len(pretender.rounds) == 1 + 2 + 1
     seeds = {trial.seed: {job.seed for job, _ in pretender.trained if str(trial) == str(job)} for trial in found.trials}
     assert all(of_trial <= {2 * seed, 2 * seed + 1} for seed, of_trial in seeds.items() if of_trial)
     for job, rows in pretender.trained:
@@ -561,6 +562,25 @@ def test_the_limits_shorten_a_search(pretender: Pretender, tmp_path: Path) -> No
     found = found_by(limited, settings, tmp_path)
     assert {trial.seed for trial in found.trials} == {0}
     assert {len(values) for values in found.tested} == {1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "limit"),
+    [({}, None), ({}, 1), ({"folds": 1, "batch": 5}, None), ({"refits": 9}, None), ({"pruning": "successive_halving"}, None)],
+)
+def test_the_plan_says_what_a_search_asks_for(
+    changes: dict[str, Any], limit: int | None, pretender: Pretender, tmp_path: Path
+) -> None:
+    study, settings = searching(**changes)
+    study = study.model_copy(update={"limits": study.limits.model_copy(update={"seeds": limit})})
+    found_by(study, settings, tmp_path)
+    planned = plan_search(study, settings, plan(study, None, lambda _: None, {}), None, None)
+    assert planned.rounds == len(pretender.rounds)
+    assert planned.at_once == max(pretender.rounds)
+    if settings.pruning == "none":
+        assert planned.replicates == len(pretender.trained)
+    else:  # what is given up is not known before
+        assert planned.replicates > len(pretender.trained)
 
 
 def test_a_search_without_folds_is_scored_on_the_validation_rows(pretender: Pretender, tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 
+from stages.lib import engine, space
 from stages.lib.engine import Job
-from stages.lib.settings import Study
+from stages.lib.prepared import Prepared
+from stages.lib.settings import Search, Study
 
 START = 10.0
 """Seconds until the first replicate trains: workers start, Keras is imported."""
@@ -24,6 +29,7 @@ class Plan:
     seconds: of one replicate that is to be trained; None where no past run says.
     guessed: whether `seconds` is from other variants.
     shared: those to train that an earlier variant asks for too, so that they are trained for that one.
+    longest: the seconds of its slowest replicate so far; None where there is none.
     """
 
     variant: str
@@ -32,6 +38,7 @@ class Plan:
     seconds: float | None
     guessed: bool = False
     shared: int = 0
+    longest: float | None = None
 
     @property
     def to_do(self) -> int:
@@ -68,6 +75,7 @@ def plan(study: Study, jobs: Sequence[Job] | None, cached: Callable[[str], float
                 None if rate is None else rate * cost,
                 own is None,
                 sum(job.key in asked and job.key not in held for job in own_jobs),
+                max((cost * seconds / then for seconds, then in past[variant]), default=None),
             )
         )
         asked.update(job.key for job in own_jobs)
@@ -86,6 +94,63 @@ def _past(jobs: Sequence[Job], held: Mapping[str, float], timed: Mapping[str, Ma
 def _rate(pairs: Pairs) -> float | None:
     """Seconds for each unit of cost, None without a past."""
     return sum(seconds for seconds, _ in pairs) / sum(cost for _, cost in pairs) if pairs else None
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search asks for; it trains less where strategies try the same, and where the cache holds some.
+
+    rounds: that wait for each other, as what is tried next depends on what was found.
+    at_once: the most replicates of a round, so that more workers have nothing to do.
+    seconds: of its longest replicate; None where no past run says.
+    """
+
+    replicates: int
+    rounds: int
+    at_once: int
+    seconds: float | None = None
+
+
+def plan_search(
+    study: Study, search: Search, plans: Sequence[Plan], jobs: Sequence[Job] | None, prepared: Prepared | None
+) -> SearchPlan:
+    """The search's plan, by the longest replicate: most of a search's trace a network of their own, few of a variant's do.
+
+    That is the variant's own for the dearest of the search's networks, or another variant's that took longer.
+
+    Args:
+        plans: those of the variants, by `plan`.
+        jobs, prepared: every replicate of the variants, and the study's data; None where the data are not there.
+    """
+    limit = study.limits.seeds or sys.maxsize
+    seeds, refits = min(search.seeds, limit), min(search.refits, limit)
+    trials = [search.trials_of(each) for each in search.strategies]
+    first = sum(min(each, search.batch) for each in trials)
+    steps = 1 if search.pruning == "none" else search.folds  # rounds of a batch
+    known = [each.longest for each in plans if each.longest is not None]
+    seconds = None
+    if known and jobs and prepared:
+        own = next(each for each in plans if each.variant == search.variant)
+        price = next(job.cost for job in jobs if job.variant == search.variant)
+        dearer = max(1.0, _dearest(study, search, prepared) / price)
+        seconds = max(*known, (own.longest or own.seconds or 0.0) * dearer)
+    return SearchPlan(
+        replicates=seeds * ((1 + sum(trials)) * search.folds + (1 + len(trials)) * refits),  # 1 is the variant as it is
+        rounds=1 + -(-max(trials) // search.batch) * steps + 1,
+        at_once=seeds * max(search.folds, first * search.folds // steps, (1 + len(trials)) * refits),
+        seconds=seconds,
+    )
+
+
+def _dearest(study: Study, search: Search, prepared: Prepared) -> float:
+    """The highest cost at ends of the search's ranges: but for the size of kernels, it only rises or only falls along each."""
+    rows, *shape = prepared.splits["train"][0].shape
+    costs = [0.0]
+    for values in product(*(each.choices or each.bounds for each in search.space.values())):
+        with suppress(ValueError):  # settings that do not go together, or with the data
+            recipe = space.recipe_of(study, search, dict(zip(search.space, values, strict=True)))
+            costs.append(engine.cost(recipe.model, recipe.train.epochs, recipe.train.batch_size, rows, shape, prepared.outputs))
+    return max(costs)
 
 
 def wall_time(plans: Sequence[Plan], workers: int) -> float | None:
@@ -126,9 +191,21 @@ def lines(plans: Sequence[Plan], workers: int) -> Iterator[str]:
     seconds = wall_time(plans, workers)
     takes = f"about {clock(seconds)}" if seconds is not None else "how long that takes is not known: no run was timed yet"
     most = " at most" if any(each.cached is None for each in plans) else ""
-    by = f"by {workers} worker{'s' if workers > 1 else ''}"
-    yield f"{to_do} of {sum(each.replicates for each in plans)} replicates to train{most}, {by}: {takes}"
+    yield f"{to_do} of {sum(each.replicates for each in plans)} replicates to train{most}, {_by(workers)}: {takes}"
     if any(each.guessed and each.seconds is not None and each.to_do for each in plans):
         yield "~: never timed, so reckoned from what the other variants took"
     if shared := sum(each.shared for each in plans):
         yield f"{shared} more are what another variant asks for too, so they are trained once"
+
+
+def search_lines(search: SearchPlan, workers: int) -> Iterator[str]:
+    """What a search adds to the plan."""
+    takes = "how long that takes is not known"
+    if search.seconds is not None and workers:
+        takes = f"about {clock(START + search.seconds * max(search.replicates / workers, search.rounds))} at most"
+    yield f"the search asks for {search.replicates} replicates more, {_by(workers)}: {takes}"
+    yield "it trains fewer, as strategies try the same and the cache holds some; how many is not known before"
+
+
+def _by(workers: int) -> str:
+    return f"by {workers} worker{'s' if workers > 1 else ''}"
