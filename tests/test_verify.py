@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +16,7 @@ from scipy import stats
 from stages.lib.cli import UserError
 from stages.lib.replicates import environment
 from stages.train import jobs_of
-from stages.verify import chosen, compare, differing, tolerance, verify
+from stages.verify import chosen, committed_trials, compare, differing, of_trial, settings_of, tolerance, verify
 
 ENVIRONMENT = Path("metrics/environment.json")
 
@@ -57,6 +59,73 @@ def test_the_replicates_of_a_claim_are_trained_again(run: Path, tmp_path: Path) 
     assert "6 replicates, which noise_hurts is judged by: " in done.stdout
     assert done.stdout.count("the same, to the last digit") == 6
     assert "dropped" not in done.stdout
+
+
+SEARCH: dict[str, Any] = {
+    "variant": "plain",
+    "space": {
+        "rate": {"key": "train.learning_rate", "log_uniform": [0.001, 0.1]},
+        "activation": {"key": "model.activation", "choices": ["relu", "tanh"]},
+    },
+    "strategies": {"blind": {"method": "random"}},
+    "trials": 2,
+    "batch": 2,
+    "seeds": 1,
+    "folds": 2,
+    "refits": 1,
+    "metric": "val_loss",
+    "direction": "minimize",
+}
+
+
+def test_trials_of_a_search_are_trained_again(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(run, folder)
+    write_params(folder, {"search": SEARCH})
+    done = stage("search", folder, cache=tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    path = folder / "metrics" / "search" / "trials.csv"
+    table = pd.read_csv(path)
+    table.loc[(table["strategy"] == "blind") & (table["trial"] == 1), "fold_1"] += 1e-5
+    table.to_csv(path, index=False)
+    done = stage("verify", folder, "--replicates", "1", "--trials", "9", "--seed", "7", cache=tmp_path / "other")
+    assert done.returncode == 1, done.stderr
+    assert "3 trials, drawn with --seed 7: " in done.stdout
+    for name in ("default, trial 0, seed 0", "blind, trial 0, seed 0"):
+        assert f"{name}: the same, to the last digit" in done.stdout
+    assert done.stdout.count("the same, to the last digit") == 3  # with the replicate
+    assert "blind, trial 1, seed 0: fold_1 is " in done.stdout
+    assert "verify: 1 numbers are not as committed" in done.stderr
+    assert not list((tmp_path / "other").rglob("manifest.json")), "the replicate cache is not used"
+
+
+TRIALS = """strategy,seed,trial,state,train.learning_rate,model.activation,val_loss,fold_0,fold_1,epochs
+default,0,0,complete,0.01,relu,0.3,0.3,0.3,3.0
+blind,0,0,complete,0.02,tanh,diverged,0.3,diverged,3.0
+blind,0,1,pruned,0.03,tanh,0.4,0.4,,3.0
+blind,2,2,complete,0.04,tanh,0.35,0.3,0.4,3.0
+"""
+
+
+def test_trials_that_ended_well_have_the_settings_of_the_table(tmp_path: Path) -> None:
+    (tmp_path / "trials.csv").write_text(TRIALS)
+    search = study_with({"search": SEARCH}).search
+    assert search
+    rows = committed_trials(search, tmp_path / "trials.csv")
+    assert list(rows) == [("default, trial 0", 0), ("blind, trial 2", 2)]
+    assert [settings_of(search, row) for row in rows.values()] == [{}, {"rate": 0.04, "activation": "tanh"}]
+    assert committed_trials(search, tmp_path / "none.csv") == {}
+    other = study_with({"search": SEARCH | {"folds": 3}}).search
+    assert other
+    with pytest.raises(UserError, match=r"trials\.csv: has no fold_2; `dvc repro` first"):
+        committed_trials(other, tmp_path / "trials.csv")
+
+
+def test_elsewhere_a_score_lies_where_the_trial_s_folds_put_it() -> None:
+    committed = {("blind, trial 0", 0): {"fold_0": 0.3, "fold_1": 0.31, "fold_2": 0.32}}
+    assert compare(committed, {("blind, trial 0", 0): {"fold_0": 0.33}}, False, of_trial) == {"blind, trial 0, seed 0": []}
+    (line,) = compare(committed, {("blind, trial 0", 0): {"fold_0": 0.9}}, False, of_trial)["blind, trial 0, seed 0"]
+    assert line.startswith("blind, trial 0, seed 0: fold_0 is 0.9, but 0.3 is committed, beyond -0.05")
 
 
 def test_an_unknown_claim_is_refused(run: Path, tmp_path: Path) -> None:

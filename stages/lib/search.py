@@ -277,13 +277,18 @@ def trials_table(search: Search, trials: Iterable[Trial]) -> pd.DataFrame:
             {
                 **dict(zip(TRIAL_COLUMNS, (trial.strategy, trial.seed, trial.number), strict=False)),
                 "state": "pruned" if trial.pruned else "complete",
-                **{each.key: json.dumps(trial.settings[name]).strip('"') for name, each in search.space.items()},
+                **{each.key: written(trial.settings[name]) for name, each in search.space.items()},
                 search.metric: shown(search.metric, trial.score),
                 **folds,
                 "epochs": round(fmean(trial.epochs.values()), 1),
             }
         )
     return pd.DataFrame(rows)
+
+
+def written(value: Any) -> str:
+    """A value that is tried, as trials.csv has it."""
+    return json.dumps(value).strip('"')
 
 
 def shown(metric: str, value: float | None) -> float | str:
