@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import product
+from typing import Any
 
 from stages.lib import engine, space
 from stages.lib.engine import Job
@@ -143,14 +142,21 @@ def plan_search(
 
 
 def _dearest(study: Study, search: Search, prepared: Prepared) -> float:
-    """The highest cost at ends of the search's ranges: but for the size of kernels, it only rises or only falls along each."""
+    """The highest cost within the search's ranges: but for the size of kernels, it only rises or only falls along each."""
     rows, *shape = prepared.splits["train"][0].shape
-    costs = [0.0]
-    for values in product(*(each.choices or each.bounds for each in search.space.values())):
-        with suppress(ValueError):  # settings that do not go together, or with the data
-            recipe = space.recipe_of(study, search, dict(zip(search.space, values, strict=True)))
-            costs.append(engine.cost(recipe.model, recipe.train.epochs, recipe.train.batch_size, rows, shape, prepared.outputs))
-    return max(costs)
+
+    def cost(settings: Mapping[str, Any]) -> float:
+        try:
+            recipe = space.recipe_of(study, search, settings)
+            return engine.cost(recipe.model, recipe.train.epochs, recipe.train.batch_size, rows, shape, prepared.outputs)
+        except ValueError:  # settings that do not go together, or with the data
+            return 0.0
+
+    dearest: dict[str, Any] = {name: (each.choices or each.bounds)[0] for name, each in search.space.items()}
+    for name, each in search.space.items():
+        ends = [{**dearest, name: value} for value in each.choices or each.bounds]
+        dearest = max(ends, key=cost)
+    return cost(dearest)
 
 
 def wall_time(plans: Sequence[Plan], workers: int) -> float | None:
