@@ -2,7 +2,7 @@
 
 Run it at the checkout's root, in its environment, on an idle machine, after the study's prepare stage; it prints a Markdown
 table. The parts are those of stages/lib/training.py, timed one by one in a process with one thread, as a trainer is; a
-replicate is their sum, at its full number of epochs.
+replicate is their sum, at its full number of epochs. A core's GFLOP/s are those of large matrices' products at that time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stages.lib.study import load_study
 
 EPOCHS = 3
 """Epochs that are timed after the first, which also traces and compiles; the fastest counts."""
-COLUMNS = "variant | build | trace, compile | step | of the core | validation | of the core | diagnostics | replicate"
+COLUMNS = "variant | build | trace, compile | step | of the core | validation | of the core | diagnostics | replicate | core"
 
 
 def timed(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
@@ -62,6 +62,7 @@ def profile(recipe: Recipe, splits: Mapping[str, tuple[np.ndarray, np.ndarray]],
         f"{forward * len(known[0]) / scoring / best:.2f}",
         f"{probing:.1f} s",
         f"{whole:.0f} s",
+        f"{2 * best / 1e9:.0f} GFLOP/s",
     ]
 
 
@@ -71,7 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     study, prepared = load_study(options.study), read_prepared(options.study / "data" / "prepared")
     label = np.int32 if prepared.task == "classification" else np.float32
-    print(f"\n| {COLUMNS} |\n| --- |{' ---: |' * 8}")
+    print(f"\n| {COLUMNS} |\n| --- |{' ---: |' * COLUMNS.count('|')}")
     os.environ.update({name: value for name, value in cluster.variables_of(study.replicates.backend).items() if value})
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         for name in options.variants or study.variants:
