@@ -458,11 +458,6 @@ def test_a_third_run_has_nothing_to_do(smoke: Smoke) -> None:
     assert "Running stage" not in smoke.checkout.run("dvc", "repro", "--dry", "--allow-missing", "tutorials/dvc.yaml")
 
 
-def test_dvc_offers_every_pipeline_at_once(smoke: Smoke) -> None:
-    asked = smoke.checkout.run("dvc", "repro", "-P", "--dry")
-    assert set(re.findall(r"Running stage '([\w@:./]+)'", asked)) == {"fetch", "prepare", "train", "search", "evaluate", "plot"}
-
-
 def test_dvc_shows_the_plots_of_every_study(smoke: Smoke) -> None:
     shown = smoke.checkout.run("dvc", "plots", "show", "tutorials/dvc.yaml")
     assert "index.html" in shown
