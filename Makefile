@@ -39,13 +39,13 @@ smoke: setup  ## try these six on a few rows, in minutes; the workspace stays as
 BASE = main
 
 review: setup  ## write review.md: what the change does to metrics and verdicts, against BASE=main
-	.venv/bin/python -m stages.review '$(BASE)'
+	.venv/bin/python -m stages.tools.review '$(BASE)'
 
 check-lock: setup  ## check that committed results are what the lock files say
-	.venv/bin/python -m stages.lock
+	.venv/bin/python -m stages.tools.lock
 
 verify: setup  ## train a few replicates again, and compare them with the committed metrics
-	$(use_venv); python -m stages.verify $(ARGS)
+	$(use_venv); python -m stages.tools.verify $(ARGS)
 
 test: lint  ## run every check: lint, format, types and tests
 	$(use_venv); pytest $(ARGS)

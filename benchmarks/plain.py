@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.lib import views
 from stages.lib.cli import arguments
-from stages.lib.prepared import read_prepared
-from stages.lib.study import load_study
+from stages.lib.data.prepared import read_prepared
+from stages.lib.study.load import load_study
+from stages.lib.training import views
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
 
     import keras
 
-    from stages.lib import models
+    from stages.lib.training import networks
 
     for name, recipe in study.recipes.items():
         fitted = prepared.views[study.view_of(name)]
@@ -31,7 +31,7 @@ def main() -> None:
             for split, (inputs, labels) in views.inputs_of(recipe, fitted, prepared.splits, seed).items():
                 x[split], y[split] = inputs, np.eye(prepared.outputs, dtype=np.float32)[labels] if one_hot else labels
             keras.utils.set_random_seed(seed)
-            model = models.build(recipe.model, x["train"].shape[1:], prepared.outputs, seed)
+            model = networks.build(recipe.model, x["train"].shape[1:], prepared.outputs, seed)
             optimizer = {"class_name": recipe.train.optimizer, "config": {"learning_rate": recipe.train.learning_rate}}
             quality = "accuracy" if prepared.task == "classification" else "mae"
             model.compile(optimizer=keras.optimizers.get(optimizer), loss=recipe.train.loss, metrics=[quality])

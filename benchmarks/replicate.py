@@ -1,7 +1,7 @@
 """Where the time of one replicate goes: `python -m benchmarks.replicate tutorials/performance --variants scaled deep`.
 
 Run it at the checkout's root, in its environment, on an idle machine, after the study's prepare stage; it prints a Markdown
-table. The parts are those of stages/lib/training.py, timed one by one in a process with one thread, as a trainer is; a
+table. The parts are those of stages/lib/training/replicate.py, timed one by one in a process with one thread, as a trainer is; a
 replicate is their sum, at its full number of epochs. A core's GFLOP/s are those of large matrices' products at that time.
 """
 
@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workflow import multiply_adds, peak
-from stages.lib import cluster, diagnostics, training, views
 from stages.lib.cli import arguments
-from stages.lib.prepared import read_prepared
-from stages.lib.settings import Recipe
-from stages.lib.study import load_study
+from stages.lib.data.prepared import read_prepared
+from stages.lib.engine import cluster
+from stages.lib.study.load import load_study
+from stages.lib.study.settings import Recipe
+from stages.lib.training import diagnostics, replicate, views
 
 EPOCHS = 3
 """Epochs that are timed after the first, which also traces and compiles; the fastest counts."""
@@ -38,17 +39,17 @@ def profile(recipe: Recipe, splits: Mapping[str, tuple[np.ndarray, np.ndarray]],
     """The cells of one variant's row."""
     x, y = splits["train"]
     known = splits.get("validation", splits["test"])
-    structure = training.Structure.of(recipe, x.shape[1:], outputs, task)
-    build, traced = timed(training.trace, structure)
-    training.reset(traced, structure, float(recipe.train.learning_rate), 0)
-    device = training.on_device(recipe.model, x), training.ops.convert_to_tensor(y)
-    sample = training.on_device(recipe.model, x[: diagnostics.ROWS]), training.ops.convert_to_tensor(y[: diagnostics.ROWS])
+    structure = replicate.Structure.of(recipe, x.shape[1:], outputs, task)
+    build, traced = timed(replicate.trace, structure)
+    replicate.reset(traced, structure, float(recipe.train.learning_rate), 0)
+    device = replicate.on_device(recipe.model, x), replicate.ops.convert_to_tensor(y)
+    sample = replicate.on_device(recipe.model, x[: diagnostics.ROWS]), replicate.ops.convert_to_tensor(y[: diagnostics.ROWS])
     probe = diagnostics.Diagnostics(traced.model, traced.compiled.gradients, *sample)
     probing = sum(timed(probe.measure, epoch)[0] for epoch in range(3)) * recipe.diagnostics
     order = np.random.default_rng(0)
     first, *later = [timed(traced.compiled.epoch, order.permutation(len(x)), *device)[0] for _ in range(1 + EPOCHS)]
     epoch = min(later)
-    scoring = min(timed(training.score, traced, recipe.model, *known)[0] for _ in range(1 + EPOCHS))
+    scoring = min(timed(replicate.score, traced, recipe.model, *known)[0] for _ in range(1 + EPOCHS))
 
     best, (forward, trained) = peak(), multiply_adds(traced.model)
     validations = recipe.train.epochs * ("validation" in splits) + sum(len(rows) for rows, _ in splits.values()) / len(known[0])

@@ -28,15 +28,16 @@ import psutil
 from ruamel.yaml import YAML
 
 from stages import train
-from stages.lib import cluster
-from stages.lib.plan import START
-from stages.lib.prepared import read_prepared
-from stages.lib.replicates import TRAINING_MODULES, ReplicateCache
-from stages.lib.study import load_study
+from stages.lib.data.prepared import read_prepared
+from stages.lib.engine import cluster
+from stages.lib.engine.cache import ReplicateCache
+from stages.lib.engine.key import TRAINING_MODULES
+from stages.lib.engine.plan import START
+from stages.lib.study.load import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_WORK = b"""
-from stages.lib.result import Result
+from stages.lib.training.result import Result
 
 def train_replicate(recipe, seed, splits, outputs, task):
     return Result({"scores.json": b"{}", "history.csv": bytes(1000), "predictions.npz": bytes(10_000)}, 0.001, 0.001)
@@ -87,7 +88,7 @@ def efficiency(rounds: int) -> Iterator[tuple[str, str]]:
 @contextmanager
 def trainers_without_work() -> Iterator[None]:
     """Have trainers get a training module that does nothing, and be expected to."""
-    source = {**cluster.source(), "stages/lib/training.py": NO_WORK}
+    source = {**cluster.source(), "stages/lib/training/replicate.py": NO_WORK}
     digest = hashlib.sha256(b"".join(source[f"stages/lib/{name}.py"] for name in TRAINING_MODULES)).hexdigest()
     expected_of = cluster.expected_of
     with (

@@ -29,10 +29,10 @@ from dask.system import cpu_count
 from ruamel.yaml import YAML
 from threadpoolctl import threadpool_limits
 
-from stages.lib import models
 from stages.lib.cli import arguments
-from stages.lib.prepared import read_prepared
-from stages.lib.study import load_study
+from stages.lib.data.prepared import read_prepared
+from stages.lib.study.load import load_study
+from stages.lib.training import networks
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -95,7 +95,7 @@ def of_study(folder: Path) -> int:
     study, prepared = load_study(folder), read_prepared(folder / "data" / "prepared")
     (rows, *input_shape), total = prepared.splits["train"][0].shape, 0
     for name, recipe in study.recipes.items():
-        _, each = multiply_adds(models.build(recipe.model, tuple(input_shape), prepared.outputs, seed=0))
+        _, each = multiply_adds(networks.build(recipe.model, tuple(input_shape), prepared.outputs, seed=0))
         total += len(study.seeds(name)) * recipe.train.epochs * rows * each
     return total
 

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stages.lib.cli import arguments, one_line_errors
-from stages.lib.datasets import CATALOGUE, Dataset, load_catalogue, pick
-from stages.lib.download import obtain, user_cache
+from stages.lib.data.catalogue import CATALOGUE, Dataset, load_catalogue, pick
+from stages.lib.data.download import obtain, user_cache
 from stages.lib.files import whole
-from stages.lib.study import load_study
+from stages.lib.study.load import load_study
 
 
 def fetch(name: str, dataset: Dataset, raw: Path, mirror: str | None, cache: Path) -> None:

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from stages.lib import views
-from stages.lib.cluster import worker_environment
-from stages.lib.prepared import Prepared, write_prepared
-from stages.lib.settings import Study
-from stages.lib.settings import merged as merged
+from stages.lib.data.prepared import Prepared, write_prepared
+from stages.lib.engine.cluster import worker_environment
+from stages.lib.study.settings import Study
+from stages.lib.study.settings import merged as merged
+from stages.lib.training import views
 
 ROOT = Path(__file__).resolve().parent.parent
 

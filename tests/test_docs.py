@@ -25,11 +25,13 @@ from PIL import Image
 from ruamel.yaml import YAML
 from test_pipeline import Checkout
 
-from stages import evaluate, export, fetch, guide, prepare, train
-from stages.lib.prepared import read_prepared
-from stages.lib.settings import Study
-from stages.lib.strict_yaml import read_yaml
-from stages.lib.study import load_study
+from stages import evaluate, fetch, prepare, train
+from stages.lib.data.prepared import read_prepared
+from stages.lib.study.load import load_study
+from stages.lib.study.settings import Study
+from stages.lib.study.strict_yaml import read_yaml
+from stages.tools import export, guide
+from stages.tools.plan import show_plan
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -241,7 +243,7 @@ def test_every_example_of_a_data_set_can_be_fetched_prepared_and_planned(
     prepare.main()
     prepared = read_prepared(place / "mine" / "data" / "prepared")
     assert prepared.splits["train"][0].shape == {"flowers": (90, 2), "waves": (20, 3), "shells": (40, 8, 8)}[name]
-    train.show_plan(load_study(Path("mine")), Path("mine"))
+    show_plan(load_study(Path("mine")), Path("mine"))
     assert "10 of 10 replicates to train" in capsys.readouterr().out
 
 
@@ -272,7 +274,7 @@ def test_the_example_of_a_study_is_run_by_dvc_and_by_the_commands_of_the_page(ow
 
 
 def test_the_examples_of_verdicts_are_not_stale() -> None:
-    assert guide.filled(page("verdicts.md"), guide.blocks(ROOT)) == page("verdicts.md"), "run `python -m stages.guide`"
+    assert guide.filled(page("verdicts.md"), guide.blocks(ROOT)) == page("verdicts.md"), "run `python -m stages.tools.guide`"
 
 
 def test_every_number_about_verdicts_is_made() -> None:

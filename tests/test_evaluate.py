@@ -15,9 +15,10 @@ import pytest
 from conftest import ROOT, SMALL, merged
 
 from stages import evaluate
+from stages.lib.data.prepared import Prepared, write_prepared
 from stages.lib.files import arrays_to_bytes, write_bytes, write_json
-from stages.lib.prepared import Prepared, write_prepared
-from stages.lib.verdicts import mean_interval
+from stages.lib.judging import tables
+from stages.lib.judging.verdicts import mean_interval
 
 ROWS = 10
 LABELS = np.arange(ROWS) % 2
@@ -480,7 +481,7 @@ def test_fewer_test_rows_than_tenths_are_shown_one_by_one(made: Made) -> None:
         for seed in range(3):
             path = made.folder / "data" / "runs" / variant / str(seed) / "predictions.npz"
             write_bytes(path, arrays_to_bytes({"test": TARGETS[:4, None] + 1}))
-    table = evaluate.residuals_of(evaluate.load_study(made.folder), made.folder / "data" / "runs", TARGETS[:4])
+    table = tables.residuals_of(evaluate.load_study(made.folder), made.folder / "data" / "runs", TARGETS[:4])
     assert table["target"].tolist() == [0, 1, 2, 9] * 2
     assert set(table["mae"]) == {1.0}
 

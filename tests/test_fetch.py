@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from stages import fetch
-from stages.lib.datasets import CATALOGUE, load_catalogue, read_parts
-from stages.lib.download import obtain
+from stages.lib.data.catalogue import CATALOGUE, load_catalogue, read_parts
+from stages.lib.data.download import obtain
 
 ROOT = Path(__file__).parents[1]
 CONTENT = b"1,2,0\n3,4,1\n"

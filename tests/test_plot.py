@@ -22,12 +22,16 @@ import pytest
 from conftest import ROOT, prepared_for, study_with
 
 from stages import evaluate, plot
-from stages.lib import figures, report, views
 from stages.lib.cli import UserError
+from stages.lib.data.prepared import Prepared
 from stages.lib.files import arrays_to_bytes, write_bytes, write_json
-from stages.lib.illustrations import illustrate
-from stages.lib.prepared import Prepared
-from stages.lib.settings import Claim, Study
+from stages.lib.judging import tables
+from stages.lib.report import figures
+from stages.lib.report import page as report
+from stages.lib.report import results as shown
+from stages.lib.report.illustrations import illustrate
+from stages.lib.study.settings import Claim, Study
+from stages.lib.training import views
 
 FACTS: dict[str, Any] = {"description": "", "target": "", "feature_names": [], "first_rows": []}
 """What a report says of a data set without more to say."""
@@ -333,8 +337,8 @@ class Waves:
     facts: dict[str, Any]
 
     def page(self) -> str:
-        drawn = plot.result_figures(self.study, self.results, "regression", "height")
-        drawn |= plot.input_figures(self.study, self.prepared)
+        drawn = shown.result_figures(self.study, self.results, "regression", "height")
+        drawn |= shown.input_figures(self.study, self.prepared)
         pictures = {name: figures.svg(each) for name, each in drawn.items()}
         return report.page(self.study, Path("tutorials/waves"), self.facts, self.results, pictures, False, {})
 
@@ -360,9 +364,9 @@ def waves() -> Waves:
     timings = {"stage": {"trained": 0, "cached": 9, "workers": 0, "seconds": 0.1, "busy": None}, "environment": {}}
     durations = replicates[["variant", "seed"]].assign(seconds=1.0, seconds_per_epoch=0.1)
     results = report.Results(
-        claims=plot.compared(study, evaluate.claims_table(study, replicates, ["noise_hurts"]), replicates),
-        timed=plot.compared(study, evaluate.claims_table(study, durations, []), durations),
-        summary=evaluate.summary_of({str(name): table for name, table in replicates.groupby("variant", sort=False)}, 0.99),
+        claims=shown.compared(study, tables.claims_table(study, replicates, ["noise_hurts"]), replicates),
+        timed=shown.compared(study, tables.claims_table(study, durations, []), durations),
+        summary=tables.summary_of({str(name): table for name, table in replicates.groupby("variant", sort=False)}, 0.99),
         replicates=replicates,
         curves=curves,
         confusion=None,
@@ -371,7 +375,7 @@ def waves() -> Waves:
             for variant in study.variants
             for tenth in range(1, 11)
         ),
-        diagnostics=pd.DataFrame(columns=evaluate.DIAGNOSTICS),
+        diagnostics=pd.DataFrame(columns=tables.DIAGNOSTICS),
         durations=durations,
         timings=timings,
     )
@@ -390,7 +394,7 @@ def waves() -> Waves:
 
 def test_a_regression_on_features_without_validation_rows() -> None:
     made = waves()
-    drawn = plot.result_figures(made.study, made.results, "regression", "height") | plot.input_figures(
+    drawn = shown.result_figures(made.study, made.results, "regression", "height") | shown.input_figures(
         made.study, made.prepared
     )
     assert set(drawn) == {"claims.svg", "leaderboard.svg", "curves_loss.svg", "histograms.svg", "residuals.svg"}
@@ -447,7 +451,7 @@ def test_a_claim_shows_what_differs_why_whether_it_always_holds_and_how_to_run_i
         ),
         "updates of the weights, an epoch",
         "pairs of single runs",
-        f"python -m stages.verify {folder.as_posix()} --claim noise_hurts",
+        f"python -m stages.tools.verify {folder.as_posix()} --claim noise_hurts",
     ):
         assert expected in card
     assert "<code>view</code>" not in card  # the same of both
@@ -511,12 +515,12 @@ def test_single_runs_short_of_a_threshold(expect: Any, missed: int) -> None:
 @pytest.mark.parametrize(
     ("folder", "commands"),
     [
-        (Path(), ["python -m stages.verify --claim noise_hurts", "dvc repro plot"]),
+        (Path(), ["python -m stages.tools.verify --claim noise_hurts", "dvc repro plot"]),
         (
             Path("tutorials/waves"),
-            ["python -m stages.verify tutorials/waves --claim noise_hurts", "dvc repro tutorials/dvc.yaml:plot@waves"],
+            ["python -m stages.tools.verify tutorials/waves --claim noise_hurts", "dvc repro tutorials/dvc.yaml:plot@waves"],
         ),
-        (Path("mine"), ["python -m stages.verify mine --claim noise_hurts", "python -m stages.evaluate mine"]),
+        (Path("mine"), ["python -m stages.tools.verify mine --claim noise_hurts", "python -m stages.evaluate mine"]),
     ],
 )
 def test_commands_name_the_study(folder: Path, commands: list[str]) -> None:

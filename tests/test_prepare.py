@@ -17,10 +17,11 @@ from sklearn.model_selection import train_test_split
 
 from stages import prepare
 from stages.lib.cli import UserError
-from stages.lib.datasets import Dataset
-from stages.lib.prepared import Prepared, read_prepared, write_prepared
-from stages.lib.settings import RowsSplit, StratifiedSplit, TrainTestSplit, View
-from stages.lib.views import apply, fit
+from stages.lib.data import splits as row_splits
+from stages.lib.data.catalogue import Dataset
+from stages.lib.data.prepared import Prepared, read_prepared, write_prepared
+from stages.lib.study.settings import RowsSplit, StratifiedSplit, TrainTestSplit, View
+from stages.lib.training.views import apply, fit
 
 Parts = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -76,7 +77,7 @@ def test_splits_are_disjoint_have_their_sizes_and_hold_the_classes_in_proportion
     classes: list[int], shares: tuple[int, int, int], seed: int
 ) -> None:
     sizes = dict(zip(("train", "validation", "test"), shares, strict=True))
-    splits = prepare.stratified(numbered(classes), stratified(*shares, seed))
+    splits = row_splits.stratified(numbered(classes), stratified(*shares, seed))
     assert {name: len(y) for name, (_, y) in splits.items()} == {name: size for name, size in sizes.items() if size}
     chosen = np.concatenate([x[:, 0] for x, _ in splits.values()])
     assert len(set(chosen.tolist())) == len(chosen)
@@ -89,26 +90,26 @@ def test_splits_are_disjoint_have_their_sizes_and_hold_the_classes_in_proportion
 
 def test_equal_classes_and_even_sizes_are_split_exactly() -> None:
     """As the starter's: 3,500, 500 and 1,000 of 5,000 digits, 500 of each."""
-    splits = prepare.stratified(numbered([500] * 10), stratified(3500, 500, 1000))
+    splits = row_splits.stratified(numbered([500] * 10), stratified(3500, 500, 1000))
     for name, each in (("train", 350), ("validation", 50), ("test", 100)):
         assert np.bincount(splits[name][1]).tolist() == [each] * 10
 
 
 def test_equal_classes_differ_by_one_row_at_most_whatever_the_sizes() -> None:
     for seed in range(20):
-        for _, y in prepare.stratified(numbered([50] * 10), stratified(123, 45, 67, seed)).values():
+        for _, y in row_splits.stratified(numbered([50] * 10), stratified(123, 45, 67, seed)).values():
             assert np.abs(np.bincount(y, minlength=10) - len(y) / 10).max() < 1
 
 
 def test_a_rare_class_is_in_every_split() -> None:
     for seed in range(20):
-        splits = prepare.stratified(numbered([400, 20]), stratified(210, 105, 105, seed))
+        splits = row_splits.stratified(numbered([400, 20]), stratified(210, 105, 105, seed))
         assert [np.bincount(y).tolist() for _, y in splits.values()] == [[200, 10], [100, 5], [100, 5]]
 
 
 def test_the_seed_decides_which_rows() -> None:
     def rows(seed: int) -> list[int]:
-        x, _ = prepare.stratified(numbered([50, 50]), stratified(20, 0, 20, seed))["train"]
+        x, _ = row_splits.stratified(numbered([50, 50]), stratified(20, 0, 20, seed))["train"]
         return [int(number) for number in x[:, 0]]
 
     assert rows(3) == rows(3)
@@ -118,15 +119,15 @@ def test_the_seed_decides_which_rows() -> None:
 
 def test_rows_are_drawn_from_all_parts_together() -> None:
     parts = {"train": (np.arange(10)[:, None], np.zeros(10, int)), "test": (np.arange(10, 20)[:, None], np.ones(10, int))}
-    splits = prepare.stratified(parts, stratified(10, 0, 10))
+    splits = row_splits.stratified(parts, stratified(10, 0, 10))
     assert [np.bincount(y).tolist() for _, y in splits.values()] == [[5, 5], [5, 5]]
 
 
 def test_all_rows_can_be_used_but_no_more() -> None:
-    splits = prepare.stratified(numbered([6, 4]), stratified(5, 2, 3))
+    splits = row_splits.stratified(numbered([6, 4]), stratified(5, 2, 3))
     assert sorted(np.concatenate([x[:, 0] for x, _ in splits.values()]).tolist()) == list(range(10))
     with pytest.raises(UserError) as caught:
-        prepare.stratified(numbered([6, 4]), stratified(5, 2, 4))
+        row_splits.stratified(numbered([6, 4]), stratified(5, 2, 4))
     assert str(caught.value) == ("params.yaml: data.split: train, validation and test add up to 11 rows; the data set has 10")
 
 
@@ -143,7 +144,7 @@ def test_train_test_split_is_scikit_learn_s_twice() -> None:
     x, y = np.arange(40.0).reshape(20, 2), np.arange(20) / 2
     rest_x, test_x, rest_y, test_y = train_test_split(x, y, random_state=7)
     train_x, validation_x, train_y, validation_y = train_test_split(rest_x, rest_y, random_state=11)
-    splits = prepare.train_test({"train": (x[:9], y[:9]), "test": (x[9:], y[9:])}, train_test(0.25, 0.25))
+    splits = row_splits.train_test({"train": (x[:9], y[:9]), "test": (x[9:], y[9:])}, train_test(0.25, 0.25))
     expected = {"train": (train_x, train_y), "validation": (validation_x, validation_y), "test": (test_x, test_y)}
     assert list(splits) == list(expected)
     for name, arrays in expected.items():
@@ -152,7 +153,7 @@ def test_train_test_split_is_scikit_learn_s_twice() -> None:
 
 
 def test_the_housing_rows_are_split_as_the_tutorial_does() -> None:
-    splits = prepare.train_test(numbered([20640]), train_test(0.25, 0.25))
+    splits = row_splits.train_test(numbered([20640]), train_test(0.25, 0.25))
     assert {name: len(y) for name, (_, y) in splits.items()} == {"train": 11610, "validation": 3870, "test": 5160}
 
 
@@ -166,7 +167,7 @@ def test_train_test_split_uses_each_row_once_or_says_that_there_are_too_few(
     rows: int, shares: tuple[float, float], seeds: tuple[int, int]
 ) -> None:
     try:
-        splits = prepare.train_test(numbered([rows]), train_test(*shares, seeds))
+        splits = row_splits.train_test(numbered([rows]), train_test(*shares, seeds))
     except UserError:
         event("too few")
         return
@@ -176,7 +177,7 @@ def test_train_test_split_uses_each_row_once_or_says_that_there_are_too_few(
 
 def test_two_rows_are_too_few() -> None:
     with pytest.raises(UserError) as caught:
-        prepare.train_test(numbered([2]), train_test(0.25, 0.25))
+        row_splits.train_test(numbered([2]), train_test(0.25, 0.25))
     assert str(caught.value) == "params.yaml: data.split: 2 rows are too few to train, validate and test on"
 
 
@@ -185,7 +186,7 @@ def test_two_rows_are_too_few() -> None:
 
 def test_rows_are_taken_as_given_and_in_their_order() -> None:
     parts = {"train": (np.arange(9, -1, -1)[:, None], np.arange(10)), "test": (np.arange(100, 104)[:, None], np.arange(4))}
-    splits = prepare.as_given(parts, rows_split(("train", 0, 6), ("train", 7, 10), ("test", 1, 3)))
+    splits = row_splits.as_given(parts, rows_split(("train", 0, 6), ("train", 7, 10), ("test", 1, 3)))
     assert {name: x[:, 0].tolist() for name, (x, _) in splits.items()} == {
         "train": [9, 8, 7, 6, 5, 4],
         "validation": [2, 1, 0],
@@ -199,7 +200,7 @@ def test_rows_are_taken_as_given_and_in_their_order() -> None:
 
 
 def test_validation_none_makes_no_validation_split() -> None:
-    splits = prepare.as_given(numbered([10]), rows_split(("all", 0, 6), None, ("all", 6, 10)))
+    splits = row_splits.as_given(numbered([10]), rows_split(("all", 0, 6), None, ("all", 6, 10)))
     assert list(splits) == ["train", "test"]
 
 
@@ -230,7 +231,7 @@ def test_validation_none_makes_no_validation_split() -> None:
 )
 def test_rows_that_are_not_there_are_refused(split: RowsSplit, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        prepare.as_given(numbered([10]), split)
+        row_splits.as_given(numbered([10]), split)
     assert str(caught.value) == f"params.yaml: {message}"
 
 
@@ -241,12 +242,12 @@ def test_a_row_is_trained_on_or_tested_on_but_never_both(ranges: list[tuple[int,
     rows = [set(range(*each)) for each in ranges]
     both = rows[0] & (rows[1] | rows[2])
     with pytest.raises(UserError, match="overlaps the training rows") if both else nullcontext():
-        prepare.as_given(numbered([10]), rows_split(train, validation, test))
+        row_splits.as_given(numbered([10]), rows_split(train, validation, test))
 
 
 def test_the_same_rows_of_another_part_are_other_rows() -> None:
     parts = {"train": numbered([10])["all"], "test": numbered([10])["all"]}
-    assert len(prepare.as_given(parts, rows_split(("train", 0, 10), ("test", 0, 10), ("test", 0, 10)))) == 3
+    assert len(row_splits.as_given(parts, rows_split(("train", 0, 10), ("test", 0, 10), ("test", 0, 10)))) == 3
 
 
 # Facts
@@ -255,7 +256,7 @@ def test_the_same_rows_of_another_part_are_other_rows() -> None:
 def facts_of(dataset: Dataset, splits: Parts, **views: View) -> dict[str, Any]:
     """The facts of a data set whose parts are its splits."""
     fitted = {name: fit(view, {split: x for split, (x, _) in splits.items()}) for name, view in views.items()}
-    return prepare.facts(dataset, splits, splits, fitted)
+    return row_splits.facts(dataset, splits, splits, fitted)
 
 
 def test_facts_name_the_source_and_the_extremes_of_each_split() -> None:
@@ -294,8 +295,8 @@ def test_facts_keep_the_data_set_s_class_names() -> None:
 
 def test_a_class_that_no_split_holds_is_a_class() -> None:
     parts = numbered([4, 4, 4])
-    splits = prepare.as_given(parts, rows_split(("all", 0, 2), None, ("all", 2, 6)))
-    assert prepare.facts(dataset_of(), parts, splits, {})["class_names"] == ["0", "1", "2"]
+    splits = row_splits.as_given(parts, rows_split(("all", 0, 2), None, ("all", 2, 6)))
+    assert row_splits.facts(dataset_of(), parts, splits, {})["class_names"] == ["0", "1", "2"]
 
 
 def test_a_regression_has_no_class_names() -> None:
@@ -322,7 +323,7 @@ def test_images_have_no_first_rows() -> None:
 
 
 def test_zero_has_no_sign() -> None:
-    assert [str(prepare.short(value, 6)) for value in (-0.0, 1 / 3, 255)] == ["0.0", "0.333333", "255.0"]
+    assert [str(row_splits.short(value, 6)) for value in (-0.0, 1 / 3, 255)] == ["0.0", "0.333333", "255.0"]
 
 
 # The whole
@@ -346,8 +347,8 @@ def test_a_limit_keeps_the_first_rows_of_each_split(rows: int | None) -> None:
             model = TrainTestSplit if split["method"] == "train_test_split" else RowsSplit
             data = study.data.model_copy(update={"split": model.model_validate(split)})
             study = study.model_copy(update={"data": data})
-        limited = prepare.prepare(study, dataset_of(), parts)
-        whole = prepare.prepare(study.model_copy(update={"limits": study_with().limits}), dataset_of(), parts)
+        limited = row_splits.prepare(study, dataset_of(), parts)
+        whole = row_splits.prepare(study.model_copy(update={"limits": study_with().limits}), dataset_of(), parts)
         for name, arrays in whole.splits.items():
             for kept, full in zip(limited.splits[name], arrays, strict=True):
                 np.testing.assert_array_equal(kept, full[:rows])
@@ -356,14 +357,14 @@ def test_a_limit_keeps_the_first_rows_of_each_split(rows: int | None) -> None:
 
 def test_validation_rows_may_be_test_rows() -> None:
     shared = study_with().data.model_copy(update={"split": rows_split(("all", 0, 60), ("all", 60, 90), ("all", 60, 90))})
-    prepared = prepare.prepare(study_with().model_copy(update={"data": shared}), dataset_of(), {"all": blobs(90)})
+    prepared = row_splits.prepare(study_with().model_copy(update={"data": shared}), dataset_of(), {"all": blobs(90)})
     np.testing.assert_array_equal(prepared.splits["validation"][0], prepared.splits["test"][0])
 
 
 def test_a_view_of_each_split_is_fitted_on_each() -> None:
     study = study_with({"views": {"own": {"scale": "standard", "per": "feature", "fit_on": "each_split"}}})
     x, y = blobs(220)
-    prepared = prepare.prepare(study, dataset_of(), {"all": (x + np.arange(220, dtype=np.int16)[:, None, None], y)})
+    prepared = row_splits.prepare(study, dataset_of(), {"all": (x + np.arange(220, dtype=np.int16)[:, None, None], y)})
     for name, (raw, _) in prepared.splits.items():
         inputs = apply(prepared.views["own"], raw, name)
         np.testing.assert_allclose([inputs.mean(0), inputs.std(0) - 1], 0, atol=1e-4)
@@ -375,7 +376,7 @@ def test_every_view_is_fitted_on_the_training_rows_alone() -> None:
     x = np.concatenate([np.linspace(0, 10, 6), [1000.0, -1000.0, 5000.0, 0.0]])[:, None]
     study = study_with({"claims": {"noise_hurts": {"metric": "test_loss"}}})
     data = study.data.model_copy(update={"split": rows_split(("all", 0, 6), ("all", 6, 8), ("all", 8, 10))})
-    prepared = prepare.prepare(study.model_copy(update={"data": data}), dataset_of("regression"), {"all": (x, x[:, 0])})
+    prepared = row_splits.prepare(study.model_copy(update={"data": data}), dataset_of("regression"), {"all": (x, x[:, 0])})
     assert prepared.views["scaled"].factor == 0.1
     inputs = apply(prepared.views["noisy"], x[:6], "train")
     assert inputs.mean() == pytest.approx(0, abs=1e-6)
@@ -385,16 +386,16 @@ def test_every_view_is_fitted_on_the_training_rows_alone() -> None:
 def test_a_regression_cannot_be_stratified() -> None:
     study = study_with({"claims": {"noise_hurts": {"metric": "test_loss"}}})
     with pytest.raises(UserError, match=r"data\.split\.method: stratified needs classes; a regression takes another"):
-        prepare.prepare(study, dataset_of("regression"), {"all": (np.zeros((200, 1)), np.zeros(200))})
+        row_splits.prepare(study, dataset_of("regression"), {"all": (np.zeros((200, 1)), np.zeros(200))})
 
 
 def test_a_claim_about_what_the_task_does_not_have_is_refused() -> None:
     with pytest.raises(UserError, match=r"claims\.noise_hurts\.metric: test_accuracy is not measured in a regression"):
-        prepare.prepare(study_with(), dataset_of("regression"), {"all": (np.zeros((200, 1)), np.zeros(200))})
+        row_splits.prepare(study_with(), dataset_of("regression"), {"all": (np.zeros((200, 1)), np.zeros(200))})
 
 
 def test_prepared_data_survive_writing_and_reading(tmp_path: Path) -> None:
-    before = prepare.prepare(study_with(), dataset_of(), {"all": blobs(220)})
+    before = row_splits.prepare(study_with(), dataset_of(), {"all": blobs(220)})
     write_prepared(before, tmp_path)
     after = read_prepared(tmp_path)
     assert (after.views, after.facts, after.fingerprint()) == (before.views, before.facts, before.fingerprint())

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from conftest import ROOT, SLOW
 
-from stages.lib.replicates import TRAINING_MODULES
-from stages.lib.settings import Study
-from stages.lib.strict_yaml import read_yaml
+from stages.lib.engine.key import TRAINING_MODULES
+from stages.lib.study.settings import Study
+from stages.lib.study.strict_yaml import read_yaml
 
 STAGES = ("fetch", "prepare", "train", "evaluate", "search", "plot")
 SHARED = {"__init__", "cli", "files", "settings", "study", "strict_yaml", "result"}

@@ -23,9 +23,11 @@ from distributed import Client
 from ruamel.yaml import YAML
 
 from stages import search, train
-from stages.lib import cluster, engine, trainer
+from stages.lib.cli import UserError
+from stages.lib.engine import cluster, dispatch, runs, trainer
+from stages.lib.engine.cache import ReplicateCache
 from stages.lib.files import write_json
-from stages.lib.replicates import ReplicateCache
+from stages.tools.show import show
 
 Study = Callable[..., Path]
 LONGER = {"train": {"epochs": 60}, "replicates": {"seeds": 4}}
@@ -71,7 +73,7 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return [child for child in children(process) if "stages.lib.trainer" in child.cmdline()]
+    return [child for child in children(process) if "stages.lib.engine.trainer" in child.cmdline()]
 
 
 @pytest.fixture(scope="module")
@@ -212,12 +214,12 @@ def test_the_weights_that_the_study_wants_are_kept(
     small_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str, kept: list[bool]
 ) -> None:
     """Without workers: the cache holds every replicate."""
-    from stages.lib.result import Result
+    from stages.lib.training.result import Result
 
     study = small_study({"replicates": {"keep_models": keep, "seeds": 2}})
     settings, prepared = train.load_study(study), train.read_prepared(study / "data" / "prepared")
     cache = ReplicateCache(tmp_path / "cache", 10**9)
-    for job in train.jobs_of(settings, prepared):
+    for job in runs.jobs_of(settings, prepared):
         cache.put(job.key, Result({"history.csv": b"x", "model.weights.h5": b"y"}, 1.0, 1.0))
     monkeypatch.setattr(cluster, "workers", None)
     train.train_study(settings, prepared, study / "data" / "runs", cache)
@@ -241,14 +243,14 @@ def test_what_is_edited_while_it_trains_is_not_taken_for_trained(
 ) -> None:
     folder = small_study()
     study = train.load_study(folder)
-    with train.unchanged(study, folder, train.SECTIONS):
+    with runs.unchanged(study, folder, train.SECTIONS):
         small_study({"statistics": {"confidence": 0.9}})  # of no concern to this stage
-    edited = pytest.raises(train.UserError, match=r"params\.yaml: train, views: edited while this trained; `dvc repro` again")
-    with edited, train.unchanged(study, folder, train.SECTIONS):
+    edited = pytest.raises(UserError, match=r"params\.yaml: train, views: edited while this trained; `dvc repro` again")
+    with edited, runs.unchanged(study, folder, train.SECTIONS):
         small_study({"train": {"epochs": 4}, "views": {"scaled": {"invert": True}}})
     small_study()
-    edited = pytest.raises(train.UserError, match=r"^the training code: edited while this trained")
-    with edited, train.unchanged(study, folder, train.SECTIONS):
+    edited = pytest.raises(UserError, match=r"^the training code: edited while this trained")
+    with edited, runs.unchanged(study, folder, train.SECTIONS):
         monkeypatch.setattr(train, "training_source", lambda: "another")
 
 
@@ -283,7 +285,7 @@ def test_convolutions_that_leave_nothing_are_refused_before_training(small_study
 def test_convolutions_of_rows_that_are_no_images_are_refused() -> None:
     settings = study_with({"model": {"conv": [4]}}).model
     with pytest.raises(ValueError, match="convolutions need images"):
-        engine.cost(settings, 1, 64, 1000, (8,), 1)
+        dispatch.cost(settings, 1, 64, 1000, (8,), 1)
 
 
 def wide_deep(**parts: Any) -> Any:
@@ -300,21 +302,19 @@ def wide_deep(**parts: Any) -> Any:
 )
 def test_parts_that_the_rows_do_not_have_are_refused(parts: dict[str, Any], shape: tuple[int, ...], problem: str) -> None:
     with pytest.raises(ValueError, match=f"^{problem}$"):
-        engine.cost(wide_deep(**parts), 1, 64, 1000, shape, 1)
-    assert engine.cost(wide_deep(wide=[0, 5], deep=[2, 8]), 1, 64, 1000, (8,), 1) > 0
+        dispatch.cost(wide_deep(**parts), 1, 64, 1000, shape, 1)
+    assert dispatch.cost(wide_deep(wide=[0, 5], deep=[2, 8]), 1, 64, 1000, (8,), 1) > 0
 
 
 def test_a_refusal_names_the_variant_and_the_key() -> None:
     study = study_with({"variants": {"dropped": {"model": {"wide_deep": {"api": "subclass"}}}}})
-    with pytest.raises(
-        train.UserError, match=r"^params\.yaml: variants\.dropped\.model\.wide_deep: is for rows that are lists"
-    ):
-        train.jobs_of(study, prepared_for(study))
+    with pytest.raises(UserError, match=r"^params\.yaml: variants\.dropped\.model\.wide_deep: is for rows that are lists"):
+        runs.jobs_of(study, prepared_for(study))
 
 
 def test_maxout_costs_as_many_multiply_adds_as_it_has_pieces() -> None:
     settings = study_with({"model": {"activation": "maxout", "maxout_pieces": 3, "hidden": [4, 5]}}).model
-    assert engine.cost(settings, 2, 10, 100, (8,), 1) == 2 * (3 * (8 * 12 + 4 * 15 + 5) * 100 + 10 * 2e7)
+    assert dispatch.cost(settings, 2, 10, 100, (8,), 1) == 2 * (3 * (8 * 12 + 4 * 15 + 5) * 100 + 10 * 2e7)
 
 
 FOLDED: dict[str, Any] = {
@@ -327,7 +327,7 @@ def test_a_study_has_a_job_for_every_fold_and_seed_within_its_limits() -> None:
     def jobs(**limits: int) -> dict[str, list[int]]:
         study = study_with({**FOLDED, "limits": limits})
         found: dict[str, list[int]] = {}
-        for job in train.jobs_of(study, prepared_for(study)):
+        for job in runs.jobs_of(study, prepared_for(study)):
             found.setdefault(job.variant, []).append(job.seed)
             assert job.recipe.train.epochs == min(limits.get("epochs", 3), 3)
         return found
@@ -338,7 +338,7 @@ def test_a_study_has_a_job_for_every_fold_and_seed_within_its_limits() -> None:
     keys: set[str] = set()
     for changes in ({}, {"limits": {"epochs": 1}}):
         study = study_with({**FOLDED, **changes})
-        keys |= {job.key for job in train.jobs_of(study, prepared_for(study))}
+        keys |= {job.key for job in runs.jobs_of(study, prepared_for(study))}
     assert len(keys) == 2 * 13
 
 
@@ -374,7 +374,7 @@ def test_what_training_writes_is_what_evaluating_reads(
 ) -> None:
     """Held-out rows, folds, diagnostics and logs, through the cache, in one process; the split has no validation rows."""
     from stages import evaluate
-    from stages.lib.training import train_replicate
+    from stages.lib.training.replicate import train_replicate
 
     parts: dict[str, Any] = {name: {"part": "all", "rows": [0, 120]} for name in ("train", "test")}
     held = {"tip": "Held out.", "extends": "plain", "train": {"validation_rows": 10, "tensorboard": True}}
@@ -391,7 +391,7 @@ def test_what_training_writes_is_what_evaluating_reads(
     study, prepared = train.load_study(folder), train.read_prepared(folder / "data" / "prepared")
     data = trainer.StudyData(prepared)
     cache = ReplicateCache(tmp_path / "cache", 10**9)
-    for job in train.jobs_of(study, prepared):
+    for job in runs.jobs_of(study, prepared):
         inputs = data.inputs(job.recipe, job.view, job.seed)
         cache.put(job.key, train_replicate(job.recipe, job.seed, inputs, prepared.outputs, prepared.task))
     monkeypatch.setattr(cluster, "workers", None)
@@ -418,21 +418,21 @@ def test_what_training_writes_is_what_evaluating_reads(
 def test_an_error_in_a_trainer_is_one_line_that_names_the_replicate() -> None:
     study = study_with()
     broken = study_with({"model": {"conv": [4], "kernel_size": 99}}).recipes["plain"]
-    job = engine.Job("plain", 0, broken, "scaled", "key", 1.0)
+    job = dispatch.Job("plain", 0, broken, "scaled", "key", 1.0)
     with (
         cluster.workers(1, "tensorflow", lambda _: None) as crew,
-        pytest.raises(train.UserError, match=r"^plain, seed 0: ValueError: ") as caught,
+        pytest.raises(UserError, match=r"^plain, seed 0: ValueError: ") as caught,
     ):
-        list(engine.run(crew, [job], prepared_for(study), 60.0, lambda _: None))
+        list(dispatch.run(crew, [job], prepared_for(study), 60.0, lambda _: None))
     assert "\n" not in str(caught.value)
 
 
 def test_what_a_worker_says_is_one_plain_line() -> None:
-    assert engine.plain("Exception\n\n\x1b[1mInput 0 \x1b[0mis wrong") == "Exception Input 0 is wrong"
+    assert dispatch.plain("Exception\n\n\x1b[1mInput 0 \x1b[0mis wrong") == "Exception Input 0 is wrong"
 
 
 def test_show_prints_the_full_recipe(capsys: pytest.CaptureFixture[str]) -> None:
-    train.show(train.load_study(ROOT), "three_sigmoid_mse")
+    show(train.load_study(ROOT), "three_sigmoid_mse")
     shown = capsys.readouterr().out
     for line in ("variant: three_sigmoid_mse", "loss: mse", "optimizer: sgd", "activation: sigmoid", "scale: max"):
         assert line in shown
@@ -493,33 +493,33 @@ def test_workers_are_limited_by_the_jobs_and_the_variable(monkeypatch: pytest.Mo
     monkeypatch.setenv("TIPS_WORKERS", "3")
     assert [cluster.worker_count(jobs) for jobs in (0, 1, 5)] == [0, 1, 3]
     monkeypatch.setenv("TIPS_WORKERS", "many")
-    with pytest.raises(train.UserError, match="TIPS_WORKERS: 'many'"):
+    with pytest.raises(UserError, match="TIPS_WORKERS: 'many'"):
         cluster.worker_count(5)
 
 
 def test_the_longest_replicate_is_first_and_a_worker_keeps_its_network() -> None:
-    def job(seed: int, units: int, cost: float) -> engine.Job:
+    def job(seed: int, units: int, cost: float) -> dispatch.Job:
         recipe = study_with({"model": {"hidden": [units]}}).recipes["plain"]
-        return engine.Job("plain", seed, recipe, "scaled", str(seed), cost)
+        return dispatch.Job("plain", seed, recipe, "scaled", str(seed), cost)
 
     waiting = [job(0, 8, 3.0), job(1, 8, 3.0), job(2, 4, 2.0), job(3, 2, 1.0)]
     small, smaller = waiting[2].group, waiting[3].group
-    assert engine._next(waiting, set(), set()).seed == 0
-    assert engine._next(waiting[1:], set(), {waiting[0].group}).seed == 2
-    assert engine._next(waiting, {smaller}, set()).seed == 3
-    assert engine._next(waiting[2:], set(), {small, smaller}).seed == 2
+    assert dispatch._next(waiting, set(), set()).seed == 0
+    assert dispatch._next(waiting[1:], set(), {waiting[0].group}).seed == 2
+    assert dispatch._next(waiting, {smaller}, set()).seed == 3
+    assert dispatch._next(waiting[2:], set(), {small, smaller}).seed == 2
 
 
 def test_a_convolution_costs_more_than_a_dense_layer() -> None:
     settings = study_with({"model": {"conv": [16, 32], "hidden": [64]}}).model
     dense = study_with({"model": {"hidden": [512]}}).model
-    convolution = engine.cost(settings, 1, 64, 1000, (28, 28), 10)
-    assert convolution > engine.cost(dense, 1, 64, 1000, (28, 28), 10)
-    by_hand = engine.CONVOLUTION * (26 * 26 * 9 * 16 + 11 * 11 * 9 * 16 * 32) + 5 * 5 * 32 * 64 + 64 * 10
+    convolution = dispatch.cost(settings, 1, 64, 1000, (28, 28), 10)
+    assert convolution > dispatch.cost(dense, 1, 64, 1000, (28, 28), 10)
+    by_hand = dispatch.CONVOLUTION * (26 * 26 * 9 * 16 + 11 * 11 * 9 * 16 * 32) + 5 * 5 * 32 * 64 + 64 * 10
     assert convolution == pytest.approx(3 * by_hand * 1000 + 16 * 2e7)
 
 
 def test_the_lock_is_free_after_the_stage(tmp_path: Path) -> None:
     for _ in range(2):
-        with train.alone(tmp_path / "lock"):
+        with runs.alone(tmp_path / "lock"):
             assert os.path.exists(tmp_path / "lock")  # noqa: PTH110

@@ -18,8 +18,8 @@ import pytest
 from conftest import ROOT
 from workflows import WORKFLOWS, Run, combinations, filled, holds, name_of, run_job, workflow
 
-from stages.lib.replicates import TRAINING_MODULES
-from stages.lib.strict_yaml import read_yaml
+from stages.lib.engine.key import TRAINING_MODULES
+from stages.lib.study.strict_yaml import read_yaml
 
 NAMES = sorted(path.name for path in WORKFLOWS.glob("*.yml"))
 BIN = Path(sys.executable).parent

@@ -1,0 +1,123 @@
+"""The process in which a worker trains, one replicate after the other: `python -m stages.lib.engine.trainer PIPE`.
+
+It starts with the driver's source and variables, imports Keras once and keeps to the networks that it has traced. It ends when
+its worker closes the pipe or dies, and when nobody wants anything of it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.lib.data.prepared import Prepared, read_prepared
+from stages.lib.engine.key import environment
+from stages.lib.study.settings import Recipe
+from stages.lib.training import views
+
+IDLE = 60.0
+"""Seconds without work after which the process ends by itself: the driver of a far worker may have been killed."""
+DATA = Path("data")
+"""Where the worker puts the study's data, as `prepare` writes them."""
+WRITERS = ("h5py", "pandas")
+"""Packages that write files of a result."""
+
+
+class StudyData:
+    """The study's arrays, and the last inputs that were made of them."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.kept: OrderedDict[Any, dict[str, tuple[np.ndarray, np.ndarray]]] = OrderedDict()
+
+    def inputs(self, recipe: Recipe, view: str, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Every split's inputs as the replicate sees them, and its labels."""
+        key = (view, recipe.train.validation_rows, recipe.k_fold, seed if recipe.k_fold else None)
+        if key not in self.kept:
+            if len(self.kept) == 2:  # a trainer's next replicate mostly has the same view
+                self.kept.popitem(last=False)
+            label_type = np.int32 if self.prepared.task == "classification" else np.float32
+            splits = views.inputs_of(recipe, self.prepared.views[view], self.prepared.splits, seed)
+            self.kept[key] = {split: (x, y.astype(label_type)) for split, (x, y) in splits.items()}
+        return self.kept[key]
+
+
+def report(backend: str) -> dict[str, object]:
+    """What of this machine and its software decides a result, and the bytes of its files."""
+    versions = {name: importlib.metadata.version(name) for name in WRITERS}
+    return {**environment(backend), "python": "{}.{}".format(*sys.version_info), **versions}
+
+
+def requests(pipe: Connection) -> queue.SimpleQueue[Any]:
+    """What the worker asks for, as it comes; when the pipe ends, so does this process, whatever it is at."""
+    asked: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            while True:
+                asked.put(json.loads(pipe.recv_bytes()))
+        except (EOFError, OSError):
+            os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    return asked
+
+
+def keep_to(cores: Sequence[int]) -> None:
+    """Have all threads of this process run on these cores alone; without any, or where that is not allowed, nothing changes."""
+    for thread in Path("/proc/self/task").glob("*") if cores else ():
+        with suppress(OSError):  # such as a thread that has just ended
+            os.sched_setaffinity(int(thread.name), cores)
+
+
+def serve(pipe: Connection) -> None:
+    def say(message: object) -> None:
+        pipe.send_bytes(json.dumps(message).encode())
+
+    asked = requests(pipe)
+    say(report(os.environ["KERAS_BACKEND"]))
+    asked.get(timeout=IDLE)
+    data = StudyData(read_prepared(DATA))
+    shutil.rmtree(DATA)
+    from stages.lib.training.replicate import train_replicate
+
+    say("ready")
+    while True:
+        request = asked.get(timeout=IDLE)
+        try:
+            keep_to(request["cores"])
+            recipe = Recipe.model_validate_json(request["recipe"])
+            inputs = data.inputs(recipe, request["view"], request["seed"])
+            with np.errstate(over="ignore", invalid="ignore"):  # that a network diverges is a result
+                result = train_replicate(recipe, request["seed"], inputs, data.prepared.outputs, data.prepared.task)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the driver says it
+            say({"failed": f"{type(error).__name__}: {error}"})
+            continue
+        say({"files": list(result.files), "seconds": result.seconds, "seconds_per_epoch": result.seconds_per_epoch})
+        for content in result.files.values():
+            pipe.send_bytes(content)
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its worker ends it
+    try:
+        serve(Connection(int(sys.argv[1])))
+    except (queue.Empty, OSError):
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Views: how raw values become inputs. Every scaling, and the inversion, is affine, so a view is a shift and a factor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from stages.lib.study.settings import KFold, Recipe, View
+
+Splits = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""train, validation (may be absent) and test -> values (n, ...) and labels (n,)."""
+
+
+@dataclass(frozen=True)
+class FittedView:
+    """inputs = (raw - shift) * factor, and for the test split normal noise on top.
+
+    shift and factor are numbers, or nested lists with the shape of one row where they differ from feature to feature. `own`
+    holds those of the other splits, [shift, factor] each, where the view is fitted on each split by itself.
+    """
+
+    shift: Any
+    factor: Any
+    test_noise: float
+    noise_seed: int
+    own: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def _max(x: np.ndarray, axis: int | None) -> tuple[Any, Any]:
+    return np.zeros_like(x.max(axis)), x.max(axis)
+
+
+def _min_max(x: np.ndarray, axis: int | None) -> tuple[Any, Any]:
+    return x.min(axis), x.max(axis) - x.min(axis)
+
+
+def _mean(x: np.ndarray, axis: int | None) -> tuple[Any, Any]:
+    return x.mean(axis), x.max(axis) - x.min(axis)
+
+
+def _standard(x: np.ndarray, axis: int | None) -> tuple[Any, Any]:
+    deviation = x.std(axis)
+    return x.mean(axis), np.where(x.max(axis) == x.min(axis), 0.0, deviation)  # rounding leaves 1e-17 of a constant
+
+
+def _none(x: np.ndarray, axis: int | None) -> tuple[Any, Any]:
+    return np.zeros_like(x.max(axis)), np.ones_like(x.max(axis))
+
+
+SCALINGS: dict[str, Callable[[np.ndarray, int | None], tuple[Any, Any]]] = {
+    "none": _none,
+    "max": _max,
+    "min_max": _min_max,
+    "mean": _mean,
+    "standard": _standard,
+}
+"""Scaling -> (what is subtracted, what is then divided by), of all values or of each feature (axis 0)."""
+
+
+def _affine(view: View, rows: np.ndarray) -> list[Any]:
+    """[shift, factor] of the scaling and inversion, fitted on `rows` (n, ...)."""
+    x = rows.astype(np.float64)
+    axis = 0 if view.per == "feature" else None
+    mirror = x.min(axis) + x.max(axis)
+    if view.invert:
+        x = mirror - x
+    shift, divisor = SCALINGS[view.scale](x, axis)
+    factor = 1.0 / np.where(divisor == 0, 1.0, divisor)
+    if view.invert:  # ((mirror - raw) - shift) * factor, written as (raw - shift') * factor'
+        shift, factor = mirror - shift, -factor
+    return [np.asarray(shift).tolist(), np.asarray(factor).tolist()]
+
+
+def fit(view: View, splits: Mapping[str, np.ndarray]) -> FittedView:
+    """The view fitted on the training rows alone, or on each split by itself if it says so.
+
+    A feature that never changes is divided by 1.
+
+    Args:
+        splits: train, and the others where the view is fitted on each -> raw values (n, ...).
+    """
+    others = [name for name in splits if name != "train"] if view.fit_on == "each_split" else []
+    own = {name: _affine(view, splits[name]) for name in others}
+    shift, factor = _affine(view, splits["train"])
+    return FittedView(shift, factor, view.test_noise, view.noise_seed, own)
+
+
+def scale_of(view: FittedView, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """shift and factor of one split, float32."""
+    shift, factor = view.own.get(split, [view.shift, view.factor])
+    return np.asarray(shift, np.float32), np.asarray(factor, np.float32)
+
+
+def apply(view: FittedView, raw: np.ndarray, split: str) -> np.ndarray:
+    """The inputs of one split, float32 and of the shape of `raw` (n, ...); noise is added to the split `test` only."""
+    shift, factor = scale_of(view, split)
+    inputs: np.ndarray = (raw.astype(np.float32) - shift) * factor
+    if split == "test" and view.test_noise:
+        noise = np.random.default_rng(view.noise_seed).standard_normal(inputs.shape, dtype=np.float32)
+        inputs += np.float32(view.test_noise) * noise
+    return inputs
+
+
+def _fold(splits: Splits, k_fold: KFold, seed: int) -> Splits:
+    """The training and validation rows, shuffled and dealt anew: fold `seed` of the repeats, one after another, validates."""
+    repeat, fold = divmod(seed, k_fold.folds)
+    known = [splits[name] for name in ("train", "validation") if name in splits]
+    x, y = (np.concatenate(arrays) for arrays in zip(*known, strict=True))
+    folds = np.array_split(np.random.default_rng([k_fold.seed, repeat]).permutation(len(y)), k_fold.folds)
+    train = np.concatenate([rows for number, rows in enumerate(folds) if number != fold])
+    return {**splits, "train": (x[train], y[train]), "validation": (x[folds[fold]], y[folds[fold]])}
+
+
+def _held_out(splits: Splits, rows: int) -> Splits:
+    """The last training rows, but never more than half of them, as the validation split."""
+    x, y = splits["train"]
+    first = max(len(y) - rows, -(-len(y) // 2))
+    return {**splits, "train": (x[:first], y[:first]), "validation": (x[first:], y[first:])}
+
+
+def of_replicate(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) -> tuple[Splits, FittedView]:
+    """A replicate's own rows of each split, raw, and the view that it sees them through.
+
+    Args:
+        fitted: the recipe's view, fitted on the training rows; where the recipe sets other rows apart to validate on, it is
+            fitted anew.
+        splits: raw values and labels.
+        seed: the replicate's, which chooses the fold of k-fold validation and nothing else here.
+    """
+    if recipe.k_fold:
+        splits = _fold(splits, recipe.k_fold, seed)
+    elif recipe.train.validation_rows:
+        splits = _held_out(splits, recipe.train.validation_rows)
+    else:
+        return splits, fitted
+    return splits, fit(recipe.view, {name: x for name, (x, _) in splits.items()})
+
+
+def inputs_of(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What a replicate is trained and scored on: its own rows of each split, seen through its view. As `of_replicate`."""
+    rows, view = of_replicate(recipe, fitted, splits, seed)
+    return {name: (apply(view, x, name), y) for name, (x, y) in rows.items()}

@@ -1,0 +1,1 @@
+"""Commands that people type and no pipeline runs."""

@@ -1,0 +1,222 @@
+"""Export a trained replicate, with its scaling inside: `python -m stages.tools.export STUDY VARIANT [--seed N] [--to FOLDER]`.
+
+Reads params.yaml, data/prepared and data/runs/VARIANT/SEED. Writes to data/exports/VARIANT/SEED, or FOLDER:
+
+  model.keras                      for keras.saving.load_model
+  saved_model/                     for TensorFlow, which needs neither Keras nor this project
+  model.json and model.weights.h5  for keras.models.model_from_json, then load_weights
+  export.json                      what it is: study, variant, seed, view, class names or target, input and output
+
+Each takes raw rows, as in data/prepared: pixels or features of shape (n, ...), numbers of any type (but a SavedModel wants a
+tensor to be float32). A network with two outputs answers {"joint": ..., "deep": ...}. To load a network that was written as a
+subclass from Keras's own formats, import stages.lib.training.networks first. Noise on the test inputs is not exported.
+No stage of the pipeline: run it after `dvc repro`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stages.lib.cli import UserError, one_line_errors
+from stages.lib.data.prepared import Prepared, read_prepared
+from stages.lib.files import read_arrays, write_json
+from stages.lib.study.load import load_study
+from stages.lib.study.settings import Recipe, Study
+from stages.lib.study.strict_yaml import unknown
+from stages.lib.training import views
+
+if TYPE_CHECKING:
+    import keras
+
+FACTS = "export.json"
+SAMPLE_ROWS = 100
+"""Rows that an export is checked on."""
+TOLERANCE = 1e-3
+"""Far more than rounding makes of a prediction, and far less than another view or other weights do."""
+
+
+def _write_keras(model: keras.Model, folder: Path) -> None:
+    model.save(folder / "model.keras")
+
+
+def _write_saved_model(model: keras.Model, folder: Path) -> None:
+    model.export(folder / "saved_model", verbose=False)
+
+
+def _write_json(model: keras.Model, folder: Path) -> None:
+    (folder / "model.json").write_text(json.dumps(json.loads(model.to_json()), indent=2) + "\n")
+    model.save_weights(folder / "model.weights.h5")
+
+
+FORMATS: dict[str, Callable[[keras.Model, Path], None]] = {
+    "keras": _write_keras,
+    "saved_model": _write_saved_model,
+    "json": _write_json,
+}
+
+
+def trained_network(recipe: Recipe, run: Path, input_shape: tuple[int, ...], outputs: int) -> keras.Model:
+    """The network of a replicate in the folder `run`, with its weights.
+
+    Raises UserError where it is not there, or is not what params.yaml describes now.
+    """
+    weights = run / "model.weights.h5"
+    if not (run / "model.json").exists():
+        raise UserError(f"{run} holds no trained replicate; run `dvc repro`, or the train stage first")
+    if not weights.exists():
+        raise UserError(f"{weights} is missing; set replicates.keep_models to all (or first, for seed 0) and run `dvc repro`")
+
+    from stages.lib.training import networks  # slow: Keras
+
+    network = networks.build(recipe.model, input_shape, outputs, seed=0)
+    if json.loads(network.to_json()) != json.loads((run / "model.json").read_text(encoding="utf-8")):
+        raise UserError(f"{run} holds another network than params.yaml describes; run `dvc repro`, or the train stage first")
+    network.load_weights(weights)
+    return network
+
+
+def with_scaling(network: keras.Model, recipe: Recipe, view: views.FittedView, input_shape: tuple[int, ...]) -> keras.Model:
+    """The network behind its view: raw rows in, predictions out; of two outputs, a dictionary.
+
+    Two Rescaling layers, so that nothing is rounded otherwise than in training: first the shift, then the factor.
+    """
+    import keras
+
+    from stages.lib.training import networks
+
+    shift, factor = views.scale_of(view, "train")
+    raw = keras.Input(input_shape, name="raw")
+    shifted = keras.layers.Rescaling(1.0, (-shift).tolist(), name="shift")(raw)
+    scaled = keras.layers.Rescaling(factor.tolist(), name="factor")(shifted)
+    inputs = networks.inputs_of(recipe.model, scaled)
+    outputs = network(list(inputs) if isinstance(inputs, tuple) else inputs)
+    if isinstance(outputs, list | tuple):
+        outputs = dict(zip(("joint", "deep"), outputs, strict=True))
+    return keras.Model(raw, outputs, name="exported")
+
+
+def predictions_of(outputs: Any) -> np.ndarray:
+    """What an exported model answers, as predictions.npz has it: (n, outputs), the second output beside the first."""
+    parts = [outputs["joint"], outputs["deep"]] if isinstance(outputs, Mapping) else [outputs]
+    return np.concatenate([np.asarray(part) for part in parts], axis=-1)
+
+
+def check(model: keras.Model, recipe: Recipe, run: Path, splits: views.Splits) -> None:
+    """Raises UserError where the export predicts otherwise than the replicate did, on rows scaled as the training rows are.
+
+    splits: the replicate's own rows. Noise is on test rows alone, so validation rows are compared where it has some.
+    """
+    predictions = read_arrays(run / "predictions.npz")
+    split = "validation" if recipe.view.test_noise else "test"
+    if recipe.view.fit_on == "each_split" or split not in predictions:
+        return
+    found = predictions_of(model.predict(splits[split][0][:SAMPLE_ROWS], verbose=0))
+    expected = predictions[split][:SAMPLE_ROWS]
+    scale = np.abs(expected).max(initial=1e-9)
+    if found.shape != expected.shape or not np.allclose(found, expected, TOLERANCE, TOLERANCE * scale, equal_nan=True):
+        raise UserError(f"{run} was trained on other data than data/prepared, or another view; run `dvc repro`")
+
+
+def facts_of(study: Study, folder: Path, variant: str, seed: int, prepared: Prepared, model: keras.Model) -> dict[str, Any]:
+    """What a user of the export has to know."""
+    recipe, split = study.recipes[variant], prepared.facts["splits"]["train"]
+    meaning: dict[str, Any] = {"class_names": prepared.facts["class_names"]}
+    if prepared.task != "classification":
+        meaning = {"target": prepared.facts.get("target", "")}
+    return {
+        "study": folder.as_posix(),
+        "title": study.title,
+        "variant": variant,
+        "seed": seed,
+        "task": prepared.task,
+        **meaning,
+        "view": {"name": study.view_of(variant), **recipe.view.model_dump(exclude={"test_noise", "noise_seed"})},
+        "input": {
+            "shape": [None, *split["shape"][1:]],
+            "raw_type": split["type"],
+            "values": [split["smallest"], split["largest"]],
+        },
+        "output": {name: list(each.shape) for name, each in model.output.items()}
+        if isinstance(model.output, dict)
+        else list(model.output.shape),
+        "needs": ["stages.lib.training.networks"] if recipe.model.wide_deep.api == "subclass" else [],
+    }
+
+
+def write_export(model: keras.Model, formats: list[str], facts: dict[str, Any], target: Path) -> None:
+    """Every format and the facts in `target`, each complete or not there; what else is there stays."""
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export.", dir=target) as name:
+        made, replaced = Path(name, "made"), Path(name, "replaced")
+        made.mkdir()
+        replaced.mkdir()
+        for each in formats:
+            FORMATS[each](model, made)
+        for path in sorted(made.iterdir()):
+            if path.is_dir() and (target / path.name).exists():
+                (target / path.name).rename(replaced / path.name)
+            shutil.move(path, target / path.name)
+    write_json(target / FACTS, facts)
+
+
+def export(folder: Path, variant: str, seed: int, formats: list[str], target: Path) -> dict[str, Any]:
+    """Write the export of a replicate and return its facts. Raises UserError for what is not there or cannot be."""
+    study = load_study(folder)
+    if variant not in study.variants:
+        raise UserError(str(unknown("variant", variant, study.variants)))
+    if seed not in study.seeds(variant):
+        raise UserError(f"--seed {seed}: {variant} is trained with the seeds 0 to {len(study.seeds(variant)) - 1}")
+    backend = study.replicates.backend
+    if backend != "tensorflow" and "saved_model" in formats:
+        raise UserError(f"a SavedModel needs replicates.backend tensorflow, not {backend}; choose --formats keras json")
+    if os.environ.setdefault("KERAS_BACKEND", backend) != backend:
+        raise UserError(
+            f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']}, but replicates.backend is {backend}; unset or change one"
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    prepared, run, recipe = (
+        read_prepared(folder / "data" / "prepared"),
+        folder / "data" / "runs" / variant / str(seed),
+        study.recipes[variant],
+    )
+    input_shape = prepared.splits["train"][0].shape[1:]
+    network = trained_network(recipe, run, input_shape, prepared.outputs)
+    splits, view = views.of_replicate(recipe, prepared.views[study.view_of(variant)], prepared.splits, seed)
+    model = with_scaling(network, recipe, view, input_shape)
+    check(model, recipe, run, splits)
+    facts = facts_of(study, folder, variant, seed, prepared, model)
+    write_export(model, formats, facts, target)
+    return facts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.tools.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "study", type=Path, metavar="STUDY", help="the study's folder, such as tutorials/fashion; . is the starter"
+    )
+    parser.add_argument("variant", metavar="VARIANT")
+    parser.add_argument("--seed", type=int, default=0, help="of the replicate (default: 0)")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="default: STUDY/data/exports/VARIANT/SEED")
+    parser.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS), help="default: all of them")
+    options = parser.parse_args()
+    with one_line_errors("export"):
+        target = options.to or options.study / "data" / "exports" / options.variant / str(options.seed)
+        facts = export(options.study, options.variant, options.seed, options.formats, target)
+        print(f"{target}: {', '.join(options.formats)} and {FACTS}")
+        if facts["needs"] and {"keras", "json"} & set(options.formats):
+            print(f"to load it from Keras's own formats, import {facts['needs'][0]} first; the SavedModel does not need it")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Make the pages of `dvc plots show` and `dvc plots diff` need no network: `python -m stages.tools.offline`, once in a checkout.
+
+DVC's own page loads Vega from a CDN. Writes .dvc/plots/offline.html, a page for DVC to fill in that has Vega inside, and names
+it in .dvc/config.local as `plots.html_template`; Git ignores both. `dvc config --local --unset plots.html_template` goes back.
+No stage of the pipeline.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import vl_convert
+
+from stages.lib.cli import UserError, one_line_errors
+from stages.lib.files import write_text
+
+PAGE = Path(".dvc/plots/offline.html")
+VEGA_LITE = "5.21"
+"""The series that DVC's templates, and ours, are written for."""
+
+
+def template() -> str:
+    """DVC puts its plots in the place of {plot_divs}; without a place for {scripts}, what it would load is left out."""
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
+    if "</script" in bundle or "{plot_divs}" in bundle:
+        raise UserError(
+            "vl-convert-python: its bundle of Vega does not fit into a page; install the version of requirements.lock"
+        )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{refresh_tag}\n<title>DVC Plot</title>\n'
+        f"<script>{bundle}</script>\n</head>\n<body>\n{{plot_divs}}\n</body>\n</html>\n"
+    )
+
+
+def main() -> None:
+    with one_line_errors("offline"):
+        if not Path(".dvc").is_dir():
+            raise UserError("run this at the root of a checkout: there is no .dvc here")
+        write_text(PAGE, template())
+        place = PAGE.relative_to(".dvc").as_posix()  # to which DVC takes it to be relative
+        done = subprocess.run([sys.executable, "-m", "dvc", "config", "--local", "plots.html_template", place], check=False)
+        if done.returncode:
+            raise UserError("`dvc config --local` failed, so DVC does not know the page")
+        print(f"written: {PAGE}, which `dvc plots show` and `dvc plots diff` now use here")
+
+
+if __name__ == "__main__":
+    main()

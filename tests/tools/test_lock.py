@@ -1,0 +1,174 @@
+"""Committed results that are not what the lock files say are found in a clone that has neither data nor a cache."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, environment_of
+
+from stages.tools.lock import stages_of
+
+PIPELINE = """
+stages:
+  train:
+    cmd: mkdir -p data/runs && cp code.txt data/runs/a && date +%N > data/timings.json
+    deps: [code.txt]
+    params: [train]
+    outs: [data/runs, data/timings.json]
+  evaluate:
+    cmd: mkdir -p metrics/figures && cp data/runs/a metrics/claims.csv && cp data/runs/a metrics/figures/a.svg
+    deps: [data/runs]
+    outs:
+      - metrics/claims.csv: {cache: false}
+      - metrics/figures: {cache: false}
+  plot:
+    cmd: cat metrics/claims.csv data/timings.json > data/report.html
+    deps: [metrics/claims.csv, data/timings.json]
+    outs: [data/report.html]
+"""
+TUTORIALS = """
+vars:
+  - studies:
+      one: {table: confusion}
+      two: {table: residuals}
+stages:
+  train:
+    foreach: ${studies}
+    do:
+      wdir: ..
+      cmd: mkdir -p tutorials/${key}/metrics && cp code.txt tutorials/${key}/metrics/${item.table}.csv
+      deps: [code.txt]
+      params: [{"tutorials/${key}/params.yaml": [train]}]
+      outs: [{"tutorials/${key}/metrics/${item.table}.csv": {cache: false}}]
+"""
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """A command in the folder that may import this project's stages."""
+    identity = {f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    environment = environment_of(folder.parent / "cache", PYTHONPATH=str(ROOT), DVC_NO_ANALYTICS="1", **identity)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def done(folder: Path, *command: str) -> None:
+    finished = run(folder, *command)
+    assert finished.returncode == 0, finished.stderr
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone of a project whose starter and first tutorial were run."""
+    origin, folder = tmp_path_factory.mktemp("origin") / "project", tmp_path_factory.mktemp("clone") / "project"
+    files = {
+        "dvc.yaml": PIPELINE,
+        "tutorials/dvc.yaml": TUTORIALS,
+        ".gitignore": "/data\n",
+        "code.txt": "one\n",
+        **{f"{study}params.yaml": "train:\n  epochs: 3\n  rate: 1e-05\n" for study in ("", "tutorials/one/", "tutorials/two/")},
+    }
+    for name, text in files.items():
+        (origin / name).parent.mkdir(parents=True, exist_ok=True)
+        (origin / name).write_text(text)
+    for command in (
+        ["git", "init", "-q", "-b", "main"],
+        [sys.executable, "-m", "dvc", "init", "-q"],
+        [sys.executable, "-m", "dvc", "repro", "-q", "dvc.yaml", "tutorials/dvc.yaml:train@one"],
+        ["git", "add", "-A"],
+        ["git", "commit", "-q", "-m", "run"],
+        ["git", "clone", "-q", str(origin), str(folder)],
+    ):
+        done(origin, *command)
+    return folder
+
+
+def check(folder: Path) -> tuple[int, list[str]]:
+    """The exit status and the printed lines of `python -m stages.tools.lock`; the clone is as it was afterwards."""
+    finished = run(folder, sys.executable, "-m", "stages.tools.lock")
+    done(folder, "git", "reset", "-q", "--hard")
+    done(folder, "git", "clean", "-q", "-f")
+    assert finished.returncode == 0 or "; `dvc repro`, then commit" in finished.stderr, finished.stderr
+    return finished.returncode, finished.stdout.splitlines()
+
+
+COMPARED = ["compared with the lock files: ., tutorials/one", "not run, so not compared: tutorials/two"]
+
+
+def test_a_fresh_clone_of_what_was_run_agrees(clone: Path) -> None:
+    assert not (clone / "data").exists()
+    assert check(clone) == (0, COMPARED)
+
+
+def edit(path: str, before: str, after: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        text = (folder / path).read_text()
+        assert re.search(before, text)
+        (folder / path).write_text(re.sub(before, after, text, count=1))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        (edit("metrics/claims.csv", "one", "two"), ["evaluate: metrics/claims.csv: is not what the lock file says"]),
+        (edit("metrics/figures/a.svg", "one", "two"), ["evaluate: metrics/figures: is not what the lock file says"]),
+        (
+            lambda folder: (folder / "metrics/claims.csv").unlink(),
+            ["evaluate: metrics/claims.csv: is in the lock file, but does not exist"],
+        ),
+        (
+            lambda folder: (folder / "metrics/figures/new.svg").write_text("new"),
+            ["evaluate: metrics/figures: is not what the lock file says"],
+        ),
+        (
+            lambda folder: done(folder, "git", "rm", "-q", "--cached", "metrics/claims.csv"),
+            ["evaluate: metrics/claims.csv: is not in Git"],
+        ),
+        (edit("code.txt", "one", "two"), ["train: code.txt: is not what the lock file says"]),
+        (
+            edit("params.yaml", "epochs: 3", "epochs: 4"),
+            ["train: params.yaml: train.epochs is 4, but 3 in the lock file"],
+        ),
+        (
+            edit("tutorials/one/params.yaml", "rate: 1e-05", "speed: 1e-05"),
+            [
+                "tutorials/dvc.yaml:train@one: tutorials/one/params.yaml: train.rate is nothing, but 1e-05 in the lock file",
+                "tutorials/dvc.yaml:train@one: tutorials/one/params.yaml: train.speed is 1e-05, but nothing in the lock file",
+            ],
+        ),
+        (edit("dvc.yaml", "cat metrics", "cat -u metrics"), ["plot: would run again"]),
+        (edit("dvc.yaml", r"deps: \[code", "deps: [.gitignore, code"), ["train: would run again"]),
+        (edit("dvc.yaml", r"\[data/report", "[metrics/new.csv, data/report"), ["plot: metrics/new.csv: is not in dvc.lock"]),
+        (
+            edit("dvc.lock", r"(deps:\n    - path: data/runs\n      hash: md5\n      md5: )\w", r"\1_"),
+            ["evaluate: data/runs: the stage read another one than was written, says the lock file"],
+        ),
+        (
+            lambda folder: (folder / "tutorials/dvc.lock").unlink(),
+            ["tutorials/dvc.yaml:train@one: is not in tutorials/dvc.lock, but its study has metrics in Git"],
+        ),
+    ],
+)
+def test_a_mismatch_is_a_line(clone: Path, change: Callable[[Path], object], lines: list[str]) -> None:
+    change(clone)
+    assert check(clone) == (1, [*lines, *COMPARED])
+
+
+def test_it_says_where_it_has_to_run(tmp_path: Path) -> None:
+    finished = run(tmp_path, sys.executable, "-m", "stages.tools.lock")
+    assert finished.returncode == 1
+    assert finished.stderr == "lock: dvc.yaml does not exist; is this the checkout's root?\n"
+
+
+def test_the_outs_of_this_project_are_known_without_a_placeholder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    stages = {stage.target: stage for path in ("dvc.yaml", "tutorials/dvc.yaml") for stage in stages_of(Path(path))}
+    assert len(stages) == 5 * 7 + 2  # two studies have a search
+    assert "metrics/confusion.csv" in stages["evaluate"].outs
+    assert "tutorials/housing/metrics/residuals.csv" in stages["tutorials/dvc.yaml:evaluate@housing"].outs
+    assert not [path for stage in stages.values() for path in stage.outs if "$" in path]

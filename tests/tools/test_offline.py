@@ -1,0 +1,84 @@
+"""DVC's pages of plots need no network once stages.offline was run; docs/report.md names the commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from test_pipeline import Checkout
+
+from stages.lib.study.strict_yaml import read_yaml
+from stages.tools import offline
+
+WANTED = (
+    ".dvc/.gitignore",
+    ".dvc/config",
+    ".dvc/plots/variants.json",
+    ".dvc/plots/variants_log.json",
+    ".gitignore",
+    "dvc.yaml",
+    "params.yaml",
+    "data/datasets.yaml",
+)
+
+
+def commands() -> list[str]:
+    """Of the page's last section."""
+    section = (ROOT / "docs" / "report.md").read_text(encoding="utf-8").partition("## DVC's plots, without a network")[2]
+    blocks = re.findall(r"^```sh\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def plotted(folder: Path) -> str:
+    """What the page's commands print, run in turn in a checkout with the starter's metrics, whose curves change."""
+    for name in WANTED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "metrics", folder / "metrics")
+    (folder / "stages").symlink_to(ROOT / "stages")
+    checkout = Checkout(folder, folder / "cache")
+    checkout.run("git", "init", "-q", "-b", "main")
+    checkout.run("git", "add", "-A")
+    checkout.run("git", "commit", "-q", "-m", "first")
+    curves = folder / "metrics" / "curves.csv"
+    curves.write_text(curves.read_text().replace("baseline,1,10,0.7", "baseline,1,10,0.8"))
+    return "".join(checkout.run(*shlex.split(command)) for command in commands())
+
+
+def test_the_commands_of_the_page_make_plots_that_name_no_server(tmp_path: Path) -> None:
+    assert commands() == ["python -m stages.tools.offline", "dvc plots show", "dvc plots diff HEAD"]
+    assert plotted(tmp_path).count("dvc_plots/index.html") == 2
+    page = (tmp_path / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    assert "<script src" not in page
+    assert page.count("vegaEmbed('#") == 2  # one of each of the starter's two sets of curves
+    assert "workspace" in page
+    assert "HEAD" in page
+    status = Checkout(tmp_path, tmp_path / "cache").run("git", "status", "--porcelain")
+    assert "offline.html" not in status
+
+
+def test_elsewhere_than_in_a_checkout_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=r"offline: run this at the root of a checkout: there is no \.dvc here"):
+        offline.main()
+
+
+def test_the_two_templates_differ_in_their_scale_alone() -> None:
+    linear, logarithmic = (json.loads((ROOT / ".dvc" / "plots" / f"variants{how}.json").read_text()) for how in ("", "_log"))
+    assert linear["spec"]["encoding"]["y"].pop("scale") == {"zero": False}
+    assert logarithmic["spec"]["encoding"]["y"].pop("scale") == {"type": "log"}
+    assert logarithmic["spec"]["encoding"]["y"].pop("axis") == {"tickCount": 4}
+    assert linear == logarithmic
+
+
+@pytest.mark.parametrize("name", ["dvc.yaml", "tutorials/dvc.yaml"])
+def test_curves_have_a_template_and_losses_the_logarithmic_one(name: str) -> None:
+    plots = [each for each in read_yaml(ROOT / name)["plots"] if isinstance(each, dict)]
+    assert plots
+    for ((title, plot),) in (each.items() for each in plots):
+        assert plot["template"] == ("variants_log" if "loss" in title else "variants")

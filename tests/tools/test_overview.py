@@ -1,0 +1,484 @@
+"""The tables of the READMEs are made from the committed metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, merged, write_params
+
+from stages.lib.cli import UserError
+from stages.lib.report.page import distance, standing
+from stages.lib.study.load import load_study
+from stages.tools.overview import MARKERS, cell, main, overview, page, read_outcome, tutorials_of, verdicts, with_table
+
+TUTORIAL: dict[str, Any] = {
+    "title": "A tutorial",
+    "source": "Somebody (2019)",
+    "variants": {
+        "plain": {"reported": {"test_accuracy": 0.93, "best_epoch": 7.0}},
+        "dropped": {"ours": True},
+    },
+    "claims": {
+        "noise_hurts": {"reported": "It breaks."},
+        "ends_well": {"says": "It | ends well.", "variant": "plain", "metric": "test_accuracy"}
+        | {"expect": "at_least", "threshold": 0.9, "ours": True},
+        "is_fast": {
+            "says": "An epoch is quick.",
+            "variant": "plain",
+            "metric": "seconds",
+            "expect": "at_most",
+            "threshold": 1.0,
+        },
+    },
+    "errata": ["It forgets\n  a sign."],
+    "notes": ["The rate is assumed.", {"says": "Noise is normal.", "about": ["noise_hurts"]}],
+}
+SUMMARY = """variant,metric,replicates,mean,sd,low,high
+plain,test_loss,5,0.2,0.01,0.18,0.22
+plain,test_accuracy,5,0.95,0.01,0.92,0.98
+plain,best_epoch,5,8.2,0.4,7.4,9.0
+noisy,test_accuracy,3,diverged,diverged,diverged,diverged
+"""
+CLAIMS = """claim,verdict,effect,low,high,close,replicates,metric,expect,threshold,margin
+noise_hurts,supported,diverged,diverged,diverged,False,3,test_accuracy,lower,,0.0
+ends_well,supported,0.95,0.92,0.98,True,5,test_accuracy,at_least,0.9,0.0
+gone,refuted,0.1,0.0,0.2,False,5,test_accuracy,higher,,0.0
+"""
+SEARCH: dict[str, Any] = {
+    "variant": "plain",
+    "space": {"rate": {"key": "train.learning_rate", "log_uniform": [0.001, 0.1]}},
+    "strategies": {
+        "tpe": {"method": "tpe"},
+        "printed": {"method": "quasi_random", "trials": 4, "reported": {"val_accuracy": 0.91, "test_accuracy": 0.7}},
+    },
+    "trials": 8,
+    "batch": 4,
+    "seeds": 3,
+    "folds": 2,
+    "metric": "val_accuracy",
+    "direction": "maximize",
+    "claims": {
+        "tpe_helps": {"says": "TPE helps.", "compare": ["default", "tpe"], "metric": "test_accuracy", "expect": "higher"},
+        "noise_hurts": {"says": "TPE | wins.", "compare": ["printed", "tpe"], "metric": "val_accuracy", "expect": "higher"}
+        | {"reported": "It does.", "ours": True},
+    },
+}
+FOUND = """{"strategies": {
+"default": {"val_accuracy": {"mean": 0.8, "low": 0.7, "high": 0.9}, "test_accuracy": {"mean": 0.81, "low": 0.71, "high": 0.91}},
+"tpe": {"val_accuracy": {"mean": "diverged", "low": "diverged", "high": "diverged"}, "test_accuracy": {"mean": 0.83}},
+"printed": {"val_accuracy": {"mean": 0.9, "low": 0.88, "high": 0.92}, "test_accuracy": {"mean": 0.9, "low": 0.88, "high": 0.92}}
+}}
+"""
+WINNERS = """strategy,seed,val_accuracy,test_accuracy
+default,0,0.79,0.8
+default,1,0.8,0.81
+default,2,0.81,0.82
+tpe,0,0.8,0.83
+tpe,1,diverged,0.83
+tpe,2,0.8,0.83
+printed,0,0.88,0.9
+printed,1,0.9,0.9
+printed,2,0.92,0.9
+"""
+SEARCH_CLAIMS = """claim,verdict,effect,low,high,close,replicates,metric,expect,threshold,margin
+tpe_helps,refuted,-0.02,-0.03,-0.01,False,3,test_accuracy,higher,,0.0
+noise_hurts,inconclusive,0.0123,-0.1,0.12,True,3,val_accuracy,higher,,0.0
+"""
+
+
+def write_search(folder: Path) -> None:
+    (folder / "metrics" / "search").mkdir(parents=True)
+    (folder / "metrics" / "search.json").write_text(FOUND)
+    (folder / "metrics" / "search" / "claims.csv").write_text(SEARCH_CLAIMS)
+    (folder / "metrics" / "search" / "winners.csv").write_text(WINNERS)
+
+
+def write_metrics(folder: Path, summary: str = SUMMARY, claims: str = CLAIMS) -> None:
+    (folder / "metrics").mkdir(exist_ok=True)
+    (folder / "metrics" / "summary.csv").write_text(summary)
+    (folder / "metrics" / "claims.csv").write_text(claims)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Callable[..., Path]:
+    """Make a checkout of a starter that was run, and of tutorials by name."""
+
+    def make(**tutorials: Mapping[str, Any]) -> Path:
+        for readme, names in (("README.md", ("studies", "results")), ("tutorials/README.md", ("results",))):
+            (tmp_path / readme).parent.mkdir(exist_ok=True)
+            (tmp_path / readme).write_text("by hand\n" + "\n".join("\n".join(MARKERS[name]) for name in names) + "\nmore\n")
+        write_params(tmp_path)
+        write_metrics(tmp_path, claims=CLAIMS)
+        for name, changes in tutorials.items():
+            (tmp_path / "tutorials" / name).mkdir()
+            write_params(tmp_path / "tutorials" / name, merged(TUTORIAL, changes))
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("path", ["README.md", "tutorials/README.md"])
+def test_the_readmes_show_the_committed_results(path: str) -> None:
+    assert (ROOT / path).read_text(encoding="utf-8") == overview(ROOT)[path], "stale: run `python -m stages.tools.overview`"
+
+
+def test_every_claim_has_a_row() -> None:
+    begin, end = MARKERS["results"]
+    rows = (ROOT / "README.md").read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip().splitlines()[2:]
+    study = load_study(ROOT)
+    assert study.search
+    assert len(rows) == len(study.claims) + len(study.search.claims)
+
+
+def test_the_table_replaces_what_is_between_the_markers() -> None:
+    begin, end = MARKERS["results"]
+    readme = f"before\n{begin}\nold\n{end}\nafter"
+    assert with_table(readme, "results", "new") == f"before\n{begin}\nnew\n{end}\nafter"
+    assert with_table(with_table(readme, "results", "new"), "results", "new") == with_table(readme, "results", "new")
+
+
+@pytest.mark.parametrize("readme", ["", *MARKERS["results"], "\n".join(reversed(MARKERS["results"]))])
+def test_a_readme_without_markers_is_refused(readme: str) -> None:
+    with pytest.raises(UserError, match="markers"):
+        with_table(readme, "results", "new")
+
+
+def test_a_second_run_changes_nothing(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={}, second={})
+    write_metrics(root / "tutorials" / "first")
+    written = overview(root)
+    for path, text in written.items():
+        assert text != (root / path).read_text()
+        (root / path).write_text(text)
+    assert overview(root) == written
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("0.95,0.01", "0.96,0.01"), ("0.92,0.98", "0.94,0.98"), ("plain,test_accuracy,5", "plain,test_accuracy,6")]
+)
+def test_other_metrics_make_the_tables_stale(checkout: Callable[..., Path], old: str, new: str) -> None:
+    root = checkout(first={})
+    write_metrics(root / "tutorials" / "first")
+    before = overview(root)
+    (root / "tutorials" / "first" / "metrics" / "summary.csv").write_text(SUMMARY.replace(old, new))
+    assert overview(root)["tutorials/README.md"] != before["tutorials/README.md"]
+
+
+def test_other_claims_make_both_tables_stale(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={})
+    write_metrics(root / "tutorials" / "first")
+    before = overview(root)
+    (root / "tutorials" / "first" / "metrics" / "claims.csv").write_text(
+        CLAIMS.replace("ends_well,supported", "ends_well,refuted")
+    )
+    after = overview(root)
+    assert all(after[path] != before[path] for path in before)
+
+
+def test_the_headline_counts_reported_numbers_and_claims(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={}, second={})
+    write_metrics(root / "tutorials" / "first")
+    rows = [line for line in overview(root)["README.md"].splitlines() if line.startswith("| [")]
+    assert rows == [
+        "| [starter](#results) | 3 | 8 | none | 1 supported |",
+        "| [first](tutorials/README.md#first) | 3 | 8 | 1 inside, 1 one run | 2 supported, 1 in the report |",
+        "| [second](tutorials/README.md#second) | 3 | not run |  | 3 not judged |",
+    ]
+
+
+def test_a_tutorial_shows_reported_beside_measured(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={})
+    write_metrics(root / "tutorials" / "first")
+    assert (
+        "\n".join(overview(root)["tutorials/README.md"].splitlines()[3:-3])
+        == """## first
+
+A tutorial\\
+Source: Somebody (2019)\\
+3 variants, 8 replicates, 99 % intervals.
+
+| variant | metric | reported | measured | interval | reported is | distance | replicates |
+| --- | --- | ---: | ---: | :---: | --- | ---: | ---: |
+| `dropped` (ours) | `test_accuracy` |  | not measured |  |  |  |  |
+| `noisy` | `test_accuracy` |  | diverged |  |  |  | 3 |
+| `plain` | `best_epoch` | 7 | 8.2 | 7.4 to 9 | one run | −3.0 | 5 |
+| `plain` | `test_accuracy` | 0.93 | 0.95 | 0.92 to 0.98 | inside | −2.0 | 5 |
+
+| claim | verdict | effect | interval | replicates |
+| --- | --- | ---: | :---: | ---: |
+| It \\| ends well. (ours) | **supported** (close) | 0.95 | 0.92 to 0.98 | 5 |
+| An epoch is quick. | in the report |  |  |  |
+| Noise on the test rows lowers accuracy. Reported: It breaks. | **supported** | diverged | by rank | 3 |
+
+What the source gets wrong:
+
+* It forgets a sign.
+
+Notes:
+
+* The rate is assumed.
+* Noise is normal."""
+    )
+
+
+def test_a_tutorial_without_metrics_is_not_run(checkout: Callable[..., Path]) -> None:
+    text = overview(checkout(first={}))["tutorials/README.md"]
+    assert "3 variants, not run." in text
+    assert "It forgets a sign." in text
+    assert "not measured" not in text
+
+
+@pytest.mark.parametrize("missing", ["summary", "claims"])
+def test_half_of_the_metrics_are_none(checkout: Callable[..., Path], missing: str) -> None:
+    root = checkout(first={})
+    write_metrics(root / "tutorials" / "first")
+    (root / "tutorials" / "first" / "metrics" / f"{missing}.csv").unlink()
+    assert "3 variants, not run." in overview(root)["tutorials/README.md"]
+
+
+def test_a_checkout_without_tutorials_has_no_section(checkout: Callable[..., Path]) -> None:
+    root = checkout()
+    assert "## " not in overview(root)["tutorials/README.md"]
+    (root / "tutorials" / "README.md").unlink()
+    assert list(overview(root)) == ["README.md"]
+
+
+def test_a_search_is_shown_and_counted_as_variants_and_claims_are(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={"search": SEARCH})
+    write_metrics(root / "tutorials" / "first")
+    assert "A search around `plain` for the highest `val_accuracy`: not run." in overview(root)["tutorials/README.md"]
+    write_search(root / "tutorials" / "first")
+    written = overview(root)
+    shown = written["tutorials/README.md"].partition("which is trained")[2].partition("\n\nWhat the source gets wrong")[0]
+    assert (
+        shown
+        == """ again for its `test_accuracy`.
+
+| strategy | metric | reported | measured | interval | reported is | distance | replicates |
+| --- | --- | ---: | ---: | :---: | --- | ---: | ---: |
+| `default` | `val_accuracy` |  | 0.8 | 0.7 to 0.9 |  |  | 3 |
+| `default` | `test_accuracy` |  | 0.81 | 0.71 to 0.91 |  |  | 3 |
+| `printed` | `val_accuracy` | 0.91 | 0.9 | 0.88 to 0.92 | inside | +0.5 | 3 |
+| `printed` | `test_accuracy` | 0.7 | 0.9 | 0.88 to 0.92 | outside | all alike | 3 |
+| `tpe` | `val_accuracy` |  | diverged |  |  |  | 3 |
+| `tpe` | `test_accuracy` |  | 0.83 | 0.83 to 0.83 |  |  | 3 |
+
+| claim | verdict | effect | interval | replicates |
+| --- | --- | ---: | :---: | ---: |
+| TPE \\| wins. Reported: It does. (ours) | **inconclusive** (close) | 0.0123 | -0.1 to 0.12 | 3 |
+| TPE helps. | **refuted** | -0.02 | -0.03 to -0.01 | 3 |"""
+    )
+    expected = "2 inside, 1 one run, 1 outside | 2 supported, 1 refuted, 1 inconclusive, 1 in the report |"
+    assert expected in written["README.md"]
+
+
+def test_the_claims_of_the_starter_s_search_are_among_its_results(checkout: Callable[..., Path]) -> None:
+    root = checkout()
+    write_params(root, {"search": SEARCH})
+    write_search(root)
+    text = overview(root)["README.md"]
+    assert "| TPE helps. | **refuted** | -0.02 | -0.03 to -0.01 | 3 |" in text
+    assert "| [starter](#results) | 3 | 8 | 1 inside, 1 outside | 1 supported, 1 refuted, 1 inconclusive |" in text
+
+
+@pytest.mark.parametrize("missing", ["search.json", "search/winners.csv", "search/claims.csv"])
+def test_half_of_a_search_is_none(checkout: Callable[..., Path], missing: str) -> None:
+    root = checkout(first={"search": SEARCH})
+    write_search(root / "tutorials" / "first")
+    outcome = read_outcome(root, "tutorials/first")
+    assert verdicts(outcome) == {"not judged": 3, "inconclusive": 1, "refuted": 1}
+    (root / "tutorials" / "first" / "metrics" / missing).unlink()
+    assert verdicts(read_outcome(root, "tutorials/first")) == {"not judged": 5}
+
+
+def test_a_missing_readme_of_the_tutorials_is_named(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={})
+    (root / "tutorials" / "README.md").unlink()
+    with pytest.raises(UserError, match=r"tutorials/README\.md is missing"):
+        overview(root)
+
+
+def test_limits_make_a_reduced_run(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={"limits": {"epochs": 2, "seeds": 3}})
+    write_metrics(root / "tutorials" / "first")
+    written = overview(root)
+    assert "| 8 (reduced run: at most 2 epochs, 3 seeds) |" in written["README.md"]
+    assert "**reduced run: at most 2 epochs, 3 seeds**" in written["tutorials/README.md"]
+
+
+def test_a_regression_shows_its_loss(checkout: Callable[..., Path]) -> None:
+    reported = {"variants": {"plain": {"reported": {"test_loss": 0.4}}}, "claims": {"noise_hurts": {"metric": "test_loss"}}}
+    root = checkout(first=reported)
+    (root / "tutorials" / "first" / "params.yaml").write_text(
+        (root / "tutorials" / "first" / "params.yaml").read_text().replace("test_accuracy: 0.93", "test_mae: 0.4")
+    )
+    rows = "plain,test_loss,5,0.39,0.1,0.38,0.41\nnoisy,test_loss,5,2.5e+20,1,1,3e+20\n"
+    write_metrics(root / "tutorials" / "first", f"variant,metric,replicates,mean,sd,low,high\n{rows}")
+    text = overview(root)["tutorials/README.md"]
+    assert "| `plain` | `test_loss` | 0.4 | 0.39 | 0.38 to 0.41 | inside | +0.1 | 5 |" in text
+    assert "| `plain` | `test_mae` | 0.4 | not measured |  |  |  |  |" in text
+    assert "| `noisy` | `test_loss` |  | 2.5e+20 | 1 to 3e+20 |  |  | 5 |" in text
+
+
+def test_what_was_never_reached_has_no_interval(checkout: Callable[..., Path]) -> None:
+    metric = "epochs_to_0.95_accuracy"
+    root = checkout(first={"variants": {"plain": {"reported": {metric: 9.0}}}})
+    write_metrics(root / "tutorials" / "first", SUMMARY + f"plain,{metric},5,never,never,never,never\n")
+    assert f"| `plain` | `{metric}` | 9 | never reached |  | undecided | – | 5 |" in overview(root)["tutorials/README.md"]
+
+
+def test_a_reported_duration_is_in_the_report(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={"variants": {"plain": {"reported": {"seconds_per_epoch": 6.0}}}})
+    write_metrics(root / "tutorials" / "first")
+    assert "| `plain` | `seconds_per_epoch` | 6 | in the report |  |  |  |  |" in overview(root)["tutorials/README.md"]
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        (0.98, "inside"),
+        (0.975, "inside"),
+        (0.9849, "one run"),  # 0.98 +- 0.003 * sqrt(6) reaches 0.98735
+        (0.9728, "one run"),
+        (0.988, "outside"),
+        (0.9725, "outside"),
+        (0.99, "inside"),  # as do all of 0.985 to 0.995: 0.99 has two decimals
+        (1.0, "outside"),
+    ],
+)
+def test_where_a_reported_number_lies(reported: float, expected: str) -> None:
+    high = "0.985" if reported == 0.99 else "0.983"
+    row = {"replicates": "5", "mean": "0.98", "low": "0.977" if reported != 0.975 else "0.975", "high": high}
+    assert standing(reported, row) == expected
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"replicates": "1", "mean": "0.98", "low": "0.98", "high": "0.98"},
+        {"replicates": "5", "mean": "diverged", "low": "diverged", "high": "diverged"},
+        {"replicates": "5", "mean": "never", "low": "never", "high": "never"},
+    ],
+)
+def test_without_an_interval_nothing_is_decided(row: dict[str, str]) -> None:
+    assert standing(0.98, row) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"mean": "0.95", "sd": "0.01"}, "+3.0"),
+        ({"mean": "0.99", "sd": "0.004"}, "−2.5"),
+        ({"mean": "0.98", "sd": "0.0"}, "all alike"),
+        ({"mean": "never", "sd": "never"}, "–"),
+        ({"mean": "0.98", "sd": ""}, "–"),
+        ({}, "–"),
+    ],
+)
+def test_how_far_a_reported_number_is_in_deviations_of_single_runs(row: dict[str, str], expected: str) -> None:
+    off, shown = distance(0.98, row)
+    assert shown == expected
+    assert math.isnan(off) == (expected in ("all alike", "–"))
+
+
+def test_a_cell_stays_one() -> None:
+    assert cell("a |\n  b < c") == "a \\| b &lt; c"
+
+
+def test_an_interval_that_holds_every_accuracy_says_nothing_of_a_reported_one() -> None:
+    row = {"metric": "test_accuracy", "mean": "0.79", "low": "-0.01", "high": "1.6", "replicates": "5"}
+    assert standing(0.95, row) == "undecided"
+    assert standing(0.95, {**row, "high": "0.99"}) == "inside"
+    assert standing(0.95, {**row, "metric": "test_loss"}) == "inside"
+
+
+# The page
+
+
+def page_of(root: Path) -> str:
+    return page(root, [read_outcome(root, "."), *tutorials_of(root)])
+
+
+def test_the_page_has_every_claim_and_every_number_of_every_study(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={}, second={})
+    write_metrics(root / "tutorials" / "first")
+    text = page_of(root)
+    for list_, items in (
+        ("claims", ("noise_hurts", "ends_well", "is_fast")),
+        ("measured", ("plain best_epoch", "noisy", "dropped")),
+    ):
+        for item in items:
+            assert f'data-list="{list_}" data-item="first {item}' in text
+            assert f'data-list="{list_}" data-item="second {item}' in text
+    row = text[text.index('data-item="first plain test_accuracy"') :]
+    row = " ".join(row[: row.index("</tr>")].split())
+    for expected in ("93 %", "95.00 %", "[92.00, 98.00]", "<td>inside</td>", ">−2.0<", "A start."):
+        assert expected in row
+    assert "It | ends well." in text
+    assert "not run" in text
+
+
+def test_a_claim_of_several_studies_is_compared(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={})
+    assert 'id="shared"' not in page_of(root)  # of the starter alone
+    write_metrics(root / "tutorials" / "first", claims=CLAIMS.replace("noise_hurts,supported", "noise_hurts,refuted"))
+    text = page_of(root)
+    shared = text[text.index('id="shared"') : text.index('id="measured"')]
+    assert "<code>noise_hurts</code>" in shared
+    assert 'class="badge supported"' in shared
+    assert 'class="badge refuted"' in shared
+
+
+def test_the_page_has_the_strategies_and_the_claims_of_a_search(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={"search": SEARCH}, second={"search": SEARCH})
+    for name in ("first", "second"):
+        write_search(root / "tutorials" / name)
+        (root / "tutorials" / name / "data").mkdir()
+        (root / "tutorials" / name / "data" / "report.html").touch()
+    text = page_of(root)
+
+    def row(item: str) -> str:
+        found = text[text.index(f'data-item="{item}"') :]
+        return " ".join(found[: found.index("</tr>")].split())
+
+    report = "../tutorials/first/data/report.html"
+    for expected in (
+        f'href="{report}#strategy-printed"',
+        "quasi random, 4 trials",
+        "91 %",
+        "[88.00, 92.00]",
+        "inside",
+        ">+0.5<",
+        ">3<",
+    ):
+        assert expected in row("first, search printed val_accuracy")
+    assert "plain, as it is" in row("first, search default test_accuracy")
+    for expected in (f'href="{report}#search-claim-tpe_helps"', "badge refuted", "−2.00 points", "[−3.00, −1.00]"):
+        assert expected in row("first, search tpe_helps")
+    assert 'class="refuted"><strong>2</strong>' in text
+    shared = text[text.index('id="shared"') : text.index('id="measured"')]
+    assert shared.count("<code>noise_hurts</code>") == 1  # the starter has a claim of that name, but about variants
+    assert "../tutorials/second/data/report.html#search-claim-noise_hurts" in shared
+
+
+def test_the_page_leads_to_the_reports_that_there_are(checkout: Callable[..., Path]) -> None:
+    root = checkout(first={}, second={})
+    for folder in (root, root / "tutorials" / "first"):
+        (folder / "data").mkdir()
+        (folder / "data" / "report.html").touch()
+    text = page_of(root)
+    assert 'href="report.html"' in text
+    assert 'href="../tutorials/first/data/report.html#claim-ends_well"' in text
+    assert "../tutorials/second" not in text
+    assert "<code>dvc repro tutorials/dvc.yaml:plot@second</code>" in text
+
+
+def test_main_writes_the_page_beside_the_tables(checkout: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout(first={}))
+    main()
+    assert "<!doctype html>" in Path("data/overview.html").read_text(encoding="utf-8")
+    assert Path("README.md").read_text() == overview(Path())["README.md"]
