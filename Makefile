@@ -16,7 +16,7 @@ probe = (3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_ex
 # longer to compile a network than that takes to train.
 limits = limits.rows=200 limits.epochs=1 limits.seeds=1 replicates.jit_compile=false
 searched = search.trials=3 search.batch=2 search.folds=2
-files = $(wildcard tutorials/*/params.yaml)
+files = $(wildcard studies/*/params.yaml)
 try = $(foreach file,$(files),$(foreach limit,$(limits),-S $(file):$(limit)))
 try += $(foreach file,$(shell grep -ls '^search:' $(files)),$(foreach size,$(searched),-S $(file):$(size)))
 
@@ -30,11 +30,11 @@ repro: setup  ## run the study; only what changed is trained
 	$(use_venv); dvc repro $(ARGS)
 
 tutorials: setup  ## re-run the tutorials' six studies on their full data, which takes hours
-	$(use_venv); dvc repro tutorials/dvc.yaml $(ARGS)
+	$(use_venv); dvc repro studies/dvc.yaml $(ARGS)
 
 # DVC runs it in a copy of the checkout, and keeps it as an experiment, which nobody wants to compare with.
 smoke: setup  ## try these six on a few rows, in minutes; the workspace stays as it is
-	$(use_venv); dvc exp run --temp --name smoke $(try) tutorials/dvc.yaml $(ARGS) && dvc exp remove --quiet smoke
+	$(use_venv); dvc exp run --temp --name smoke $(try) studies/dvc.yaml $(ARGS) && dvc exp remove --quiet smoke
 
 BASE = main
 

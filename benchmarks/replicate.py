@@ -1,8 +1,8 @@
-"""Where the time of one replicate goes: `python -m benchmarks.replicate tutorials/performance --variants scaled deep`.
+"""Where the time of one replicate goes: `python -m benchmarks.replicate studies/performance --variants scaled deep`.
 
 Run it at the checkout's root, in its environment, on an idle machine, after the study's prepare stage; it prints a Markdown
-table. The parts are those of stages/lib/training/replicate.py, timed one by one in a process with one thread, as a trainer is; a
-replicate is their sum, at its full number of epochs. A core's GFLOP/s are those of large matrices' products at that time.
+table. The parts are those of stages/lib/training/replicate.py, timed one by one in a process with one thread, as a trainer is;
+a replicate is their sum, at its full number of epochs. A core's GFLOP/s are those of large matrices' products at that time.
 """
 
 from __future__ import annotations

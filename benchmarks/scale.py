@@ -142,7 +142,7 @@ def model(overhead: float) -> Iterator[tuple[str, ...]]:
     counts = (1, 8, 64, 512)
     yield "study", "replicates", "the longest", *(f"{count} at once" for count in counts), "times as fast at 512"
     total = [0.0] * len(counts)
-    for folder in [ROOT, *sorted(path.parent for path in ROOT.glob("tutorials/*/params.yaml"))]:
+    for folder in [ROOT, *sorted(path.parent for path in ROOT.glob("studies/*/params.yaml"))]:
         if not (folder / "data" / "timings.json").is_file():
             continue
         found = json.loads((folder / "data" / "timings.json").read_text())["replicates"]

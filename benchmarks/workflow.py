@@ -1,7 +1,7 @@
 """What the engine is worth: a study by `dvc repro`, against one plain Keras script that trains the same replicates.
 
     python -m benchmarks.workflow                                            # the starter: twenty minutes on two cores
-    python -m benchmarks.workflow tutorials/keras_tips --epochs 20 --seeds 1 # the same limits on both sides
+    python -m benchmarks.workflow studies/keras_tips --epochs 20 --seeds 1 # the same limits on both sides
 
 Run it at the checkout's root, in its environment, on an idle machine; it prints a Markdown table. Everything happens in a
 temporary clone with empty caches of replicates and of DVC; all times are of this run.
@@ -135,7 +135,7 @@ def main() -> None:
         environment = {**os.environ, "PATH": path, "XDG_CACHE_HOME": str(Path(name) / "cache")}
         folder = clone / options.study
         limited(folder / "params.yaml", options.epochs, options.seeds)
-        repro = ["dvc", "repro"] if starter else ["dvc", "repro", f"tutorials/dvc.yaml:plot@{options.study.name}"]
+        repro = ["dvc", "repro"] if starter else ["dvc", "repro", f"studies/{options.study.name}/dvc.yaml:plot"]
 
         cold = measure(repro, clone, environment)
         stage = json.loads((folder / "data/timings.json").read_text())["stage"]

@@ -82,7 +82,7 @@ def copy_of_checkout(place: Path) -> Checkout:
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, names.split("\0")):
-        if name.startswith(("metrics/", "dvc.lock", "tutorials/")) and name != "tutorials/dvc.yaml":
+        if name.startswith(("metrics/", "dvc.lock", "studies/")) and name != "studies/dvc.yaml":
             continue
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def copy_of_checkout(place: Path) -> Checkout:
 def test_the_tour_s_commands_run_in_turn(tmp_path: Path) -> None:
     """In a copy of the checkout whose starter is small: two variants, one seed, one epoch and few rows."""
     checkout = copy_of_checkout(tmp_path)
-    (checkout.folder / "tutorials" / "dvc.yaml").unlink()
+    (checkout.folder / "studies" / "dvc.yaml").unlink()
     params = checkout.params()
     params["variants"] = {name: params["variants"][name] for name in ("baseline", "rate_0_1")}
     params["claims"] = {}
@@ -256,16 +256,16 @@ def test_the_example_of_a_study_is_run_by_dvc_and_by_the_commands_of_the_page(ow
     study = own_study()
     assert study["data"]["split"] == SPLITS["flowers"]
     study["limits"] = {"epochs": 1, "seeds": 1}
-    for folder in ("tutorials/flowers", "mine"):
+    for folder in ("studies/flowers", "mine"):
         (checkout.folder / folder).mkdir()
         (checkout.folder / folder / "params.yaml").write_text(json.dumps(study))
-    pipeline = checkout.folder / "tutorials" / "dvc.yaml"
+    pipeline = checkout.folder / "studies" / "dvc.yaml"
     (entry,) = (text for text in blocks("own-data.md", "yaml") if text.startswith("      flowers:"))
     before, stages, after = pipeline.read_text().partition("\nstages:\n")
     pipeline.write_text(before + entry + stages + after)
     for command in "".join(blocks("own-data.md", "sh")).splitlines():
         checkout.run(*shlex.split(command))
-    for folder in ("tutorials/flowers", "mine"):
+    for folder in ("studies/flowers", "mine"):
         assert (checkout.folder / folder / "metrics" / "claims.csv").exists()
         assert "standardizing_helps" in (checkout.folder / folder / "data" / "report.html").read_text()
 

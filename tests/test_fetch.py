@@ -53,11 +53,11 @@ def ask_for(monkeypatch: pytest.MonkeyPatch, dataset: str) -> None:
 
 
 def test_files_lie_in_the_study(checkout: Path) -> None:
-    raw = checkout / "tutorials" / "one" / "data" / "raw"
+    raw = checkout / "studies" / "one" / "data" / "raw"
     raw.mkdir(parents=True)
     (raw / "notes.txt").write_text("mine")
     (raw / "tiny.csv").write_text("old")
-    fetch.main(["tutorials/one"])
+    fetch.main(["studies/one"])
     assert {path.name: path.read_bytes() for path in raw.iterdir()} == {"tiny.csv": CONTENT, "notes.txt": b"mine"}
     x, y = read_parts(load_catalogue(CATALOGUE)["tiny"], raw)["all"]
     assert (x.tolist(), y.tolist()) == ([[1, 2], [3, 4]], [0, 1])

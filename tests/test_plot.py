@@ -340,7 +340,7 @@ class Waves:
         drawn = shown.result_figures(self.study, self.results, "regression", "height")
         drawn |= shown.input_figures(self.study, self.prepared)
         pictures = {name: figures.svg(each) for name, each in drawn.items()}
-        return report.page(self.study, Path("tutorials/waves"), self.facts, self.results, pictures, False, {})
+        return report.page(self.study, Path("studies/waves"), self.facts, self.results, pictures, False, {})
 
 
 def waves() -> Waves:
@@ -407,7 +407,7 @@ def test_a_regression_on_features_without_validation_rows() -> None:
     assert 'href="https://example.org/?a=1&amp;b=2"' in text
     assert "x &lt;b&gt; y" in text
     assert "no validation rows" in text
-    assert "python -m stages.train tutorials/waves --show" in text
+    assert "python -m stages.train studies/waves --show" in text
     assert "0.6" in text  # as reported
     assert "not measured" in text
     assert "diverged" in text
@@ -517,8 +517,8 @@ def test_single_runs_short_of_a_threshold(expect: Any, missed: int) -> None:
     [
         (Path(), ["python -m stages.tools.verify --claim noise_hurts", "dvc repro plot"]),
         (
-            Path("tutorials/waves"),
-            ["python -m stages.tools.verify tutorials/waves --claim noise_hurts", "dvc repro tutorials/dvc.yaml:plot@waves"],
+            Path("studies/waves"),
+            ["python -m stages.tools.verify studies/waves --claim noise_hurts", "dvc repro studies/waves/dvc.yaml:plot"],
         ),
         (Path("mine"), ["python -m stages.tools.verify mine --claim noise_hurts", "python -m stages.evaluate mine"]),
     ],

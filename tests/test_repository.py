@@ -116,7 +116,7 @@ def test_the_files_that_come_first_are_there() -> None:
 def test_what_is_in_git_stays_small() -> None:
     results = {
         folder: [path for path in folder.rglob("*") if path.is_file()]
-        for folder in [ROOT / "metrics", *ROOT.glob("tutorials/*/metrics")]
+        for folder in [ROOT / "metrics", *ROOT.glob("studies/*/metrics")]
     }
     assert results[ROOT / "metrics"], "metrics/ is committed: run `dvc repro`"
     for files in results.values():

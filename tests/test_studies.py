@@ -38,7 +38,7 @@ PIXELS = (28, 28)
 
 @pytest.fixture(scope="module")
 def studies() -> dict[str, Study]:
-    return {name: load_study(ROOT / "tutorials" / name) for name in STUDIES}
+    return {name: load_study(ROOT / "studies" / name) for name in STUDIES}
 
 
 def parameters(study: Study, variant: str, input_shape: tuple[int, ...], outputs: int) -> list[int]:
@@ -53,7 +53,7 @@ def parameters(study: Study, variant: str, input_shape: tuple[int, ...], outputs
 
 
 def test_there_are_no_other_tutorials() -> None:
-    assert {path.parent.name for path in (ROOT / "tutorials").glob("*/params.yaml")} == set(STUDIES)
+    assert {path.parent.name for path in (ROOT / "studies").glob("*/params.yaml")} == set(STUDIES)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -73,7 +73,7 @@ def test_every_study_agrees_with_its_data_set(name: str, studies: dict[str, Stud
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_setting_can_be_set_on_the_command_line(name: str) -> None:
     """`-S` refuses a key that the file does not hold; the starter holds all of them."""
-    starter, content = read_yaml(ROOT / "params.yaml"), read_yaml(ROOT / "tutorials" / name / "params.yaml")
+    starter, content = read_yaml(ROOT / "params.yaml"), read_yaml(ROOT / "studies" / name / "params.yaml")
     assert list(starter) == [*content, *(["search"] if name not in SEARCHED else [])]
     if name in SEARCHED:
         assert list(starter["search"]) == list(content["search"]) == list(Search.model_fields)
@@ -218,7 +218,7 @@ def test_optimizers_without_a_rate_have_keras_s_own(studies: dict[str, Study]) -
 
 
 def test_the_pipeline_knows_every_study_s_data_set_and_table(studies: dict[str, Study]) -> None:
-    listed = read_yaml(ROOT / "tutorials" / "dvc.yaml")["vars"][0]["studies"]
+    listed = read_yaml(ROOT / "studies" / "dvc.yaml")["vars"][0]["studies"]
     catalogue = load_catalogue(ROOT / CATALOGUE)
     tables = {"classification": "confusion", "regression": "residuals"}
     assert listed == {
@@ -235,15 +235,15 @@ def test_the_pipeline_knows_every_study_s_data_set_and_table(studies: dict[str, 
 
 def test_the_stages_are_those_of_the_starter() -> None:
     """The same commands, dependencies, parameters and outputs, in the study's folder."""
-    starter, tutorials = (read_yaml(ROOT / name)["stages"] for name in ("dvc.yaml", "tutorials/dvc.yaml"))
+    starter, tutorials = (read_yaml(ROOT / name)["stages"] for name in ("dvc.yaml", "studies/dvc.yaml"))
     assert list(starter) == list(tutorials)
     for name, stage in starter.items():
         of_tutorials = tutorials[name]
         assert of_tutorials["foreach"] == (list(SEARCHED) if name == "search" else "${studies}")
         item = "${item}" if name == "search" else "${key}"
-        folder, do = f"tutorials/{item}/", of_tutorials["do"]
+        folder, do = f"studies/{item}/", of_tutorials["do"]
         assert do["wdir"] == ".."
-        assert do["cmd"] == f"{stage['cmd']} tutorials/{item}"
+        assert do["cmd"] == f"{stage['cmd']} studies/{item}"
         assert do["desc"] == stage["desc"]
         params = [each for each in stage["params"] if isinstance(each, str)]
         params = ["${item.also}" if (name, each) == ("plot", "search") else each for each in params]
@@ -272,7 +272,7 @@ def relocated(entries: list[Any], folder: str) -> list[Any]:
 
 
 def test_the_plots_are_of_every_study() -> None:
-    plots = read_yaml(ROOT / "tutorials" / "dvc.yaml")["plots"]
+    plots = read_yaml(ROOT / "studies" / "dvc.yaml")["plots"]
     assert {each.partition("/metrics/figures/")[0] for each in plots if isinstance(each, str)} == set(STUDIES)
     curves = [next(iter(each.values())) for each in plots if not isinstance(each, str)]
     assert {next(iter(each["y"])) for each in curves} == {f"{name}/metrics/curves.csv" for name in STUDIES}
@@ -367,20 +367,20 @@ class Smoke:
     finished: str  # what the second run printed
 
     def study(self, name: str) -> Path:
-        return self.checkout.folder / "tutorials" / name
+        return self.checkout.folder / "studies" / name
 
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
     """Every study on a few rows, for one epoch, with one seed."""
-    folder, served = tmp_path_factory.mktemp("tutorials") / "copy", tmp_path_factory.mktemp("served")
+    folder, served = tmp_path_factory.mktemp("studies") / "copy", tmp_path_factory.mktemp("served")
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     for name in filter(None, names):
-        if (ROOT / name).is_file() and not re.match(r"(tutorials/\w+/)?metrics/|(tutorials/)?dvc\.lock", name):
+        if (ROOT / name).is_file() and not re.match(r"(studies/\w+/)?metrics/|(studies/)?dvc\.lock", name):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    for path in folder.glob("tutorials/*/params.yaml"):
+    for path in folder.glob("studies/*/params.yaml"):
         text = path.read_text(encoding="utf-8")
         for limit, number in LIMITS.items():
             text, count = re.subn(rf"^  {limit}: none\b", f"  {limit}: {number}", text, flags=re.MULTILINE)
@@ -397,10 +397,10 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
         original = served / "fashion_mnist" / IMAGES[1]
         content = original.read_bytes()
         original.write_bytes(gzip.compress(gzip.decompress(content)[:-1] + b"\1", 1))
-        altered = checkout.run("dvc", "repro", "-k", "tutorials/dvc.yaml", fails=True)
-        there = {path.parents[1].name for path in folder.glob("tutorials/*/metrics/metrics.json")}
+        altered = checkout.run("dvc", "repro", "-k", "studies/dvc.yaml", fails=True)
+        there = {path.parents[1].name for path in folder.glob("studies/*/metrics/metrics.json")}
         original.write_bytes(content)
-        finished = checkout.run("dvc", "repro", "tutorials/dvc.yaml")
+        finished = checkout.run("dvc", "repro", "studies/dvc.yaml")
         server.shutdown()
     return Smoke(checkout, altered, there, finished)
 
@@ -424,7 +424,7 @@ def test_the_next_run_does_only_what_is_missing(smoke: Smoke) -> None:
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_runs_end_to_end(name: str, smoke: Smoke, studies: dict[str, Study]) -> None:
     study, folder = studies[name], smoke.study(name)
-    metrics = smoke.checkout.json(f"tutorials/{name}/metrics/metrics.json")
+    metrics = smoke.checkout.json(f"studies/{name}/metrics/metrics.json")
     assert set(metrics["variants"]) == set(study.variants)
     assert set(metrics["claims"]) == {claim for claim in study.claims if not study.claims[claim].about_time}
     assert {claim["verdict"] for claim in metrics["claims"].values()} == {"inconclusive"}  # of one replicate
@@ -441,7 +441,7 @@ def test_every_study_runs_end_to_end(name: str, smoke: Smoke, studies: dict[str,
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_figure_is_among_the_plots(name: str, smoke: Smoke, studies: dict[str, Study]) -> None:
     drawn = {path.name for path in (smoke.study(name) / "metrics" / "figures").glob("*.[sp][vn]g")}
-    plots = [each for each in read_yaml(ROOT / "tutorials" / "dvc.yaml")["plots"] if isinstance(each, str)]
+    plots = [each for each in read_yaml(ROOT / "studies" / "dvc.yaml")["plots"] if isinstance(each, str)]
     assert drawn == {each.removeprefix(f"{name}/metrics/figures/") for each in plots if each.startswith(f"{name}/")}
     assert {Path(each).stem for each in drawn} >= {f"illustration_{each}" for each in studies[name].illustrations}
 
@@ -454,11 +454,11 @@ def test_the_fashion_study_keeps_the_best_weights_and_the_logs(smoke: Smoke) -> 
 
 
 def test_a_third_run_has_nothing_to_do(smoke: Smoke) -> None:
-    assert "Running stage" not in smoke.checkout.run("dvc", "repro", "tutorials/dvc.yaml")
-    assert "Running stage" not in smoke.checkout.run("dvc", "repro", "--dry", "--allow-missing", "tutorials/dvc.yaml")
+    assert "Running stage" not in smoke.checkout.run("dvc", "repro", "studies/dvc.yaml")
+    assert "Running stage" not in smoke.checkout.run("dvc", "repro", "--dry", "--allow-missing", "studies/dvc.yaml")
 
 
 def test_dvc_shows_the_plots_of_every_study(smoke: Smoke) -> None:
-    shown = smoke.checkout.run("dvc", "plots", "show", "tutorials/dvc.yaml")
+    shown = smoke.checkout.run("dvc", "plots", "show", "studies/dvc.yaml")
     assert "index.html" in shown
     assert "failed" not in shown

@@ -86,12 +86,12 @@ def test_the_make_targets_that_are_run_exist() -> None:
 
 
 def test_the_weekly_run_has_every_study() -> None:
-    studies = read_yaml(ROOT / "tutorials/dvc.yaml")["vars"][0]["studies"]
+    studies = read_yaml(ROOT / "studies/dvc.yaml")["vars"][0]["studies"]
     matrix = combinations(workflow("weekly.yml")["jobs"]["study"])
     assert [each["study"] for each in matrix] == ["starter", *studies]
     for each in matrix[1:]:
-        assert each["folder"] == f"tutorials/{each['study']}"
-        assert each["target"] == f"tutorials/dvc.yaml:plot@{each['study']}"
+        assert each["folder"] == f"studies/{each['study']}"
+        assert each["target"] == f"studies/{each['study']}/dvc.yaml:plot"
 
 
 def test_the_replicate_cache_is_named_after_what_decides_a_result() -> None:

@@ -13,22 +13,23 @@ class UserError(Exception):
     """A mistake that the user can mend: the message says what is wrong, where, and what is allowed, in one or two lines."""
 
 
-def arguments(description: str | None) -> argparse.ArgumentParser:
-    """The parser of a stage: `python -m stages.NAME [STUDY]`; a stage may add options of its own."""
+def arguments(description: str | None, study: bool = True) -> argparse.ArgumentParser:
+    """The parser of a stage or a tool, which may add options of its own; with `study`, it takes a study's folder."""
     spec = sys.modules["__main__"].__spec__
     parser = argparse.ArgumentParser(
         prog=f"python -m {spec.name}" if spec else None,
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "study",
-        nargs="?",
-        type=Path,
-        default=Path(),
-        metavar="STUDY",
-        help="the study's folder, relative to the checkout's root (default: the root, the starter study)",
-    )
+    if study:
+        parser.add_argument(
+            "study",
+            nargs="?",
+            type=Path,
+            default=Path(),
+            metavar="STUDY",
+            help="the study's folder, relative to the checkout's root (default: the root, the starter study)",
+        )
     return parser
 
 

@@ -203,7 +203,7 @@ def main() -> None:
         prog="python -m stages.tools.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "study", type=Path, metavar="STUDY", help="the study's folder, such as tutorials/fashion; . is the starter"
+        "study", type=Path, metavar="STUDY", help="the study's folder, such as studies/fashion; . is the starter"
     )
     parser.add_argument("variant", metavar="VARIANT")
     parser.add_argument("--seed", type=int, default=0, help="of the replicate (default: 0)")

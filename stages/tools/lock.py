@@ -1,6 +1,6 @@
 """Check that committed results are what the lock files say: `python -m stages.tools.lock`, or `make check-lock`.
 
-Reads dvc.lock and tutorials/dvc.lock. Everything in them that Git keeps is compared: the files that a stage read, its
+Reads dvc.lock and studies/dvc.lock. Everything in them that Git keeps is compared: the files that a stage read, its
 parameters, and the results that it wrote; then `dvc repro --dry --allow-missing` says whether a stage would run. Needs neither
 data nor training, so it works in a fresh clone. What Git does not keep is not compared: data/ is DVC's, and data/timings.json
 and data/report.html hold durations, other ones in every run. A study without committed metrics was not run, which is no
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from stages.lib.cli import UserError, one_line_errors
 from stages.lib.study.strict_yaml import read_yaml
 
-PIPELINES = (Path("dvc.yaml"), Path("tutorials/dvc.yaml"))
+PIPELINES = (Path("dvc.yaml"), Path("studies/dvc.yaml"))
 MISSING = object()
 
 

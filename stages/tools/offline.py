@@ -1,4 +1,6 @@
-"""Make the pages of `dvc plots show` and `dvc plots diff` need no network: `python -m stages.tools.offline`, once in a checkout.
+"""Make the pages of `dvc plots show` and `dvc plots diff` need no network.
+
+Run it once in a checkout.
 
 DVC's own page loads Vega from a CDN. Writes .dvc/plots/offline.html, a page for DVC to fill in that has Vega inside, and names
 it in .dvc/config.local as `plots.html_template`; Git ignores both. `dvc config --local --unset plots.html_template` goes back.

@@ -1,7 +1,7 @@
 """Write what is seen of all studies together, from the committed metrics: `python -m stages.tools.overview`.
 
-Reads every study's params.yaml and metrics/ (the root's, and tutorials/*), with those of its search. Writes the tables of
-README.md and of tutorials/README.md, and data/overview.html: one page that needs nothing else, to search and sort, and leads to
+Reads every study's params.yaml and metrics/ (the root's, and studies/*), with those of its search. Writes the tables of
+README.md and of studies/README.md, and data/overview.html: one page that needs nothing else, to search and sort, and leads to
 the reports. No stage of the pipeline, since DVC would own the READMEs. A test fails when either of these is stale.
 """
 
@@ -177,7 +177,7 @@ def read_outcome(root: Path, path: str) -> Outcome:
 
 
 def tutorials_of(root: Path) -> list[Outcome]:
-    return [read_outcome(root, f"tutorials/{each.parent.name}") for each in sorted(root.glob("tutorials/*/params.yaml"))]
+    return [read_outcome(root, f"studies/{each.parent.name}") for each in sorted(root.glob("studies/*/params.yaml"))]
 
 
 def cell(text: str) -> str:
@@ -220,7 +220,7 @@ def studies_table(outcomes: Iterable[Outcome]) -> str:
     """A row for each study: how much was run, where the reported numbers lie, what became of the claims."""
     rows = []
     for outcome in outcomes:
-        link = "#results" if outcome.path == "." else f"tutorials/README.md#{outcome.name}"
+        link = "#results" if outcome.path == "." else f"studies/README.md#{outcome.name}"
         row: list[object] = [f"[{outcome.name}]({link})", len(outcome.study.variants)]
         claims = tally(verdicts(outcome), [*get_args(Verdict), "in the report", "not judged"])
         if outcome.measured is None:
@@ -320,7 +320,7 @@ def overview(root: Path) -> dict[str, str]:
     readme = (root / "README.md").read_text(encoding="utf-8")
     readme = with_table(readme, "studies", studies_table([starter, *tutorials]))
     found = {"README.md": with_table(readme, "results", claims_table(*starter.parts))}
-    path = "tutorials/README.md"
+    path = "studies/README.md"
     if (root / path).exists():
         text = "\n\n".join(section(each) for each in tutorials) or "No study is here yet."
         found[path] = with_table((root / path).read_text(encoding="utf-8"), "results", f"\n{text}\n", path)

@@ -2,7 +2,7 @@
 
 Compares the working tree with a Git revision: `dvc params diff`, `dvc metrics diff`, and the replicates that both have in Git,
 those of variants and those of searches, whose strategies are reviewed as variants are.
-Reads the starter and tutorials/*; needs neither data nor training. Writes review.md, Markdown for a comment on a pull request,
+Reads the starter and studies/*; needs neither data nor training. Writes review.md, Markdown for a comment on a pull request,
 and prints its path. No stage of the pipeline: its result depends on another revision.
 """
 
@@ -123,10 +123,8 @@ def renamed_studies(commit: str, gone: set[str], come: set[str]) -> dict[str, st
         index, own = Path(folder) / "index", Path(git("rev-parse", "--git-path", "index").strip())
         if own.exists():
             shutil.copyfile(own, index)
-        git("add", "--intent-to-add", "--", "tutorials", index=index)
-        fields = git("diff", "--name-status", "--relative", "-z", "-M", "-l0", commit, "--", "tutorials", index=index).split(
-            "\0"
-        )
+        git("add", "--intent-to-add", "--", "studies", index=index)
+        fields = git("diff", "--name-status", "--relative", "-z", "-M", "-l0", commit, "--", "studies", index=index).split("\0")
     votes: Counter[tuple[str, str]] = Counter()
     for position, status in enumerate(fields):
         if status.startswith("R") and status[1:].isdigit():
@@ -246,7 +244,7 @@ def studies_among(paths: Iterable[str]) -> set[str]:
     return {
         str(path.parent)
         for path in known
-        if path.name == "params.yaml" and (len(path.parts) == 1 or (len(path.parts) == 3 and path.parts[0] == "tutorials"))
+        if path.name == "params.yaml" and (len(path.parts) == 1 or (len(path.parts) == 3 and path.parts[0] == "studies"))
     }
 
 
@@ -301,7 +299,7 @@ def pairs_of(commit: str) -> tuple[list[Pair], list[str], dict[str, dict[str, tu
     before = hashes_at(commit)
     old, new = (
         studies_among(before),
-        studies_among([*map(str, Path().glob("params.yaml")), *map(str, Path().glob("tutorials/*/params.yaml"))]),
+        studies_among([*map(str, Path().glob("params.yaml")), *map(str, Path().glob("studies/*/params.yaml"))]),
     )
     if "." not in new:
         raise UserError("params.yaml does not exist; is this the checkout's root?")

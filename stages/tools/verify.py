@@ -1,4 +1,4 @@
-"""Train a few replicates and trials again, and compare them with the committed metrics: `python -m stages.tools.verify [STUDY]`.
+"""Train a few replicates and trials again, and compare them with the committed metrics.
 
 Reads params.yaml, data/prepared, metrics/replicates.csv, metrics/search/trials.csv and metrics/environment.json. The replicates
 are chosen at random, or are all that a claim is judged by (`--claim NAME`); they are trained here and now, past the replicate
@@ -234,9 +234,9 @@ def prepare(study: Path) -> None:
 
     A study that no dvc.yaml names has to be prepared by hand.
     """
-    if study not in (Path(), Path("tutorials") / study.name):
+    if study not in (Path(), Path("studies") / study.name):
         return
-    target = "prepare" if study == Path() else f"tutorials/dvc.yaml:prepare@{study.name}"
+    target = "prepare" if study == Path() else f"studies/{study.name}/dvc.yaml:prepare"
     done = subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet", target], check=False)
     if done.returncode:
         raise UserError(f"`dvc repro {target}` failed, so there are no data to train on")

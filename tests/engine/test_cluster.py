@@ -510,6 +510,6 @@ def test_a_worker_that_is_refused_is_named_once_and_used_no_more() -> None:
 
 
 def test_a_recipe_is_the_same_after_its_journey() -> None:
-    for folder in [ROOT, *sorted(path.parent for path in ROOT.glob("tutorials/*/params.yaml"))]:
+    for folder in [ROOT, *sorted(path.parent for path in ROOT.glob("studies/*/params.yaml"))]:
         for recipe in load_study(folder).recipes.values():
             assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe

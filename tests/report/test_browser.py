@@ -70,7 +70,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         plot.main()
     found["classification"].write_bytes((root / "data" / "report.html").read_bytes())
     found["regression"].write_text(waves().page(), encoding="utf-8")
-    tutorial = root / "tutorials" / "first"
+    tutorial = root / "studies" / "first"
     tutorial.mkdir(parents=True)
     write_params(tutorial, {**TUTORIAL, "search": {**SEARCH, "variant": "dropped"}})
     write_metrics(tutorial, SUMMARY)

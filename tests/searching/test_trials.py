@@ -739,12 +739,12 @@ def test_the_report_has_a_section_and_the_figures(
             ],
         ),
         (
-            Path("tutorials/waves"),
+            Path("studies/waves"),
             [
-                "dvc repro --force --single-item tutorials/dvc.yaml:search@waves",
-                "XDG_CACHE_HOME=$(mktemp -d) dvc repro --force --single-item tutorials/dvc.yaml:search@waves",
-                "dvc repro tutorials/dvc.yaml:plot@waves",
-                "dvc exp run --temp -S tutorials/waves/params.yaml:search.seeds=6 tutorials/dvc.yaml:plot@waves",
+                "dvc repro --force --single-item studies/waves/dvc.yaml:search",
+                "XDG_CACHE_HOME=$(mktemp -d) dvc repro --force --single-item studies/waves/dvc.yaml:search",
+                "dvc repro studies/waves/dvc.yaml:plot",
+                "dvc exp run --temp -S studies/waves/params.yaml:search.seeds=6 studies/waves/dvc.yaml:plot",
             ],
         ),
         (Path("mine"), ["python -m stages.search mine", "XDG_CACHE_HOME=$(mktemp -d) python -m stages.search mine"]),
@@ -797,7 +797,7 @@ def test_results_older_than_the_settings_are_refused(written: Callable[..., tupl
 # What was found, as a variant
 
 
-@pytest.mark.parametrize("path", [ROOT, ROOT / "tutorials" / "housing"], ids=["starter", "housing"])
+@pytest.mark.parametrize("path", [ROOT, ROOT / "studies" / "housing"], ids=["starter", "housing"])
 def test_adopting_adds_a_variant_and_changes_no_other_byte(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (path / "params.yaml").read_text(encoding="utf-8")
     study = load_study(path)

@@ -41,10 +41,10 @@ stages:
     foreach: ${studies}
     do:
       wdir: ..
-      cmd: mkdir -p tutorials/${key}/metrics && cp code.txt tutorials/${key}/metrics/${item.table}.csv
+      cmd: mkdir -p studies/${key}/metrics && cp code.txt studies/${key}/metrics/${item.table}.csv
       deps: [code.txt]
-      params: [{"tutorials/${key}/params.yaml": [train]}]
-      outs: [{"tutorials/${key}/metrics/${item.table}.csv": {cache: false}}]
+      params: [{"studies/${key}/params.yaml": [train]}]
+      outs: [{"studies/${key}/metrics/${item.table}.csv": {cache: false}}]
 """
 
 
@@ -66,10 +66,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     origin, folder = tmp_path_factory.mktemp("origin") / "project", tmp_path_factory.mktemp("clone") / "project"
     files = {
         "dvc.yaml": PIPELINE,
-        "tutorials/dvc.yaml": TUTORIALS,
+        "studies/dvc.yaml": TUTORIALS,
         ".gitignore": "/data\n",
         "code.txt": "one\n",
-        **{f"{study}params.yaml": "train:\n  epochs: 3\n  rate: 1e-05\n" for study in ("", "tutorials/one/", "tutorials/two/")},
+        **{f"{study}params.yaml": "train:\n  epochs: 3\n  rate: 1e-05\n" for study in ("", "studies/one/", "studies/two/")},
     }
     for name, text in files.items():
         (origin / name).parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for command in (
         ["git", "init", "-q", "-b", "main"],
         [sys.executable, "-m", "dvc", "init", "-q"],
-        [sys.executable, "-m", "dvc", "repro", "-q", "dvc.yaml", "tutorials/dvc.yaml:train@one"],
+        [sys.executable, "-m", "dvc", "repro", "-q", "dvc.yaml", "studies/one/dvc.yaml:train"],
         ["git", "add", "-A"],
         ["git", "commit", "-q", "-m", "run"],
         ["git", "clone", "-q", str(origin), str(folder)],
@@ -95,7 +95,7 @@ def check(folder: Path) -> tuple[int, list[str]]:
     return finished.returncode, finished.stdout.splitlines()
 
 
-COMPARED = ["compared with the lock files: ., tutorials/one", "not run, so not compared: tutorials/two"]
+COMPARED = ["compared with the lock files: ., studies/one", "not run, so not compared: studies/two"]
 
 
 def test_a_fresh_clone_of_what_was_run_agrees(clone: Path) -> None:
@@ -135,10 +135,10 @@ def edit(path: str, before: str, after: str) -> Callable[[Path], None]:
             ["train: params.yaml: train.epochs is 4, but 3 in the lock file"],
         ),
         (
-            edit("tutorials/one/params.yaml", "rate: 1e-05", "speed: 1e-05"),
+            edit("studies/one/params.yaml", "rate: 1e-05", "speed: 1e-05"),
             [
-                "tutorials/dvc.yaml:train@one: tutorials/one/params.yaml: train.rate is nothing, but 1e-05 in the lock file",
-                "tutorials/dvc.yaml:train@one: tutorials/one/params.yaml: train.speed is 1e-05, but nothing in the lock file",
+                "studies/one/dvc.yaml:train: studies/one/params.yaml: train.rate is nothing, but 1e-05 in the lock file",
+                "studies/one/dvc.yaml:train: studies/one/params.yaml: train.speed is 1e-05, but nothing in the lock file",
             ],
         ),
         (edit("dvc.yaml", "cat metrics", "cat -u metrics"), ["plot: would run again"]),
@@ -149,8 +149,8 @@ def edit(path: str, before: str, after: str) -> Callable[[Path], None]:
             ["evaluate: data/runs: the stage read another one than was written, says the lock file"],
         ),
         (
-            lambda folder: (folder / "tutorials/dvc.lock").unlink(),
-            ["tutorials/dvc.yaml:train@one: is not in tutorials/dvc.lock, but its study has metrics in Git"],
+            lambda folder: (folder / "studies/dvc.lock").unlink(),
+            ["studies/one/dvc.yaml:train: is not in studies/dvc.lock, but its study has metrics in Git"],
         ),
     ],
 )
@@ -167,8 +167,8 @@ def test_it_says_where_it_has_to_run(tmp_path: Path) -> None:
 
 def test_the_outs_of_this_project_are_known_without_a_placeholder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    stages = {stage.target: stage for path in ("dvc.yaml", "tutorials/dvc.yaml") for stage in stages_of(Path(path))}
+    stages = {stage.target: stage for path in ("dvc.yaml", "studies/dvc.yaml") for stage in stages_of(Path(path))}
     assert len(stages) == 5 * 7 + 2  # two studies have a search
     assert "metrics/confusion.csv" in stages["evaluate"].outs
-    assert "tutorials/housing/metrics/residuals.csv" in stages["tutorials/dvc.yaml:evaluate@housing"].outs
+    assert "studies/housing/metrics/residuals.csv" in stages["studies/housing/dvc.yaml:evaluate"].outs
     assert not [path for stage in stages.values() for path in stage.outs if "$" in path]

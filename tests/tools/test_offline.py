@@ -76,7 +76,7 @@ def test_the_two_templates_differ_in_their_scale_alone() -> None:
     assert linear == logarithmic
 
 
-@pytest.mark.parametrize("name", ["dvc.yaml", "tutorials/dvc.yaml"])
+@pytest.mark.parametrize("name", ["dvc.yaml", "studies/dvc.yaml"])
 def test_curves_have_a_template_and_losses_the_logarithmic_one(name: str) -> None:
     plots = [each for each in read_yaml(ROOT / name)["plots"] if isinstance(each, dict)]
     assert plots

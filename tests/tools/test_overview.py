@@ -108,20 +108,20 @@ def checkout(tmp_path: Path) -> Callable[..., Path]:
     """Make a checkout of a starter that was run, and of tutorials by name."""
 
     def make(**tutorials: Mapping[str, Any]) -> Path:
-        for readme, names in (("README.md", ("studies", "results")), ("tutorials/README.md", ("results",))):
+        for readme, names in (("README.md", ("studies", "results")), ("studies/README.md", ("results",))):
             (tmp_path / readme).parent.mkdir(exist_ok=True)
             (tmp_path / readme).write_text("by hand\n" + "\n".join("\n".join(MARKERS[name]) for name in names) + "\nmore\n")
         write_params(tmp_path)
         write_metrics(tmp_path, claims=CLAIMS)
         for name, changes in tutorials.items():
-            (tmp_path / "tutorials" / name).mkdir()
-            write_params(tmp_path / "tutorials" / name, merged(TUTORIAL, changes))
+            (tmp_path / "studies" / name).mkdir()
+            write_params(tmp_path / "studies" / name, merged(TUTORIAL, changes))
         return tmp_path
 
     return make
 
 
-@pytest.mark.parametrize("path", ["README.md", "tutorials/README.md"])
+@pytest.mark.parametrize("path", ["README.md", "studies/README.md"])
 def test_the_readmes_show_the_committed_results(path: str) -> None:
     assert (ROOT / path).read_text(encoding="utf-8") == overview(ROOT)[path], "stale: run `python -m stages.tools.overview`"
 
@@ -149,7 +149,7 @@ def test_a_readme_without_markers_is_refused(readme: str) -> None:
 
 def test_a_second_run_changes_nothing(checkout: Callable[..., Path]) -> None:
     root = checkout(first={}, second={})
-    write_metrics(root / "tutorials" / "first")
+    write_metrics(root / "studies" / "first")
     written = overview(root)
     for path, text in written.items():
         assert text != (root / path).read_text()
@@ -162,17 +162,17 @@ def test_a_second_run_changes_nothing(checkout: Callable[..., Path]) -> None:
 )
 def test_other_metrics_make_the_tables_stale(checkout: Callable[..., Path], old: str, new: str) -> None:
     root = checkout(first={})
-    write_metrics(root / "tutorials" / "first")
+    write_metrics(root / "studies" / "first")
     before = overview(root)
-    (root / "tutorials" / "first" / "metrics" / "summary.csv").write_text(SUMMARY.replace(old, new))
-    assert overview(root)["tutorials/README.md"] != before["tutorials/README.md"]
+    (root / "studies" / "first" / "metrics" / "summary.csv").write_text(SUMMARY.replace(old, new))
+    assert overview(root)["studies/README.md"] != before["studies/README.md"]
 
 
 def test_other_claims_make_both_tables_stale(checkout: Callable[..., Path]) -> None:
     root = checkout(first={})
-    write_metrics(root / "tutorials" / "first")
+    write_metrics(root / "studies" / "first")
     before = overview(root)
-    (root / "tutorials" / "first" / "metrics" / "claims.csv").write_text(
+    (root / "studies" / "first" / "metrics" / "claims.csv").write_text(
         CLAIMS.replace("ends_well,supported", "ends_well,refuted")
     )
     after = overview(root)
@@ -181,20 +181,20 @@ def test_other_claims_make_both_tables_stale(checkout: Callable[..., Path]) -> N
 
 def test_the_headline_counts_reported_numbers_and_claims(checkout: Callable[..., Path]) -> None:
     root = checkout(first={}, second={})
-    write_metrics(root / "tutorials" / "first")
+    write_metrics(root / "studies" / "first")
     rows = [line for line in overview(root)["README.md"].splitlines() if line.startswith("| [")]
     assert rows == [
         "| [starter](#results) | 3 | 8 | none | 1 supported |",
-        "| [first](tutorials/README.md#first) | 3 | 8 | 1 inside, 1 one run | 2 supported, 1 in the report |",
-        "| [second](tutorials/README.md#second) | 3 | not run |  | 3 not judged |",
+        "| [first](studies/README.md#first) | 3 | 8 | 1 inside, 1 one run | 2 supported, 1 in the report |",
+        "| [second](studies/README.md#second) | 3 | not run |  | 3 not judged |",
     ]
 
 
 def test_a_tutorial_shows_reported_beside_measured(checkout: Callable[..., Path]) -> None:
     root = checkout(first={})
-    write_metrics(root / "tutorials" / "first")
+    write_metrics(root / "studies" / "first")
     assert (
-        "\n".join(overview(root)["tutorials/README.md"].splitlines()[3:-3])
+        "\n".join(overview(root)["studies/README.md"].splitlines()[3:-3])
         == """## first
 
 A tutorial\\
@@ -226,7 +226,7 @@ Notes:
 
 
 def test_a_tutorial_without_metrics_is_not_run(checkout: Callable[..., Path]) -> None:
-    text = overview(checkout(first={}))["tutorials/README.md"]
+    text = overview(checkout(first={}))["studies/README.md"]
     assert "3 variants, not run." in text
     assert "It forgets a sign." in text
     assert "not measured" not in text
@@ -235,25 +235,25 @@ def test_a_tutorial_without_metrics_is_not_run(checkout: Callable[..., Path]) ->
 @pytest.mark.parametrize("missing", ["summary", "claims"])
 def test_half_of_the_metrics_are_none(checkout: Callable[..., Path], missing: str) -> None:
     root = checkout(first={})
-    write_metrics(root / "tutorials" / "first")
-    (root / "tutorials" / "first" / "metrics" / f"{missing}.csv").unlink()
-    assert "3 variants, not run." in overview(root)["tutorials/README.md"]
+    write_metrics(root / "studies" / "first")
+    (root / "studies" / "first" / "metrics" / f"{missing}.csv").unlink()
+    assert "3 variants, not run." in overview(root)["studies/README.md"]
 
 
 def test_a_checkout_without_tutorials_has_no_section(checkout: Callable[..., Path]) -> None:
     root = checkout()
-    assert "## " not in overview(root)["tutorials/README.md"]
-    (root / "tutorials" / "README.md").unlink()
+    assert "## " not in overview(root)["studies/README.md"]
+    (root / "studies" / "README.md").unlink()
     assert list(overview(root)) == ["README.md"]
 
 
 def test_a_search_is_shown_and_counted_as_variants_and_claims_are(checkout: Callable[..., Path]) -> None:
     root = checkout(first={"search": SEARCH})
-    write_metrics(root / "tutorials" / "first")
-    assert "A search around `plain` for the highest `val_accuracy`: not run." in overview(root)["tutorials/README.md"]
-    write_search(root / "tutorials" / "first")
+    write_metrics(root / "studies" / "first")
+    assert "A search around `plain` for the highest `val_accuracy`: not run." in overview(root)["studies/README.md"]
+    write_search(root / "studies" / "first")
     written = overview(root)
-    shown = written["tutorials/README.md"].partition("which is trained")[2].partition("\n\nWhat the source gets wrong")[0]
+    shown = written["studies/README.md"].partition("which is trained")[2].partition("\n\nWhat the source gets wrong")[0]
     assert (
         shown
         == """ again for its `test_accuracy`.
@@ -288,37 +288,37 @@ def test_the_claims_of_the_starter_s_search_are_among_its_results(checkout: Call
 @pytest.mark.parametrize("missing", ["search.json", "search/winners.csv", "search/claims.csv"])
 def test_half_of_a_search_is_none(checkout: Callable[..., Path], missing: str) -> None:
     root = checkout(first={"search": SEARCH})
-    write_search(root / "tutorials" / "first")
-    outcome = read_outcome(root, "tutorials/first")
+    write_search(root / "studies" / "first")
+    outcome = read_outcome(root, "studies/first")
     assert verdicts(outcome) == {"not judged": 3, "inconclusive": 1, "refuted": 1}
-    (root / "tutorials" / "first" / "metrics" / missing).unlink()
-    assert verdicts(read_outcome(root, "tutorials/first")) == {"not judged": 5}
+    (root / "studies" / "first" / "metrics" / missing).unlink()
+    assert verdicts(read_outcome(root, "studies/first")) == {"not judged": 5}
 
 
 def test_a_missing_readme_of_the_tutorials_is_named(checkout: Callable[..., Path]) -> None:
     root = checkout(first={})
-    (root / "tutorials" / "README.md").unlink()
-    with pytest.raises(UserError, match=r"tutorials/README\.md is missing"):
+    (root / "studies" / "README.md").unlink()
+    with pytest.raises(UserError, match=r"studies/README\.md is missing"):
         overview(root)
 
 
 def test_limits_make_a_reduced_run(checkout: Callable[..., Path]) -> None:
     root = checkout(first={"limits": {"epochs": 2, "seeds": 3}})
-    write_metrics(root / "tutorials" / "first")
+    write_metrics(root / "studies" / "first")
     written = overview(root)
     assert "| 8 (reduced run: at most 2 epochs, 3 seeds) |" in written["README.md"]
-    assert "**reduced run: at most 2 epochs, 3 seeds**" in written["tutorials/README.md"]
+    assert "**reduced run: at most 2 epochs, 3 seeds**" in written["studies/README.md"]
 
 
 def test_a_regression_shows_its_loss(checkout: Callable[..., Path]) -> None:
     reported = {"variants": {"plain": {"reported": {"test_loss": 0.4}}}, "claims": {"noise_hurts": {"metric": "test_loss"}}}
     root = checkout(first=reported)
-    (root / "tutorials" / "first" / "params.yaml").write_text(
-        (root / "tutorials" / "first" / "params.yaml").read_text().replace("test_accuracy: 0.93", "test_mae: 0.4")
+    (root / "studies" / "first" / "params.yaml").write_text(
+        (root / "studies" / "first" / "params.yaml").read_text().replace("test_accuracy: 0.93", "test_mae: 0.4")
     )
     rows = "plain,test_loss,5,0.39,0.1,0.38,0.41\nnoisy,test_loss,5,2.5e+20,1,1,3e+20\n"
-    write_metrics(root / "tutorials" / "first", f"variant,metric,replicates,mean,sd,low,high\n{rows}")
-    text = overview(root)["tutorials/README.md"]
+    write_metrics(root / "studies" / "first", f"variant,metric,replicates,mean,sd,low,high\n{rows}")
+    text = overview(root)["studies/README.md"]
     assert "| `plain` | `test_loss` | 0.4 | 0.39 | 0.38 to 0.41 | inside | +0.1 | 5 |" in text
     assert "| `plain` | `test_mae` | 0.4 | not measured |  |  |  |  |" in text
     assert "| `noisy` | `test_loss` |  | 2.5e+20 | 1 to 3e+20 |  |  | 5 |" in text
@@ -327,14 +327,14 @@ def test_a_regression_shows_its_loss(checkout: Callable[..., Path]) -> None:
 def test_what_was_never_reached_has_no_interval(checkout: Callable[..., Path]) -> None:
     metric = "epochs_to_0.95_accuracy"
     root = checkout(first={"variants": {"plain": {"reported": {metric: 9.0}}}})
-    write_metrics(root / "tutorials" / "first", SUMMARY + f"plain,{metric},5,never,never,never,never\n")
-    assert f"| `plain` | `{metric}` | 9 | never reached |  | undecided | – | 5 |" in overview(root)["tutorials/README.md"]
+    write_metrics(root / "studies" / "first", SUMMARY + f"plain,{metric},5,never,never,never,never\n")
+    assert f"| `plain` | `{metric}` | 9 | never reached |  | undecided | – | 5 |" in overview(root)["studies/README.md"]
 
 
 def test_a_reported_duration_is_in_the_report(checkout: Callable[..., Path]) -> None:
     root = checkout(first={"variants": {"plain": {"reported": {"seconds_per_epoch": 6.0}}}})
-    write_metrics(root / "tutorials" / "first")
-    assert "| `plain` | `seconds_per_epoch` | 6 | in the report |  |  |  |  |" in overview(root)["tutorials/README.md"]
+    write_metrics(root / "studies" / "first")
+    assert "| `plain` | `seconds_per_epoch` | 6 | in the report |  |  |  |  |" in overview(root)["studies/README.md"]
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def page_of(root: Path) -> str:
 
 def test_the_page_has_every_claim_and_every_number_of_every_study(checkout: Callable[..., Path]) -> None:
     root = checkout(first={}, second={})
-    write_metrics(root / "tutorials" / "first")
+    write_metrics(root / "studies" / "first")
     text = page_of(root)
     for list_, items in (
         ("claims", ("noise_hurts", "ends_well", "is_fast")),
@@ -425,7 +425,7 @@ def test_the_page_has_every_claim_and_every_number_of_every_study(checkout: Call
 def test_a_claim_of_several_studies_is_compared(checkout: Callable[..., Path]) -> None:
     root = checkout(first={})
     assert 'id="shared"' not in page_of(root)  # of the starter alone
-    write_metrics(root / "tutorials" / "first", claims=CLAIMS.replace("noise_hurts,supported", "noise_hurts,refuted"))
+    write_metrics(root / "studies" / "first", claims=CLAIMS.replace("noise_hurts,supported", "noise_hurts,refuted"))
     text = page_of(root)
     shared = text[text.index('id="shared"') : text.index('id="measured"')]
     assert "<code>noise_hurts</code>" in shared
@@ -436,16 +436,16 @@ def test_a_claim_of_several_studies_is_compared(checkout: Callable[..., Path]) -
 def test_the_page_has_the_strategies_and_the_claims_of_a_search(checkout: Callable[..., Path]) -> None:
     root = checkout(first={"search": SEARCH}, second={"search": SEARCH})
     for name in ("first", "second"):
-        write_search(root / "tutorials" / name)
-        (root / "tutorials" / name / "data").mkdir()
-        (root / "tutorials" / name / "data" / "report.html").touch()
+        write_search(root / "studies" / name)
+        (root / "studies" / name / "data").mkdir()
+        (root / "studies" / name / "data" / "report.html").touch()
     text = page_of(root)
 
     def row(item: str) -> str:
         found = text[text.index(f'data-item="{item}"') :]
         return " ".join(found[: found.index("</tr>")].split())
 
-    report = "../tutorials/first/data/report.html"
+    report = "../studies/first/data/report.html"
     for expected in (
         f'href="{report}#strategy-printed"',
         "quasi random, 4 trials",
@@ -462,19 +462,19 @@ def test_the_page_has_the_strategies_and_the_claims_of_a_search(checkout: Callab
     assert 'class="refuted"><strong>2</strong>' in text
     shared = text[text.index('id="shared"') : text.index('id="measured"')]
     assert shared.count("<code>noise_hurts</code>") == 1  # the starter has a claim of that name, but about variants
-    assert "../tutorials/second/data/report.html#search-claim-noise_hurts" in shared
+    assert "../studies/second/data/report.html#search-claim-noise_hurts" in shared
 
 
 def test_the_page_leads_to_the_reports_that_there_are(checkout: Callable[..., Path]) -> None:
     root = checkout(first={}, second={})
-    for folder in (root, root / "tutorials" / "first"):
+    for folder in (root, root / "studies" / "first"):
         (folder / "data").mkdir()
         (folder / "data" / "report.html").touch()
     text = page_of(root)
     assert 'href="report.html"' in text
-    assert 'href="../tutorials/first/data/report.html#claim-ends_well"' in text
-    assert "../tutorials/second" not in text
-    assert "<code>dvc repro tutorials/dvc.yaml:plot@second</code>" in text
+    assert 'href="../studies/first/data/report.html#claim-ends_well"' in text
+    assert "../studies/second" not in text
+    assert "<code>dvc repro studies/second/dvc.yaml:plot</code>" in text
 
 
 def test_main_writes_the_page_beside_the_tables(checkout: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,17 +193,17 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 
 def change_everything(folder: Path) -> None:
-    add_study(folder / "tutorials" / "old")
-    add_study(folder / "tutorials" / "gone")
+    add_study(folder / "studies" / "old")
+    add_study(folder / "studies" / "gone")
     (folder / "data").mkdir()
     (folder / "data" / "datasets.yaml").write_text("blobs:\n  rows: 200\n  files: [a, b]\n")
     commit(folder)
     git(folder, "checkout", "-q", "-b", "change")
     edit(folder, "batch_size: 32", "batch_size: 64")
     measure(folder)
-    (folder / "tutorials" / "gone").rename(folder / "tutorials" / "other")
+    (folder / "studies" / "gone").rename(folder / "studies" / "other")
     (folder / "data" / "datasets.yaml").write_text("blobs:\n  rows: 300\n  files: [a, b]\n")
-    write_params(folder / "tutorials" / "old", {"limits": {"rows": "none", "epochs": 2}})
+    write_params(folder / "studies" / "old", {"limits": {"rows": "none", "epochs": 2}})
 
 
 def test_the_command_writes_the_review_with_what_dvc_says(checkout: Path) -> None:
@@ -488,15 +488,15 @@ def test_renames_in_a_search_are_seen(searching: Path) -> None:
 
 
 def test_a_search_of_a_renamed_study_is_compared(searching: Path) -> None:
-    add_study(searching / "tutorials" / "first", {"search": SEARCH})
-    measure_search(searching / "tutorials" / "first")
+    add_study(searching / "studies" / "first", {"search": SEARCH})
+    measure_search(searching / "studies" / "first")
     commit(searching)
-    (searching / "tutorials" / "first").rename(searching / "tutorials" / "last")
-    measure_search(searching / "tutorials" / "last", {"blind": BAD})
+    (searching / "studies" / "first").rename(searching / "studies" / "last")
+    measure_search(searching / "studies" / "last", {"blind": BAD})
     text = review.review("HEAD")
     assert {row[0] for row in rows(text, "Searches: scores changed")} == {"last, search"}
     assert "2 of 12 scores of searches beyond noise" in headline(text)
-    assert text.count("was `tutorials/first`") == 1
+    assert text.count("was `studies/first`") == 1
 
 
 def test_settings_of_a_search_are_parameters_and_must_have_an_effect(searching: Path) -> None:
@@ -516,12 +516,12 @@ def test_settings_of_a_search_are_parameters_and_must_have_an_effect(searching: 
 
 def test_a_renamed_study_is_compared_with_what_it_was(checkout: Path) -> None:
     for name in ("first", "second"):
-        add_study(checkout / "tutorials" / name, {"title": f"The {name} one"}, {"noisy": BAD})
+        add_study(checkout / "studies" / name, {"title": f"The {name} one"}, {"noisy": BAD})
     commit(checkout)
-    (checkout / "tutorials" / "second").rename(checkout / "tutorials" / "last")
-    measure(checkout / "tutorials" / "last")
+    (checkout / "studies" / "second").rename(checkout / "studies" / "last")
+    measure(checkout / "studies" / "last")
     text = review.review("HEAD")  # the new folder is not yet added to Git
-    assert "* Study `tutorials/last` was `tutorials/second`.\n" in text
+    assert "* Study `studies/last` was `studies/second`.\n" in text
     assert headline(text) == "## 1 verdict changed, 2 of 18 metrics beyond noise"
     assert {row[0] for row in rows(text, "Metrics changed")} == {"last"}
     commit(checkout)
@@ -531,9 +531,9 @@ def test_a_renamed_study_is_compared_with_what_it_was(checkout: Path) -> None:
 
 
 def test_the_base_may_have_no_tutorials(checkout: Path) -> None:
-    add_study(checkout / "tutorials" / "fresh")
-    (checkout / "tutorials" / "unmeasured").mkdir()
-    write_params(checkout / "tutorials" / "unmeasured")
+    add_study(checkout / "studies" / "fresh")
+    (checkout / "studies" / "unmeasured").mkdir()
+    write_params(checkout / "studies" / "unmeasured")
     text = review.review("main")
     assert headline(text) == "## No verdicts changed, 0 of 6 metrics beyond noise"
     assert "* Study `fresh` was added: 3 variants, 1 claims.\n" in text
@@ -542,13 +542,13 @@ def test_the_base_may_have_no_tutorials(checkout: Path) -> None:
         ["fresh", "added", "`noise_hurts`", "inconclusive"],
         ["unmeasured", "added", "`noise_hurts`", "not judged"],
     ]
-    assert "dvc repro tutorials/dvc.yaml:plot@fresh " in text
+    assert "dvc repro studies/fresh/dvc.yaml:plot " in text
 
 
 def test_a_study_may_go(checkout: Path) -> None:
-    add_study(checkout / "tutorials" / "gone")
+    add_study(checkout / "studies" / "gone")
     commit(checkout)
-    for path in sorted((checkout / "tutorials").rglob("*"), reverse=True):
+    for path in sorted((checkout / "studies").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     text = review.review("main")
     assert "* Study `gone` was removed: 3 variants, 1 claims.\n" in text
@@ -556,7 +556,7 @@ def test_a_study_may_go(checkout: Path) -> None:
 
 
 def test_a_study_is_measured_for_the_first_time(checkout: Path) -> None:
-    folder = checkout / "tutorials" / "fresh"
+    folder = checkout / "studies" / "fresh"
     folder.mkdir(parents=True)
     write_params(folder, FIVE)
     commit(checkout)
@@ -745,7 +745,7 @@ def test_a_long_review_is_shortened_and_says_so(checkout: Path) -> None:
 
 def test_the_longest_names_stay_within_the_limit(checkout: Path) -> None:
     for study in range(20):
-        folder = checkout / "tutorials" / f"{'s' * 90}{study}"
+        folder = checkout / "studies" / f"{'s' * 90}{study}"
         folder.mkdir(parents=True)
         many = {f"{'v' * 90}{number}": {"tip": "Long. " * 50, "extends": "plain"} for number in range(12)}
         write_params(folder, {"variants": many})
@@ -773,11 +773,11 @@ def test_git_ignores_the_review() -> None:
 
 
 def test_the_hand_made_answers_are_those_of_dvc(checkout: Path) -> None:
-    add_study(checkout / "tutorials" / "searched", {"search": SEARCH})
-    measure_search(checkout / "tutorials" / "searched")
+    add_study(checkout / "studies" / "searched", {"search": SEARCH})
+    measure_search(checkout / "studies" / "searched")
     change_everything(checkout)
-    measure_search(checkout / "tutorials" / "searched", {"blind": BAD}, 32)
-    studies = [".", "tutorials/old", "tutorials/gone", "tutorials/other", "tutorials/nowhere", "tutorials/searched"]
+    measure_search(checkout / "studies" / "searched", {"blind": BAD}, 32)
+    studies = [".", "studies/old", "studies/gone", "studies/other", "studies/nowhere", "studies/searched"]
     params = [review.joined(study, "params.yaml") for study in studies] + ["data/datasets.yaml"]
     metrics = [review.joined(study, f"metrics/{name}.json") for study in studies for name in ("metrics", "search")]
     by_hand = diffs_by_hand("main", params, metrics)
@@ -794,7 +794,7 @@ def test_the_example_of_the_page_counts_the_metrics_that_a_review_compares() -> 
         return (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).exists() else None
 
     compared = 0
-    for path in (".", *(str(each.parent.relative_to(ROOT)) for each in ROOT.glob("tutorials/*/params.yaml"))):
+    for path in (".", *(str(each.parent.relative_to(ROOT)) for each in ROOT.glob("studies/*/params.yaml"))):
         params = dict(flat(YAML(typ="safe", pure=True).load(ROOT / path / "params.yaml")))
         side, wrong = review.side_of(path, read, params, {}, {}, {})
         assert not wrong

@@ -18,7 +18,7 @@ from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import read_yaml
 from stages.tools import schema
 
-FILES = [ROOT / "params.yaml", *sorted(ROOT.glob("tutorials/*/params.yaml")), ROOT / "data" / "datasets.yaml"]
+FILES = [ROOT / "params.yaml", *sorted(ROOT.glob("studies/*/params.yaml")), ROOT / "data" / "datasets.yaml"]
 DATASET: dict[str, Any] = {
     "title": "Numbers",
     "task": "classification",

@@ -251,7 +251,7 @@ def stage_of(folder: Path, stage: str) -> str | None:
     """What `dvc repro` calls a stage of the study; None where no dvc.yaml has it."""
     if folder == Path():
         return stage
-    return f"tutorials/dvc.yaml:{stage}@{folder.name}" if folder.parent == Path("tutorials") else None
+    return f"studies/dvc.yaml:{stage}@{folder.name}" if folder.parent == Path("studies") else None
 
 
 def measured(summary: pd.DataFrame, variant: str, metric: str) -> dict[str, Any] | None:

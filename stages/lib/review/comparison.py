@@ -645,7 +645,7 @@ def commands(pairs: Iterable[Pair], review: Review) -> list[str]:
     ]
     for pair in pairs:
         if pair.head.exists and differs(pair):
-            target = "" if pair.head.path == "." else f" tutorials/dvc.yaml:plot@{pair.name}"
+            target = "" if pair.head.path == "." else f" studies/{pair.name}/dvc.yaml:plot"
             lines.append(f"dvc repro{target}    # {pair.name}: train what changed, judge it, draw it")
     return lines
 
