@@ -1,4 +1,4 @@
-"""The command line that every stage shares: one argument, the study's folder, and one line for a user's mistake."""
+"""The command line of every stage and tool: how arguments are read, and one line for a user's mistake."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ class UserError(Exception):
 
 
 def arguments(description: str | None, study: bool = True) -> argparse.ArgumentParser:
-    """The parser of a stage or a tool, which may add options of its own; with `study`, it takes a study's folder."""
+    """The parser of a stage or a tool, which may add its own options.
+
+    study: whether the command takes a study's folder.
+    """
     spec = sys.modules["__main__"].__spec__
     parser = argparse.ArgumentParser(
-        prog=f"python -m {spec.name}" if spec else None,
+        prog=f"python -m {spec.name.replace('.tools.', '.tools ')}" if spec else None,
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
