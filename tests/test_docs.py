@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from conftest import ROOT, csv_entry, environment_of, merged, stage, study_with, write_params
 from filelock import FileLock
 from PIL import Image
 from ruamel.yaml import YAML
-from test_pipeline import Checkout
 
+from helpers.checkout import ROOT, Checkout, environment_of, stage
+from helpers.study import csv_entry, study_with, write_params
 from stages import evaluate, fetch, prepare, train
 from stages.lib.data.prepared import read_prepared
 from stages.lib.study.load import load_study
-from stages.lib.study.settings import Study
+from stages.lib.study.settings import Study, merged
 from stages.lib.study.strict_yaml import read_yaml
 from stages.tools import export, guide
 from stages.tools.plan import show_plan

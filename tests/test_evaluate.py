@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, SMALL, merged
 
+from helpers.checkout import ROOT
+from helpers.study import SMALL
 from stages import evaluate
 from stages.lib.data.prepared import Prepared, write_prepared
 from stages.lib.files import arrays_to_bytes, write_bytes, write_json
 from stages.lib.judging import tables
 from stages.lib.judging.verdicts import mean_interval
+from stages.lib.study.settings import merged
 
 ROWS = 10
 LABELS = np.arange(ROWS) % 2

@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, environment_of
 from ruamel.yaml import YAML
+
+from helpers.checkout import ROOT, Checkout
 
 VARIANTS = ("baseline", "unscaled", "batch_4096", "rate_0_1")
 CLAIMS = ("scaling_helps", "huge_batch_learns_slower", "huge_batch_is_faster", "rate_0_1_hurts")
-
-
-class Checkout:
-    """A clone of this working tree with a small study, its own user cache, and an empty DVC cache."""
-
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder = folder
-        venv = str(Path(sys.executable).parent)
-        identity = {f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        path = f"{venv}{os.pathsep}{os.environ['PATH']}"
-        self.environment = environment_of(cache, PATH=path, DVC_NO_ANALYTICS="1", COLUMNS="120", **identity)
-
-    def run(self, *command: str, fails: bool = False) -> str:
-        """The command's output, standard error included; it must end well, or badly where `fails`."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode != 0) == fails, done.stdout
-        return done.stdout
-
-    def params(self) -> Any:
-        return YAML(typ="safe", pure=True).load((self.folder / "params.yaml").read_text())
-
-    def write_params(self, params: Any) -> None:
-        with (self.folder / "params.yaml").open("w") as file:
-            YAML().dump(params, file)
-
-    def json(self, name: str) -> Any:
-        return json.loads((self.folder / name).read_text())
 
 
 def small(params: Any) -> Any:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import blobs, study_with, write_params
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
+from helpers.study import blobs, study_with, write_params
 from stages import prepare
 from stages.lib.cli import UserError
 from stages.lib.data import splits as row_splits

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, SLOW
 
+from helpers.checkout import ROOT
 from stages.lib.engine.key import TRAINING_MODULES
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import read_yaml
@@ -107,10 +107,6 @@ def test_stages_that_only_read_results_import_no_keras(stage: str) -> None:
     check = f"import sys, stages.{stage}; print([name for name in ('keras', 'tensorflow') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_the_files_that_come_first_are_there() -> None:
-    assert set(SLOW) <= {path.stem for path in (ROOT / "tests").iterdir()}
 
 
 def test_what_is_in_git_stays_small() -> None:

@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from ruamel.yaml import YAML
-from test_pipeline import Checkout
 
+from helpers.checkout import ROOT, Checkout
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import RowsSplit, Search, Study, TrainTestSplit

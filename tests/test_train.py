@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -18,72 +16,27 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from conftest import ROOT, SMALL, environment_of, merged, prepared_for, stage, study_with
 from distributed import Client
 from ruamel.yaml import YAML
 
+from helpers.checkout import ROOT, environment_of, stage
+from helpers.processes import LONGER, bytes_of, children, entries, start, timings, until, workers_of
+from helpers.study import SMALL, prepared_for, study_with, write_study
 from stages import search, train
 from stages.lib.cli import UserError
 from stages.lib.engine import cluster, dispatch, runs, trainer
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.files import write_json
+from stages.lib.study.settings import merged
 from stages.tools.show import show
 
 Study = Callable[..., Path]
-LONGER = {"train": {"epochs": 60}, "replicates": {"seeds": 4}}
-"""So that a run lasts long enough to be killed in the middle."""
-
-
-def bytes_of(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def timings(study: Path) -> Any:
-    return json.loads((study / "data" / "timings.json").read_text())["stage"]
-
-
-def start(study: Path, cache: Path, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "stages.train", str(study)],
-        cwd=ROOT,
-        env=environment_of(cache, **environment),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def until(condition: Callable[[], object], seconds: float = 240) -> None:
-    """Look again and again until the condition holds; fail when it does not within the time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
-def entries(cache: Path) -> list[Path]:
-    return list(cache.glob("tips-on-trial/replicates/??/[0-9a-f]*"))
-
-
-def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
-
-
-def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return [child for child in children(process) if "stages.lib.engine.trainer" in child.cmdline()]
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What an undisturbed run with one worker writes for the longer study."""
-    from conftest import write_params, write_prepared
-
-    folder, cache = tmp_path_factory.mktemp("expected"), tmp_path_factory.mktemp("cache")
-    write_params(folder, LONGER)
-    write_prepared(prepared_for(study_with(LONGER)), folder / "data" / "prepared")
+    folder, cache = write_study(tmp_path_factory.mktemp("expected"), LONGER), tmp_path_factory.mktemp("cache")
     done = stage("train", folder, cache=cache, TIPS_WORKERS="1")
     assert done.returncode == 0, done.stderr
     return bytes_of(folder / "data" / "runs")

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
-from workflows import WORKFLOWS, Run, combinations, filled, holds, name_of, run_job, workflow
 
+from helpers.checkout import ROOT
 from stages.lib.engine.key import TRAINING_MODULES
 from stages.lib.study.strict_yaml import read_yaml
+from workflows import WORKFLOWS, Run, combinations, filled, holds, name_of, run_job, workflow
 
 NAMES = sorted(path.name for path in WORKFLOWS.glob("*.yml"))
 BIN = Path(sys.executable).parent

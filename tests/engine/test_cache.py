@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import prepared_for, study_with
 
+from helpers.study import prepared_for, study_with
 from stages.lib.cli import UserError
 from stages.lib.engine import key
 from stages.lib.engine.cache import ReplicateCache

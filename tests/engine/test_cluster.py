@@ -17,12 +17,14 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import ROOT, environment_of, prepared_for, stage, study_with, write_params, write_prepared
 from distributed import Client, LocalCluster, Security
 from distributed.comm import CommClosedError
-from test_train import bytes_of, entries, start, timings, until
-from test_trials import REAL
 
+from helpers.checkout import ROOT, environment_of, stage
+from helpers.dask import Dask
+from helpers.processes import bytes_of, entries, start, timings, until
+from helpers.search import REAL
+from helpers.study import prepared_for, study_with, write_study
 from stages.lib.cli import UserError
 from stages.lib.engine import cluster, dispatch, key, worker
 from stages.lib.study.load import load_study
@@ -35,77 +37,6 @@ FEW = {**CHANGES, "limits": {"seeds": 1}}
 ENDLESS = {"train": {"epochs": 1_000_000}, "replicates": {"time_limit": 600.0}}
 SEARCHING = {**REAL, "search": {**REAL["search"], "trials": 2, "batch": 1}, "train": {"epochs": 3}}
 """Two batches of a trial for each of two strategies, the second one learnt from the first, and refits on other rows."""
-
-
-def command_of(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:  # it has just ended
-        return []
-
-
-class Dask:
-    """Processes of Dask's command line, each in a folder and a process group of its own."""
-
-    def __init__(self, folder: Path, **environment: str) -> None:
-        self.folder = folder
-        self.environment = environment_of(folder / "cache", **environment)
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, name: str, *arguments: str, python: str = sys.executable) -> None:
-        home = self.folder / name
-        home.mkdir()
-        with (home / "log").open("wb") as log:
-            self.processes[name] = subprocess.Popen(
-                [python, "-m", "dask", *arguments],
-                cwd=home,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def scheduler(self, *arguments: str) -> str:
-        file = self.folder / "scheduler.json"
-        dashboard = ["--dashboard-address", "127.0.0.1:0"]
-        self.start(
-            "scheduler",
-            "scheduler",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--scheduler-file",
-            str(file),
-            *dashboard,
-            *arguments,
-        )
-        until(lambda: file.exists() and file.read_text().endswith("}"))
-        return str(json.loads(file.read_text())["address"])
-
-    def worker(self, name: str, host: str, *arguments: str, python: str = sys.executable) -> None:
-        address = json.loads((self.folder / "scheduler.json").read_text())["address"]
-        scratch = ["--local-directory", str(self.folder / name / "scratch"), "--no-dashboard"]
-        self.start(name, "worker", address, "--host", host, *scratch, *arguments, python=python)
-
-    def members(self, name: str) -> list[psutil.Process]:
-        process = psutil.Process(self.processes[name].pid)
-        return [process, *process.children(recursive=True)]
-
-    def trainers(self, name: str) -> list[psutil.Process]:
-        return [each for each in self.members(name) if "stages.lib.engine.trainer" in command_of(each)]
-
-    def signal(self, name: str, number: signal.Signals) -> None:
-        os.killpg(self.processes[name].pid, number)
-
-    def end(self, name: str) -> None:
-        process = self.processes.pop(name)
-        for number in (signal.SIGKILL, signal.SIGCONT):
-            try:
-                os.killpg(process.pid, number)
-            except ProcessLookupError:
-                break
-        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -127,18 +58,11 @@ def address(dask: Dask) -> str:
     return str(json.loads((dask.folder / "scheduler.json").read_text())["address"])
 
 
-def prepared_study(folder: Path, changes: Mapping[str, Any]) -> Path:
-    folder.mkdir()
-    write_params(folder, changes)
-    write_prepared(prepared_for(study_with(changes)), folder / "data" / "prepared")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a run without a cluster writes."""
     folder = tmp_path_factory.mktemp("expected")
-    study = prepared_study(folder / "study", CHANGES)
+    study = write_study(folder / "study", CHANGES)
     done = stage("train", study, cache=folder / "cache")
     assert done.returncode == 0, done.stderr
     return bytes_of(study / "data" / "runs")
@@ -158,7 +82,7 @@ def test_workers_that_die_stop_and_join_change_no_byte(
     dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]
 ) -> None:
     """One is killed, one is stopped; one that joins trains all the rest, theirs included."""
-    study, cache = prepared_study(tmp_path / "study", CHANGES), tmp_path / "cache"
+    study, cache = write_study(tmp_path / "study", CHANGES), tmp_path / "cache"
     process = start(study, cache, DASK_SCHEDULER_ADDRESS=address)
     until(lambda: len(entries(cache)) >= 2 and dask.trainers("a") and dask.trainers("b"))
     orphans = dask.trainers("a")
@@ -193,7 +117,7 @@ def test_two_users_with_different_code_share_the_workers(
     )
     training = checkout / "stages" / "lib" / "training.py"
     training.write_text(training.read_text().replace('float_format="%.9g"', 'float_format="%.2g"'))
-    studies = [prepared_study(tmp_path / name, FEW) for name in ("one", "other")]
+    studies = [write_study(tmp_path / name, FEW) for name in ("one", "other")]
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "stages.train", str(study)],
@@ -214,21 +138,21 @@ def test_two_users_with_different_code_share_the_workers(
 
 
 def test_a_killed_driver_leaves_its_workers_free(dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]) -> None:
-    study = prepared_study(tmp_path / "study", ENDLESS)
+    study = write_study(tmp_path / "study", ENDLESS)
     process = start(study, tmp_path / "cache", DASK_SCHEDULER_ADDRESS=address)
     names = sorted(dask.processes.keys() - {"scheduler"})
     until(lambda: sum(len(dask.trainers(name)) for name in names) == 3)
     process.kill()
     process.communicate()
     until(lambda: not any(dask.trainers(name) for name in names))
-    later = prepared_study(tmp_path / "later", FEW)
+    later = write_study(tmp_path / "later", FEW)
     done = stage("train", later, cache=tmp_path / "cache", DASK_SCHEDULER_ADDRESS=address)
     assert done.returncode == 0, done.stderr
     assert bytes_of(later / "data" / "runs") == of_few(expected)
 
 
 def test_a_search_writes_what_it_writes_without_a_cluster(dask: Dask, address: str, tmp_path: Path) -> None:
-    study = prepared_study(tmp_path / "study", SEARCHING)
+    study = write_study(tmp_path / "study", SEARCHING)
     here, there = tmp_path / "here", tmp_path / "there"
     done = stage("search", study, cache=here)
     assert done.returncode == 0, done.stderr
@@ -255,7 +179,7 @@ def other_python(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_a_worker_with_other_packages_is_refused_by_name(dask: Dask, address: str, tmp_path: Path, other_python: str) -> None:
-    study = prepared_study(tmp_path / "study", FEW)
+    study = write_study(tmp_path / "study", FEW)
     dask.worker("other", "127.0.0.4", "--nthreads", "1", python=other_python)
     try:
         until(lambda: "Registered to" in (dask.folder / "other" / "log").read_text())
@@ -272,7 +196,7 @@ def test_a_worker_with_other_packages_is_refused_by_name(dask: Dask, address: st
 
 def test_a_cluster_without_workers_is_waited_for(dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]) -> None:
     """They are all killed; one that joins later trains everything."""
-    study, cache = prepared_study(tmp_path / "study", CHANGES), tmp_path / "cache"
+    study, cache = write_study(tmp_path / "study", CHANGES), tmp_path / "cache"
     process = start(study, cache, DASK_SCHEDULER_ADDRESS=address)
     until(lambda: entries(cache) and any(dask.trainers(name) for name in dask.processes))
     for name in sorted(dask.processes.keys() - {"scheduler"}):
@@ -303,7 +227,7 @@ def test_when_the_scheduler_goes_away_the_next_run_goes_on(
     dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]
 ) -> None:
     """The last test with this cluster."""
-    study, cache = prepared_study(tmp_path / "study", CHANGES), tmp_path / "cache"
+    study, cache = write_study(tmp_path / "study", CHANGES), tmp_path / "cache"
     process = start(study, cache, DASK_SCHEDULER_ADDRESS=address)
     until(lambda: len(entries(cache)) >= 2)
     dask.end("scheduler")
@@ -326,7 +250,7 @@ def test_certificates_let_a_driver_in_and_nothing_else_does(tmp_path: Path, expe
         path.write_text(content)
         name = "CA_FILE" if role is None else f"{role}__{part}".upper()
         variables[f"DASK_DISTRIBUTED__COMM__TLS__{name}"] = str(path)
-    study, made = prepared_study(tmp_path / "study", FEW), Dask(tmp_path / "dask", **variables)
+    study, made = write_study(tmp_path / "study", FEW), Dask(tmp_path / "dask", **variables)
     made.folder.mkdir()
     try:
         address = made.scheduler("--protocol", "tls")

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, csv_entry, prepared_for, stage, study_with
 
+from helpers.checkout import ROOT, stage
+from helpers.study import csv_entry, prepared_for, study_with
 from stages import train
 from stages.lib.cli import UserError
 from stages.lib.engine import runs

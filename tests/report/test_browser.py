@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import prepared_for, study_with, write_params
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
-from test_offline import plotted as plots_of_dvc
-from test_overview import SEARCH, SUMMARY, TUTORIAL, write_metrics, write_search
-from test_plot import TIMED, complete_facts, waves, write_runs
-from test_trials import SEARCH as STRATEGIES
-from test_trials import Pretender, found_by
 
+from helpers.outcomes import SEARCH, SUMMARY, TUTORIAL, write_metrics, write_search
+from helpers.plots import plotted as plots_of_dvc
+from helpers.runs import TIMED, complete_facts, waves, write_runs
+from helpers.search import SEARCH as STRATEGIES
+from helpers.search import Pretender, found_by
+from helpers.study import prepared_for, study_with, write_params
 from stages import evaluate, plot, search, train
 from stages.lib.data.prepared import write_prepared
 from stages.tools.overview import page as overview_page

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import ROOT, study_with
 
+from helpers.checkout import ROOT
+from helpers.study import study_with
 from stages.lib.report.evidence import (
     BATCH,
     FOLD,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import prepared_for, study_with
 
+from helpers.study import prepared_for, study_with
 from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
 from stages.lib.report import figures, illustrations

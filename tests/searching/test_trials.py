@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import re
@@ -17,59 +16,26 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from conftest import ROOT, SMALL, environment_of, merged, prepared_for, stage, study_with
 from ruamel.yaml import YAML
-from test_plot import complete_facts, write_runs
-from test_settings import JARGON
-from test_train import bytes_of, children, entries, until
 
+from helpers.checkout import ROOT, environment_of, stage
+from helpers.processes import bytes_of, children, entries, until
+from helpers.runs import complete_facts, write_runs
+from helpers.search import REAL, SEARCH, Pretender, edited, found_by, goodness, searching
+from helpers.study import JARGON, SMALL, study_with
 from stages import evaluate, plot, search, train
 from stages.lib.cli import UserError
-from stages.lib.data.prepared import Prepared
-from stages.lib.engine import dispatch
-from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.plan import plan, plan_search
-from stages.lib.files import arrays_to_bytes
 from stages.lib.judging import tables
 from stages.lib.report import results, search_figures, search_section
-from stages.lib.searching import rounds
 from stages.lib.searching import trials as library
 from stages.lib.searching.trials import Searcher, Trial
 from stages.lib.study import space
 from stages.lib.study.load import check_task, load_study
-from stages.lib.study.settings import Recipe, Search, Study
+from stages.lib.study.settings import Search, Study, merged
 from stages.lib.study.strict_yaml import read_yaml
 from stages.lib.training.result import Result
 
-SEARCH: dict[str, Any] = {
-    "variant": "plain",
-    "space": {
-        "layers": {"key": "model.hidden.layers", "integers": [1, 3]},
-        "rate": {"key": "train.learning_rate", "log_uniform": [0.001, 0.1], "grid": [0.001, 0.01, 0.1]},
-    },
-    "strategies": {
-        "spread": {"method": "grid"},
-        "few": {"method": "random", "trials": 4, "reported": {"val_accuracy": 0.9}},
-        "blind": {"method": "random"},
-        "clever": {"method": "tpe"},
-    },
-    "trials": 6,
-    "batch": 3,
-    "seeds": 3,
-    "folds": 2,
-    "metric": "val_accuracy",
-    "direction": "maximize",
-    "pruning": "none",
-    "refits": 2,
-    "claims": {
-        "clever_is_better": {
-            "says": "TPE does better.",
-            "compare": ["blind", "clever"],
-            "metric": "test_accuracy",
-            "expect": "higher",
-        }
-    },
-}
 LOSS = {"metric": "val_loss", "direction": "minimize", "claims": ..., "strategies.few.reported": ...}
 SPLIT = {
     "method": "rows",
@@ -77,28 +43,6 @@ SPLIT = {
     "validation": "none",
     "test": {"part": "all", "rows": [9, 12]},
 }
-
-
-def edited(changes: dict[str, Any]) -> dict[str, Any]:
-    """SEARCH with other values at dotted paths; `...` removes one."""
-    made = copy.deepcopy(SEARCH)
-    for path, value in changes.items():
-        *above, last = path.split(".")
-        place = made
-        for name in above:
-            place = place.setdefault(name, {})
-        place[last] = value
-        if value is ...:
-            del place[last]
-    return made
-
-
-def searching(**changes: Any) -> tuple[Study, Search]:
-    """A valid study with the search, edited by paths whose dots are written as two underscores."""
-    study = study_with({"search": edited({path.replace("__", "."): value for path, value in changes.items()})})
-    assert study.search is not None
-    space.check(study, study.search)
-    return study, study.search
 
 
 # What is refused
@@ -360,15 +304,6 @@ WIDE = {
 }
 
 
-def goodness(trial: Trial) -> float:
-    """An accuracy with one peak; the largest rates end in no number."""
-    rate = trial.recipe.train.learning_rate
-    assert isinstance(rate, float)
-    return (
-        math.nan if rate > 0.09 else 0.9 - 0.2 * abs(math.log10(rate / 0.01)) - 0.05 * abs(len(trial.recipe.model.hidden) - 2)
-    )
-
-
 def played(study: Study, settings: Search, name: str, seed: int, how_good: Callable[[Trial], float] = goodness) -> list[Trial]:
     """All trials of a strategy, told how good they are, without training."""
     searcher = Searcher(study, settings, name, seed)
@@ -473,52 +408,11 @@ def test_what_diverged_is_the_worst_and_wins_only_where_all_did() -> None:
 # A whole search, of networks that are only pretended
 
 
-class Pretender:
-    """In the place of train_missing: makes results up from recipe and seed, and notes what was asked for."""
-
-    def __init__(self) -> None:
-        self.trained: list[tuple[dispatch.Job, int]] = []
-        self.rounds: list[int] = []
-
-    def __call__(self, jobs: list[dispatch.Job], prepared: Prepared, *arguments: Any) -> None:
-        finish = arguments[3]
-        self.rounds.append(len(jobs))
-        for job in reversed(jobs):  # in another order than asked
-            self.trained.append((job, len(prepared.splits["train"][1])))
-            finish(job, pretended(job.recipe, job.seed, prepared))
-
-
-def pretended(recipe: Recipe, seed: int, prepared: Prepared) -> Result:
-    trial = Trial("", 0, 0, {}, recipe)
-    accuracy = goodness(trial) - 0.01 * np.random.default_rng(seed).random()
-    epochs = 2 + seed % 2
-    history = pd.DataFrame({"epoch": range(1, epochs + 1), "loss": 1.0, "accuracy": 0.5})
-    labels = prepared.splits["test"][1]
-    scores = {"train": {"loss": "1", "accuracy": "0.5"}, "test": {"loss": "1", "accuracy": "0.5"}}
-    predictions = np.full((len(labels), 4), math.nan)
-    if not math.isnan(accuracy):
-        right = np.arange(len(labels)) < round(accuracy * len(labels))
-        predictions = np.eye(4)[np.where(right, labels, (labels + 1) % 4)]
-    if recipe.k_fold or "validation" in prepared.splits:
-        history = history.assign(val_loss=1 - accuracy, val_accuracy=accuracy)
-        scores["validation"] = {"loss": f"{1 - accuracy}", "accuracy": f"{accuracy}"}
-    files = {
-        "history.csv": history.to_csv(index=False, na_rep="nan").encode(),
-        "scores.json": json.dumps(scores).encode(),
-        "predictions.npz": arrays_to_bytes({"test": predictions}),
-    }
-    return Result(files, 1.0, 1.0)
-
-
 @pytest.fixture
 def pretender(monkeypatch: pytest.MonkeyPatch) -> Pretender:
     made = Pretender()
     monkeypatch.setattr(train, "train_missing", made)
     return made
-
-
-def found_by(study: Study, settings: Search, tmp_path: Path) -> rounds.Found:
-    return rounds.search_study(study, settings, prepared_for(study), ReplicateCache(tmp_path, 10**9))
 
 
 def test_every_trial_has_its_folds_and_no_replicate_is_wanted_twice_in_a_batch(pretender: Pretender, tmp_path: Path) -> None:
@@ -856,21 +750,6 @@ def test_what_cannot_be_adopted_is_refused(
 
 
 # With real workers
-
-REAL = {
-    "search": edited(
-        {
-            "space": {"rate": {"key": "train.learning_rate", "log_uniform": [0.001, 0.1]}},  # one network, traced once
-            "strategies": {"blind": {"method": "random"}, "clever": {"method": "tpe"}},
-            "trials": 4,
-            "batch": 2,
-            "seeds": 1,
-            "refits": 1,
-        }
-    ),
-    "train": {"epochs": 30},  # long enough to be killed in the middle
-    "replicates": {"time_limit": 600.0},
-}
 
 
 def test_neither_the_workers_nor_an_interruption_change_a_byte(small_study: Callable[..., Path], tmp_path: Path) -> None:

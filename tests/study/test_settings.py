@@ -11,12 +11,13 @@ from typing import Any
 
 import keras
 import pytest
-from conftest import ROOT, SMALL, study_with
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from helpers.checkout import ROOT
+from helpers.study import JARGON, SMALL, study_with
 from stages.lib.cli import UserError
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import (
@@ -576,10 +577,6 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "two_documents": ("train:\n  loss:", "---\ntrain:\n  loss:", "line 30", ("document",)),
 }
-JARGON = (
-    "Traceback Input should tuple Tuple validation_error strict pydantic http string_type int_type discriminator NoneType "
-    "literal datetime union None True False"
-).split()
 
 
 def message_of(folder: Path, text: str) -> str:

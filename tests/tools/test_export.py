@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, blobs, described, environment_of, merged, stage, write_params
 
+from helpers.checkout import ROOT, environment_of, stage
+from helpers.study import blobs, described, write_params
 from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared, read_prepared, read_split, write_prepared
 from stages.lib.files import read_arrays, write_bytes
 from stages.lib.study.load import load_study
+from stages.lib.study.settings import merged
 from stages.lib.training import replicate, views
 from stages.tools import export
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, environment_of
 
+from helpers.checkout import ROOT, environment_of
 from stages.tools.lock import stages_of
 
 PIPELINE = """

@@ -3,51 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
-import shutil
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from test_pipeline import Checkout
 
+from helpers.checkout import ROOT, Checkout
+from helpers.plots import commands, plotted
 from stages.lib.study.strict_yaml import read_yaml
 from stages.tools import offline
-
-WANTED = (
-    ".dvc/.gitignore",
-    ".dvc/config",
-    ".dvc/plots/variants.json",
-    ".dvc/plots/variants_log.json",
-    ".gitignore",
-    "dvc.yaml",
-    "params.yaml",
-    "data/datasets.yaml",
-)
-
-
-def commands() -> list[str]:
-    """Of the page's last section."""
-    section = (ROOT / "docs" / "report.md").read_text(encoding="utf-8").partition("## DVC's plots, without a network")[2]
-    blocks = re.findall(r"^```sh\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()]
-
-
-def plotted(folder: Path) -> str:
-    """What the page's commands print, run in turn in a checkout with the starter's metrics, whose curves change."""
-    for name in WANTED:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "metrics", folder / "metrics")
-    (folder / "stages").symlink_to(ROOT / "stages")
-    checkout = Checkout(folder, folder / "cache")
-    checkout.run("git", "init", "-q", "-b", "main")
-    checkout.run("git", "add", "-A")
-    checkout.run("git", "commit", "-q", "-m", "first")
-    curves = folder / "metrics" / "curves.csv"
-    curves.write_text(curves.read_text().replace("baseline,1,10,0.7", "baseline,1,10,0.8"))
-    return "".join(checkout.run(*shlex.split(command)) for command in commands())
 
 
 def test_the_commands_of_the_page_make_plots_that_name_no_server(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import ROOT, merged, write_params
 from ruamel.yaml import YAML
 
+from helpers.checkout import ROOT
+from helpers.study import write_params
 from stages import search
 from stages.evaluate import write_csv
 from stages.lib.cli import UserError
@@ -25,6 +26,7 @@ from stages.lib.review.comparison import BEYOND, LIMIT, UNDECIDED, WITHIN, Chang
 from stages.lib.searching import rounds
 from stages.lib.searching.trials import Trial
 from stages.lib.study.load import load_study
+from stages.lib.study.settings import merged
 from stages.lib.study.space import DEFAULT
 from stages.tools import review
 

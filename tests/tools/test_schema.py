@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, SMALL, merged, study_with
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
+from helpers.checkout import ROOT
+from helpers.study import SMALL, study_with
 from stages.lib.data.catalogue import Dataset
-from stages.lib.study.settings import Study
+from stages.lib.study.settings import Study, merged
 from stages.lib.study.strict_yaml import read_yaml
 from stages.tools import schema
 

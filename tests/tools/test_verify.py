@@ -10,10 +10,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import prepared_for, stage, study_with, write_params, write_prepared
 from scipy import stats
 
+from helpers.checkout import stage
+from helpers.study import prepared_for, study_with, write_params
 from stages.lib.cli import UserError
+from stages.lib.data.prepared import write_prepared
 from stages.lib.engine.key import environment
 from stages.lib.engine.runs import jobs_of
 from stages.tools.verify import chosen, committed_trials, compare, differing, of_trial, settings_of, tolerance, verify

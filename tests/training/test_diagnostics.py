@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import study_with
 from keras import ops
 
+from helpers.study import study_with
 from stages.lib.report import evidence
 from stages.lib.study.settings import Recipe
 from stages.lib.training import diagnostics, replicate

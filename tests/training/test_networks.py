@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from conftest import study_with
 from keras import ops
 
+from helpers.study import study_with
 from stages.lib.study.settings import Model
 from stages.lib.training import networks
 

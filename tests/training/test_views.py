@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import study_with
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from helpers.study import study_with
 from stages.lib.study.settings import SCALINGS, KFold, Recipe, View
 from stages.lib.training import views
 

@@ -1,0 +1,61 @@
+"""A stage in a process of its own while it runs: its workers, and the replicates that it has finished."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from helpers.checkout import ROOT, environment_of
+
+LONGER = {"train": {"epochs": 60}, "replicates": {"seeds": 4}}
+"""So that a run lasts long enough to be killed in the middle."""
+
+
+def bytes_of(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def timings(study: Path) -> Any:
+    return json.loads((study / "data" / "timings.json").read_text())["stage"]
+
+
+def start(study: Path, cache: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages.train", str(study)],
+        cwd=ROOT,
+        env=environment_of(cache, **environment),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until(condition: Callable[[], object], seconds: float = 240) -> None:
+    """Look again and again until the condition holds; fail when it does not within the time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def entries(cache: Path) -> list[Path]:
+    return list(cache.glob("tips-on-trial/replicates/??/[0-9a-f]*"))
+
+
+def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [child for child in children(process) if "stages.lib.engine.trainer" in child.cmdline()]
