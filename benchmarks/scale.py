@@ -10,7 +10,6 @@ Run it at the checkout's root, in its environment; the first two need data/prepa
 from __future__ import annotations
 
 import argparse
-import hashlib
 import heapq
 import json
 import os
@@ -31,8 +30,8 @@ from stages import train
 from stages.lib.data.prepared import read_prepared
 from stages.lib.engine import cluster
 from stages.lib.engine.cache import ReplicateCache
-from stages.lib.engine.key import TRAINING_MODULES
 from stages.lib.engine.plan import START
+from stages.lib.engine.source import digest_of, project_files
 from stages.lib.study.load import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,11 +87,11 @@ def efficiency(rounds: int) -> Iterator[tuple[str, str]]:
 @contextmanager
 def trainers_without_work() -> Iterator[None]:
     """Have trainers get a training module that does nothing, and be expected to."""
-    source = {**cluster.source(), "stages/lib/training/replicate.py": NO_WORK}
-    digest = hashlib.sha256(b"".join(source[f"stages/lib/{name}.py"] for name in TRAINING_MODULES)).hexdigest()
+    source = {**project_files(), "stages/lib/training/replicate.py": NO_WORK}
+    digest = digest_of(text.decode() for path, text in source.items() if path.startswith("stages/lib/training/"))
     expected_of = cluster.expected_of
     with (
-        mock.patch.object(cluster, "source", return_value=source),
+        mock.patch.object(cluster, "project_files", return_value=source),
         mock.patch.object(cluster, "expected_of", lambda *of: {**expected_of(*of), "source": digest}),
     ):
         yield

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from helpers.checkout import ROOT
-from stages.lib.engine.key import TRAINING_MODULES
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import read_yaml
 
@@ -62,22 +61,12 @@ def test_every_local_import_is_a_dependency(stage: str) -> None:
 
 
 def test_train_depends_on_exactly_the_modules_in_the_replicate_key() -> None:
-    assert dependencies("train") == {f"stages/lib/{name}.py" for name in TRAINING_MODULES}
+    assert dependencies("train") == {"stages/lib/training"}
 
 
 def test_search_depends_on_what_trains_and_on_what_chooses_and_judges() -> None:
     own = {"stages/search.py", *(f"stages/lib/{name}.py" for name in ("scores", "search", "space", "verdicts"))}
     assert dependencies("search") == dependencies("train") | own
-
-
-def test_the_training_modules_import_no_other_that_decides_a_result() -> None:
-    for name in TRAINING_MODULES:
-        tree = ast.parse((ROOT / "stages" / "lib" / f"{name}.py").read_text(encoding="utf-8"))
-        imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-        top_level = [node for node in imports if (node.module or "").startswith("stages")]
-        imported = {alias.name for node in top_level if node.module == "stages.lib" for alias in node.names}
-        imported |= {(node.module or "").rpartition(".")[2] for node in top_level if node.module != "stages.lib"}
-        assert imported <= {*TRAINING_MODULES, "result"}
 
 
 def test_every_parameter_of_a_stage_exists() -> None:

@@ -33,6 +33,7 @@ from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared, write_prepared
 from stages.lib.engine import trainer, worker
 from stages.lib.engine.key import DECISIVE_VARIABLES, environment
+from stages.lib.engine.source import project_files
 
 VARIABLE = "DASK_SCHEDULER_ADDRESS"
 WORKER_MEMORY = 1.5e9
@@ -108,7 +109,7 @@ class Workers:
     def load(self, prepared: Prepared) -> None:
         """Have every trainer use these data from now on."""
         if prepared is not self._prepared:
-            self._prepared, self._files = prepared, {**source(), **data_files(prepared)}
+            self._prepared, self._files = prepared, {**project_files(), **data_files(prepared)}
             self._cargo += 1
             self._loaded.clear()
 
@@ -184,13 +185,6 @@ class Workers:
             self._refused[address] = f"worker {address}: {why}"
             self.say(f"{self._refused[address]}; it is not used")
         self._threads.pop(address, None)
-
-
-def source() -> dict[str, bytes]:
-    """The project's source, as far as a trainer imports it."""
-    root = Path(__file__).resolve().parents[3]
-    paths = [root / "stages" / "__init__.py", *sorted((root / "stages" / "lib").rglob("*.py"))]
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
 
 def data_files(prepared: Prepared) -> dict[str, bytes]:
@@ -269,7 +263,9 @@ def _hardware(backend: str, scheduler: str) -> dict[str, object]:
                 if why := differences({name: there}, {name: ask[0](*ask[1:])}):
                     raise UserError(f"worker {address}: {why}")
         reports = {}
-        for address, (how, report) in _answers(client, worker.ByValue(worker.ask), source(), variables_of(backend)).items():
+        for address, (how, report) in _answers(
+            client, worker.ByValue(worker.ask), project_files(), variables_of(backend)
+        ).items():
             if how == "refused":
                 raise UserError(f"worker {address}: {report}")
             reports[address] = report

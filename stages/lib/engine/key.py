@@ -1,4 +1,4 @@
-"""The replicate cache: a replicate that was trained once, anywhere on this machine by this user, is not trained again."""
+"""The replicate key: everything that decides a replicate's result, as one digest."""
 
 from __future__ import annotations
 
@@ -7,24 +7,17 @@ import importlib.metadata
 import json
 import os
 import platform
-from dataclasses import asdict
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from stages.lib.engine.source import training_source
 from stages.lib.study.settings import Recipe
 from stages.lib.training.views import FittedView
 
-TRAINING_MODULES = ("backends", "diagnostics", "networks", "replicate", "views")
-"""The modules of stages/lib whose source decides a result. dvc.yaml's train stage depends on exactly these."""
-
 DECISIVE_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")
-
-
-def training_source() -> str:
-    """SHA-256 of the source of the training modules."""
-    digest = hashlib.sha256()
-    for name in TRAINING_MODULES:
-        digest.update((Path(__file__).parent.parent / "training" / f"{name}.py").read_bytes())
-    return digest.hexdigest()
+"""Environment variables that change the arithmetic."""
+_FITTED_VIEW = TypeAdapter(FittedView)
 
 
 def _version(*names: str) -> str:
@@ -37,7 +30,7 @@ def _version(*names: str) -> str:
 
 
 def processor_features() -> list[str]:
-    """The vector instructions of this processor: AVX2 and AVX-512 round differently in the fifth decimal."""
+    """The vector instructions of this processor. AVX2 and AVX-512 give results that differ in the fifth decimal."""
     try:
         flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
     except (OSError, StopIteration):
@@ -46,7 +39,7 @@ def processor_features() -> list[str]:
 
 
 def graphics_cards(backend: str) -> list[str]:
-    """The NVIDIA cards, by kind, that a process which trains here may use; none for a package that can use none."""
+    """The models of the NVIDIA cards that training can use here. Empty for a backend without support for cards."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible in ("", "-1") or _version(f"{backend}-cpu") != "none":
         return []
@@ -56,7 +49,7 @@ def graphics_cards(backend: str) -> list[str]:
 
 
 def environment(backend: str) -> dict[str, object]:
-    """What of the machine and its software decides a result."""
+    """The facts about this machine and its software that decide a result."""
     cards = graphics_cards(backend)
     return {
         "source": training_source(),
@@ -70,10 +63,18 @@ def environment(backend: str) -> dict[str, object]:
 
 
 def replicate_key(recipe: Recipe, view: FittedView, seed: int, fingerprint: str, environment: dict[str, object]) -> str:
-    """SHA-256 of everything that decides a replicate's result."""
+    """SHA-256 of everything that decides a replicate's result.
+
+    Settings at their default are left out, so that a new setting that is off changes no key. So a default may never change: a
+    test holds all of them.
+
+    Args:
+        fingerprint: of the data, by `Prepared.fingerprint`.
+        environment: of the machine that trains, by `environment`.
+    """
     decisive = {
-        "recipe": recipe.model_dump(),
-        "view": asdict(view),
+        "recipe": recipe.model_dump(exclude_defaults=True),
+        "view": _FITTED_VIEW.dump_python(view, exclude_defaults=True),
         "seed": seed,
         "data": fingerprint,
         "environment": environment,

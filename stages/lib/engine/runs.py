@@ -15,8 +15,9 @@ from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
 from stages.lib.engine import cluster, dispatch
 from stages.lib.engine.cache import ReplicateCache
-from stages.lib.engine.key import replicate_key, training_source
+from stages.lib.engine.key import replicate_key
 from stages.lib.engine.progress import ReplicateProgress
+from stages.lib.engine.source import training_source
 from stages.lib.files import write_bytes
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import Study
