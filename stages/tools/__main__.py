@@ -11,25 +11,30 @@ from stages.lib.cli import UserError, one_line_errors
 from stages.lib.study.strict_yaml import unknown
 
 
+def summary(module: Path) -> str:
+    """The first line of a module's docstring, without the command that may follow a colon."""
+    docstring = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0].partition(": `")[0].rstrip(".")
+
+
 def commands() -> dict[str, str]:
-    """Name -> the first line of its docstring, for every module of this folder."""
-    modules = sorted(path for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
-    texts = {path.stem: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for path in modules}
-    return {name: (text or "").splitlines()[0].partition(": `")[0].rstrip(".") for name, text in texts.items()}
+    """Name -> summary of every module in this folder."""
+    modules = [path for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_")]
+    return {path.stem: summary(path) for path in sorted(modules)}
 
 
 def main() -> None:
     known = commands()
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help"):
-        print("usage: python -m stages.tools NAME ...; `NAME --help` says more\n")
         width = max(map(len, known))
-        print("\n".join(f"  {each:{width}}  {text}" for each, text in known.items()))
+        print("usage: python -m stages.tools NAME ...; `NAME --help` says more\n")
+        print("\n".join(f"  {command:{width}}  {text}" for command, text in known.items()))
         return
     with one_line_errors("tools"):
         if name not in known:
             raise UserError(str(unknown("command", name, known)))
-    sys.argv = sys.argv[1:]
+    del sys.argv[0]
     runpy.run_module(f"stages.tools.{name}", run_name="__main__", alter_sys=True)
 
 

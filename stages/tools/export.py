@@ -15,7 +15,6 @@ No stage of the pipeline: run it after `dvc repro`.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stages.lib.cli import UserError, one_line_errors
+from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.files import read_arrays, write_json
 from stages.lib.study.load import load_study
@@ -199,16 +198,11 @@ def export(folder: Path, variant: str, seed: int, formats: list[str], target: Pa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.tools.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "study", type=Path, metavar="STUDY", help="the study's folder, such as studies/fashion; . is the starter"
-    )
-    parser.add_argument("variant", metavar="VARIANT")
-    parser.add_argument("--seed", type=int, default=0, help="of the replicate (default: 0)")
+    parser = arguments(__doc__)
+    parser.add_argument("variant", metavar="VARIANT", help="the variant whose replicate is exported")
+    parser.add_argument("--seed", type=int, default=0, help="the replicate's seed (default: 0)")
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="default: STUDY/data/exports/VARIANT/SEED")
-    parser.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS), help="default: all of them")
+    parser.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS), help="default: all formats")
     options = parser.parse_args()
     with one_line_errors("export"):
         target = options.to or options.study / "data" / "exports" / options.variant / str(options.seed)

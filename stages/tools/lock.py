@@ -11,7 +11,6 @@ Prints a line for each mismatch, and ends with exit status 1 where there is one.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import re
@@ -22,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stages.lib.cli import UserError, one_line_errors
+from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.study.strict_yaml import read_yaml
 
 PIPELINES = (Path("dvc.yaml"), Path("studies/dvc.yaml"))
@@ -204,9 +203,7 @@ def check() -> tuple[list[str], list[str]]:
 
 
 def main() -> None:
-    argparse.ArgumentParser(
-        prog="python -m stages.tools.lock", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    arguments(__doc__, study=False).parse_args()
     with one_line_errors("lock"):
         wrong, facts = check()
         for line in wrong:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import vl_convert
 
-from stages.lib.cli import UserError, one_line_errors
+from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_text
 
 PAGE = Path(".dvc/plots/offline.html")
@@ -37,6 +37,7 @@ def template() -> str:
 
 
 def main() -> None:
+    arguments(__doc__, study=False).parse_args()
     with one_line_errors("offline"):
         if not Path(".dvc").is_dir():
             raise UserError("run this at the root of a checkout: there is no .dvc here")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 
-from stages.lib.cli import UserError, one_line_errors
+from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_text
 from stages.lib.judging.verdicts import Verdict
 from stages.lib.report.figures import finite, unit_of
@@ -400,6 +400,7 @@ def page(root: Path, outcomes: Sequence[Outcome]) -> str:
 
 
 def main() -> None:
+    arguments(__doc__, study=False).parse_args()
     with one_line_errors("overview"):
         root = Path()
         for path, text in overview(root).items():

@@ -8,7 +8,6 @@ and prints its path. No stage of the pipeline: its result depends on another rev
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os
@@ -27,7 +26,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from stages.lib.cli import UserError, one_line_errors
+from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_text
 from stages.lib.review.comparison import Pair, Review, Side, code, markdown, paired, plain
 from stages.lib.study.load import load_study
@@ -345,9 +344,7 @@ def review(base: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.tools.review", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__, study=False)
     parser.add_argument(
         "base", nargs="?", default="main", metavar="BASE", help="the Git revision to compare with (default: main)"
     )
