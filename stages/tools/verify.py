@@ -37,6 +37,7 @@ from stages.lib.engine.runs import jobs_of, write_replicate
 from stages.lib.judging.tables import DIGITS, judged_by, metrics_on_demand, read_replicate
 from stages.lib.searching.trials import TRIAL_COLUMNS, metrics_of, number, recipe_of_trial, replicate_seed, shown, written
 from stages.lib.study.load import check_task, load_study
+from stages.lib.study.places import is_place, target_of
 from stages.lib.study.settings import Search, Study
 from stages.lib.study.space import DEFAULT
 from stages.lib.study.strict_yaml import unknown
@@ -234,9 +235,9 @@ def prepare(study: Path) -> None:
 
     A study that no dvc.yaml names has to be prepared by hand.
     """
-    if study not in (Path(), Path("studies") / study.name):
+    if not is_place(study):
         return
-    target = "prepare" if study == Path() else f"studies/{study.name}/dvc.yaml:prepare"
+    target = target_of(study, "prepare")
     done = subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet", target], check=False)
     if done.returncode:
         raise UserError(f"`dvc repro {target}` failed, so there are no data to train on")

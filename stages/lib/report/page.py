@@ -25,6 +25,7 @@ from stages.lib.report.evidence import Evidence
 from stages.lib.report.figures import Unit, finite, numbers, ranked, unit_of
 from stages.lib.report.illustrations import Illustrated, compared, decimals, number
 from stages.lib.study.metrics import METRICS
+from stages.lib.study.places import is_place, target_of
 from stages.lib.study.settings import Claim, Model, Study, Train
 
 MARKS = {"supported": "●", "refuted": "✖", "equivalent": "■", "inconclusive": "◇"}
@@ -249,9 +250,7 @@ def trial_of(folder: Path, key: str, value: int, target: str) -> str:
 
 def stage_of(folder: Path, stage: str) -> str | None:
     """What `dvc repro` calls a stage of the study; None where no dvc.yaml has it."""
-    if folder == Path():
-        return stage
-    return f"studies/dvc.yaml:{stage}@{folder.name}" if folder.parent == Path("studies") else None
+    return target_of(folder, stage) if is_place(folder) else None
 
 
 def measured(summary: pd.DataFrame, variant: str, metric: str) -> dict[str, Any] | None:

@@ -1,0 +1,117 @@
+"""Every dvc.yaml comes from one template, and names all that its stages read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, merged, write_params
+from helpers.imports import closure_of, room_of
+
+from stages import search, train
+from stages.lib.study.places import studies
+from stages.lib.study.settings import Study
+from stages.lib.study.strict_yaml import read_yaml
+from stages.tools.pipelines import pipeline
+
+STAGES = ("fetch", "prepare", "train", "evaluate", "search", "plot")
+FREE = {"__init__", "cli", "files", "markdown", "study", "templates"}
+"""Rooms that a stage need not depend on: reading settings and writing files decides nothing that the parameters do not."""
+STUDIES = studies(ROOT)
+SEARCHED = Path("studies/housing")
+
+
+def stages_of(study: Path) -> dict[str, dict[str, Any]]:
+    stages: dict[str, dict[str, Any]] = read_yaml(ROOT / study / "dvc.yaml")["stages"]
+    return stages
+
+
+def code(stage: dict[str, Any]) -> set[str]:
+    """The files and folders of stages/ among a stage's dependencies."""
+    return {path for path in stage["deps"] if path.startswith("stages/")}
+
+
+def parameters(study: Path, stage: dict[str, Any]) -> list[str] | None:
+    """The keys of the study's params.yaml that a stage names; None where it names the whole file."""
+    (keys,) = (files[name] for files in stage["params"] for name in files if name.endswith("params.yaml"))
+    assert list(stage["params"][0]) == [(study / "params.yaml").as_posix()]
+    return list(keys) if keys is not None else None
+
+
+def test_there_are_seven_studies_with_a_pipeline_each() -> None:
+    assert len(STUDIES) == 7
+    assert sorted(ROOT.glob("**/dvc.yaml")) == sorted(ROOT / study / "dvc.yaml" for study in STUDIES)
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=str)
+def test_every_pipeline_is_made_from_the_template(study: Path) -> None:
+    committed = (ROOT / study / "dvc.yaml").read_text(encoding="utf-8")
+    assert committed == pipeline(study, ROOT), f"stale: run `python -m stages.tools pipelines {study}`"
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=str)
+def test_every_stage_runs_its_script_at_the_root(study: Path) -> None:
+    stages = stages_of(study)
+    has_search = "search" in read_yaml(ROOT / study / "params.yaml")
+    assert tuple(stages) == tuple(name for name in STAGES if name != "search" or has_search)
+    for name, stage in stages.items():
+        assert (ROOT / "stages" / f"{name}.py").is_file()
+        assert stage["cmd"] == f"python -m stages.{name}" + ("" if study == Path() else f" {study.as_posix()}")
+        assert (ROOT / study / stage.get("wdir", ".")).resolve() == ROOT
+        assert stage["desc"]
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if name not in ("train", "search")])
+def test_a_stage_depends_on_every_room_that_its_script_imports(name: str) -> None:
+    script = Path("stages") / f"{name}.py"
+    rooms = {room_of(file) for file in closure_of(script)} - FREE - {"stages"}
+    assert code(stages_of(Path())[name]) == {script.as_posix(), *(f"stages/lib/{room}" for room in rooms)}
+
+
+def test_train_depends_on_what_decides_a_result_and_on_no_other_code() -> None:
+    assert code(stages_of(Path())["train"]) == {"stages/lib/training"}
+
+
+def test_search_depends_on_what_trains_and_on_what_chooses_and_judges() -> None:
+    own = {"stages/search.py", "stages/lib/searching", "stages/lib/study/space.py", "stages/lib/judging"}
+    assert code(stages_of(Path())["search"]) == {"stages/lib/training", *own}
+
+
+def test_what_decides_a_result_runs_no_code_of_another_room() -> None:
+    files = [path.relative_to(ROOT) for path in ROOT.glob("stages/lib/training/*.py")]
+    assert {room_of(each) for file in files for each in closure_of(file)} == {"training"}
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=str)
+def test_a_stage_names_sections_that_there_are_and_every_section_is_a_stage_s(study: Path) -> None:
+    named = {name: parameters(study, stage) for name, stage in stages_of(study).items()}
+    assert named.pop("plot") is None  # it shows all of them
+    assert {key.split(".")[0] for keys in named.values() for key in keys or ()} <= set(Study.model_fields)
+
+
+def test_training_and_searching_name_the_sections_that_they_watch() -> None:
+    stages = stages_of(SEARCHED)
+    assert parameters(SEARCHED, stages["train"]) == list(train.SECTIONS)
+    assert parameters(SEARCHED, stages["search"]) == list(search.SECTIONS)
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=str)
+def test_losses_are_drawn_on_a_logarithmic_scale(study: Path) -> None:
+    plots = [each for each in read_yaml(ROOT / study / "dvc.yaml")["plots"] if isinstance(each, dict)]
+    assert len(plots) == 2
+    for title, plot in (item for each in plots for item in each.items()):
+        assert plot["template"] == ("variants_log" if "loss" in title else "variants")
+
+
+def test_a_study_without_validation_rows_shows_its_training_curve(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "datasets.yaml").write_text((ROOT / "data" / "datasets.yaml").read_text())
+    digits = {"data": {"dataset": "mnist_5k"}}
+    write_params(tmp_path, digits)
+    assert "Validation accuracy:" in pipeline(Path(), tmp_path)
+    write_params(tmp_path, merged(digits, {"data": {"split": {"validation": 0}}}))
+    text = pipeline(Path(), tmp_path)
+    assert "Training accuracy:" in text
+    assert "metrics/confusion.csv:" in text
+    assert "  search:" not in text
