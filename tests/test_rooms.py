@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+
+from helpers.checkout import ROOT
 from helpers.imports import Import, imports_of, room_of
 
 FLOORS = (

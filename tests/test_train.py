@@ -17,12 +17,11 @@ import pandas as pd
 import psutil
 import pytest
 from distributed import Client
-from ruamel.yaml import YAML
 
 from helpers.checkout import ROOT, environment_of, stage
 from helpers.processes import LONGER, bytes_of, children, entries, start, timings, until, workers_of
 from helpers.study import SMALL, prepared_for, study_with, write_study
-from stages import search, train
+from stages import train
 from stages.lib.cli import UserError
 from stages.lib.engine import cluster, dispatch, runs, trainer
 from stages.lib.engine.cache import ReplicateCache
@@ -205,12 +204,6 @@ def test_what_is_edited_while_it_trains_is_not_taken_for_trained(
     edited = pytest.raises(UserError, match=r"^the training code: edited while this trained")
     with edited, runs.unchanged(study, folder, train.SECTIONS):
         monkeypatch.setattr(train, "training_source", lambda: "another")
-
-
-@pytest.mark.parametrize("name", ["train", "search"])
-def test_a_stage_knows_the_sections_that_dvc_has_it_depend_on(name: str) -> None:
-    (pipeline,) = YAML(typ="safe", pure=True).load_all((ROOT / "dvc.yaml").read_text())
-    assert tuple(pipeline["stages"][name]["params"]) == {"train": train, "search": search}[name].SECTIONS
 
 
 def test_a_replicate_that_takes_too_long_ends_the_stage_with_one_line(small_study: Study, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from conftest import ROOT
+from helpers.checkout import ROOT
 
 
 class Import(NamedTuple):

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, merged, write_params
-from helpers.imports import closure_of, room_of
 
+from helpers.checkout import ROOT
+from helpers.imports import closure_of, room_of
+from helpers.study import merged, write_params
 from stages import search, train
+from stages.lib.data.catalogue import CATALOGUE, load_catalogue
+from stages.lib.study.load import load_study
 from stages.lib.study.places import studies
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import read_yaml
@@ -94,6 +97,15 @@ def test_training_and_searching_name_the_sections_that_they_watch() -> None:
     stages = stages_of(SEARCHED)
     assert parameters(SEARCHED, stages["train"]) == list(train.SECTIONS)
     assert parameters(SEARCHED, stages["search"]) == list(search.SECTIONS)
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=str)
+def test_a_study_writes_the_table_that_its_task_has(study: Path) -> None:
+    stages, task = stages_of(study), load_catalogue(ROOT / CATALOGUE)[load_study(ROOT / study).data.dataset].task
+    written = [name for entry in stages["evaluate"]["outs"] for name in entry]
+    table, other = ("confusion", "residuals") if task == "classification" else ("residuals", "confusion")
+    assert (study / "metrics" / f"{table}.csv").as_posix() in written
+    assert (study / "metrics" / f"{other}.csv").as_posix() not in written
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=str)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from conftest import ROOT
 
+from helpers.checkout import ROOT
 from stages.lib import files
 from stages.tools.__main__ import commands, main
 
