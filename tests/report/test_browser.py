@@ -19,8 +19,9 @@ from helpers.runs import TIMED, complete_facts, waves, write_runs
 from helpers.search import SEARCH as STRATEGIES
 from helpers.search import Pretender, found_by
 from helpers.study import prepared_for, study_with, write_params
-from stages import evaluate, plot, search, train
+from stages import evaluate, plot, search
 from stages.lib.data.prepared import write_prepared
+from stages.lib.engine import runs
 from stages.tools.overview import page as overview_page
 from stages.tools.overview import read_outcome, tutorials_of
 
@@ -61,7 +62,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for history in (root / "data" / "runs" / "dropped").glob("*/history.csv"):  # it stopped after one epoch
         history.write_text("\n".join(history.read_text().splitlines()[:2]) + "\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "train_missing", Pretender())
+        patch.setattr(runs, "train_missing", Pretender())
         study = study_with(CHANGES)
         assert study.search
         search.write_found(study, study.search, found_by(study, study.search, root / "cache"), root / "metrics")

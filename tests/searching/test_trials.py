@@ -23,8 +23,9 @@ from helpers.processes import bytes_of, children, entries, until
 from helpers.runs import complete_facts, write_runs
 from helpers.search import REAL, SEARCH, Pretender, edited, found_by, goodness, searching
 from helpers.study import JARGON, SMALL, study_with
-from stages import evaluate, plot, search, train
+from stages import evaluate, plot, search
 from stages.lib.cli import UserError
+from stages.lib.engine import runs
 from stages.lib.engine.plan import plan, plan_search
 from stages.lib.judging import tables
 from stages.lib.report import results, search_figures, search_section
@@ -411,7 +412,7 @@ def test_what_diverged_is_the_worst_and_wins_only_where_all_did() -> None:
 @pytest.fixture
 def pretender(monkeypatch: pytest.MonkeyPatch) -> Pretender:
     made = Pretender()
-    monkeypatch.setattr(train, "train_missing", made)
+    monkeypatch.setattr(runs, "train_missing", made)
     return made
 
 
