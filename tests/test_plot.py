@@ -26,7 +26,6 @@ from stages.lib.cli import UserError
 from stages.lib.report import page as report
 from stages.lib.report import results as shown
 from stages.lib.report.illustrations import illustrate
-from stages.lib.study.settings import Claim
 
 
 @pytest.fixture
@@ -354,28 +353,6 @@ def test_a_note_stands_in_the_cards_of_what_it_is_about_and_leads_to_them(plotte
     first, second = part('id="notes"', "</ul>").split("<li>")[1:]
     assert "<a" not in first
     assert re.findall(r'href="([^"]+)"', second) == ["#claim-noise_hurts", "#variant-noisy"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "groups", "missed", "runs"),
-    [
-        ({"expect": "higher", "margin": 0.1}, [[0.5, 0.6], [0.65, 0.9]], 1, 4),  # 0.65 is within the margin of 0.6
-        ({"expect": "lower"}, [[3.0, 3.0], [2.0, np.inf]], 2, 4),
-        ({"expect": "same", "margin": 0.1}, [[1.0], [1.05, 1.2, 0.95]], 1, 3),
-        ({"expect": "higher"}, [[np.inf], [np.inf]], 1, 1),  # neither is ahead
-    ],
-)
-def test_single_runs_that_do_not_show_what_is_claimed(
-    changes: dict[str, Any], groups: list[list[float]], missed: int, runs: int
-) -> None:
-    claim = Claim(says="So.", compare=("a", "b"), metric="test_loss", **changes)
-    assert report.single_runs(claim, groups) == (missed, runs)
-
-
-@pytest.mark.parametrize(("expect", "missed"), [("at_least", 1), ("at_most", 2)])
-def test_single_runs_short_of_a_threshold(expect: Any, missed: int) -> None:
-    claim = Claim(says="So.", variant="a", metric="test_loss", expect=expect, threshold=0.5)
-    assert report.single_runs(claim, [[0.4, 0.5, 0.6, 0.7]]) == (missed, 4)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from helpers.checkout import ROOT
 from helpers.outcomes import CLAIMS, SEARCH, SUMMARY, TUTORIAL, write_metrics, write_search
 from helpers.study import write_params
 from stages.lib.cli import UserError
-from stages.lib.report.page import distance, standing
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import merged
 from stages.tools.overview import MARKERS, cell, main, overview, page, read_outcome, tutorials_of, verdicts, with_table
@@ -253,63 +251,8 @@ def test_a_reported_duration_is_in_the_report(checkout: Callable[..., Path]) -> 
     assert "| `plain` | `seconds_per_epoch` | 6 | in the report |  |  |  |  |" in overview(root)["studies/README.md"]
 
 
-@pytest.mark.parametrize(
-    ("reported", "expected"),
-    [
-        (0.98, "inside"),
-        (0.975, "inside"),
-        (0.9849, "one run"),  # 0.98 +- 0.003 * sqrt(6) reaches 0.98735
-        (0.9728, "one run"),
-        (0.988, "outside"),
-        (0.9725, "outside"),
-        (0.99, "inside"),  # as do all of 0.985 to 0.995: 0.99 has two decimals
-        (1.0, "outside"),
-    ],
-)
-def test_where_a_reported_number_lies(reported: float, expected: str) -> None:
-    high = "0.985" if reported == 0.99 else "0.983"
-    row = {"replicates": "5", "mean": "0.98", "low": "0.977" if reported != 0.975 else "0.975", "high": high}
-    assert standing(reported, row) == expected
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"replicates": "1", "mean": "0.98", "low": "0.98", "high": "0.98"},
-        {"replicates": "5", "mean": "diverged", "low": "diverged", "high": "diverged"},
-        {"replicates": "5", "mean": "never", "low": "never", "high": "never"},
-    ],
-)
-def test_without_an_interval_nothing_is_decided(row: dict[str, str]) -> None:
-    assert standing(0.98, row) == "undecided"
-
-
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        ({"mean": "0.95", "sd": "0.01"}, "+3.0"),
-        ({"mean": "0.99", "sd": "0.004"}, "−2.5"),
-        ({"mean": "0.98", "sd": "0.0"}, "all alike"),
-        ({"mean": "never", "sd": "never"}, "–"),
-        ({"mean": "0.98", "sd": ""}, "–"),
-        ({}, "–"),
-    ],
-)
-def test_how_far_a_reported_number_is_in_deviations_of_single_runs(row: dict[str, str], expected: str) -> None:
-    off, shown = distance(0.98, row)
-    assert shown == expected
-    assert math.isnan(off) == (expected in ("all alike", "–"))
-
-
 def test_a_cell_stays_one() -> None:
     assert cell("a |\n  b < c") == "a \\| b &lt; c"
-
-
-def test_an_interval_that_holds_every_accuracy_says_nothing_of_a_reported_one() -> None:
-    row = {"metric": "test_accuracy", "mean": "0.79", "low": "-0.01", "high": "1.6", "replicates": "5"}
-    assert standing(0.95, row) == "undecided"
-    assert standing(0.95, {**row, "high": "0.99"}) == "inside"
-    assert standing(0.95, {**row, "metric": "test_loss"}) == "inside"
 
 
 # The page

@@ -23,6 +23,8 @@ DIGITS = 5
 TENTHS = 10
 """Groups of test rows, by target, that a regression's errors are shown for."""
 DIAGNOSTICS = "variant epoch layer weights_norm gradient_norm update_norm zero_share saturated_share".split()
+HEADLINES = {"classification": "test_accuracy", "regression": "test_loss"}
+"""Task -> the metric that stands for a variant where only one is shown."""
 CLAIM_COLUMNS = "claim verdict effect low high close replicates metric expect threshold margin".split()
 
 
@@ -214,7 +216,7 @@ def residuals_of(study: Study, runs: Path, targets: np.ndarray) -> pd.DataFrame:
 
 def metrics_of(summary: pd.DataFrame, claims: pd.DataFrame, task: str) -> dict[str, Any]:
     """What `dvc metrics diff` compares: one headline a variant, and for each claim its verdict and effect."""
-    headline = "test_accuracy" if task == "classification" else "test_loss"
+    headline = HEADLINES[task]
     chosen = summary[summary["metric"] == headline]
     return {
         "variants": {row.variant: {headline: row.mean} for row in chosen.itertuples()},

@@ -24,6 +24,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.transforms import blended_transform_factory
 
+from stages.lib.study.metrics import finite
+
 WIDTH = 9.375  # inches: 900 pixels, what a README shows without scaling
 GREY, PALE, BLUE, ORANGE, GREEN = "#666666", "#dfe7ee", "#0060a8", "#b84100", "#00735a"
 FAINT = "#eeeeee"
@@ -129,15 +131,6 @@ def unit_of(metric: str, task: str) -> Unit:
     if metric == "generalization_gap":  # between two accuracies, or two losses
         metric = "accuracy" if task == "classification" else "loss"
     return next((unit for pattern, unit in UNITS if pattern.search(metric)), Unit(metric.replace("_", " "), "", ""))
-
-
-def finite(cell: object) -> float:
-    """The number in a cell of a table; NaN for a word, nothing and what is not finite."""
-    try:
-        value = float(cell)  # type: ignore[arg-type]  # what is no number raises
-    except (TypeError, ValueError):
-        return math.nan
-    return value if math.isfinite(value) else math.nan
 
 
 def numbers(column: pd.Series) -> np.ndarray:

@@ -19,6 +19,7 @@ from matplotlib.ticker import FuncFormatter
 
 from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
+from stages.lib.judging.reported import decimals
 from stages.lib.report.figures import BLUE, GREEN, GREY, ORANGE, STYLED, WIDTH, grid, short
 from stages.lib.study.settings import Study
 
@@ -66,12 +67,6 @@ Illustrate = Callable[[Study, Prepared], Illustrated]
 def illustrate(study: Study, prepared: Prepared) -> dict[str, Illustrated]:
     """Name -> every illustration that the study asks for. Raises UserError where the data do not allow one."""
     return {name: ILLUSTRATIONS[name](study, prepared) for name in study.illustrations}
-
-
-def decimals(number: float) -> int:
-    """Of the number as it was written; YAML drops the zeros at its end."""
-    text = f"{number:.12f}".rstrip("0")
-    return len(text) - text.index(".") - 1
 
 
 def agrees(reported: float, measured: float, digits: int) -> bool:

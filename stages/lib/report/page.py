@@ -8,7 +8,7 @@ import json
 import platform
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,12 +19,14 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from stages.lib.judging.reported import STANDINGS, decimals, distance, standing
+from stages.lib.judging.tables import HEADLINES
 from stages.lib.judging.verdicts import FEWEST, FEWEST_RANKED, difference_interval
 from stages.lib.report import evidence, figures
 from stages.lib.report.evidence import Evidence
-from stages.lib.report.figures import Unit, finite, numbers, ranked, unit_of
-from stages.lib.report.illustrations import Illustrated, compared, decimals, number
-from stages.lib.study.metrics import METRICS
+from stages.lib.report.figures import Unit, numbers, ranked, unit_of
+from stages.lib.report.illustrations import Illustrated, compared, number
+from stages.lib.study.metrics import METRICS, finite
 from stages.lib.study.places import is_place, target_of
 from stages.lib.study.settings import Claim, Model, Study, Train
 
@@ -36,7 +38,6 @@ LIBRARIES = (
 """Whose versions the page names, where they are installed."""
 DEEP = 3
 """Hidden layers from which on a variant's gradients are drawn."""
-STANDINGS = ("inside", "one run", "outside", "undecided")
 MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
@@ -61,11 +62,6 @@ class Results:
     diagnostics: pd.DataFrame
     durations: pd.DataFrame
     timings: Mapping[str, Any]
-
-
-def headline(task: str) -> str:
-    """The metric that variants are ranked by."""
-    return "test_accuracy" if task == "classification" else "test_loss"
 
 
 def flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -195,25 +191,6 @@ def holds(claim: Claim, row: Mapping[Any, Any]) -> list[str]:
     return said
 
 
-def single_runs(claim: Claim, groups: Sequence[Sequence[float]]) -> tuple[int, int]:
-    """How many single runs, or pairs of them, do not show what is claimed; and how many there are.
-
-    groups: the replicates' values, of the one variant or the two, infinite on the bad side where they are not finite.
-    """
-    if claim.threshold is not None:
-        sign = 1 if claim.expect == "at_least" else -1
-        shown = [sign * value >= sign * claim.threshold for value in groups[0]]
-    else:
-        first = groups[0] if len(groups) == 2 else [0.0]
-        with np.errstate(invalid="ignore"):
-            effects = np.subtract.outer(np.array(groups[-1]), np.array(first)).ravel()
-        if claim.expect == "same":
-            shown = list(np.abs(effects) <= claim.margin)
-        else:
-            shown = list((effects if claim.expect == "higher" else -effects) > claim.margin)
-    return len(shown) - sum(map(bool, shown)), len(shown)
-
-
 def claim_commands(study: Study, name: str, folder: Path) -> list[tuple[str, str]]:
     """What to type, and what for: to train the replicates of a claim anew, and to judge it by more of them."""
     claim = study.claims[name]
@@ -261,7 +238,7 @@ def measured(summary: pd.DataFrame, variant: str, metric: str) -> dict[str, Any]
 
 def leaderboard_strips(study: Study, results: Results, task: str) -> tuple[Markup, dict[str, Markup]]:
     """The axis, and variant -> picture of its mean, interval and replicates, each with a tool tip."""
-    metric = headline(task)
+    metric = HEADLINES[task]
     unit, replicates = unit_of(metric, task), results.replicates
     reported = {name: each.reported[metric] for name, each in study.variants.items() if metric in each.reported}
     head, strips = figures.leaderboard_strips(results.summary, replicates, reported, metric, task)
@@ -280,7 +257,7 @@ def leaderboard_strips(study: Study, results: Results, task: str) -> tuple[Marku
 
 def against_parent(study: Study, results: Results, task: str, variant: str) -> str:
     """The difference of the headline metric to the variant that it extends, with Welch's interval; empty without one."""
-    parent, metric = study.variants[variant].extends, headline(task)
+    parent, metric = study.variants[variant].extends, HEADLINES[task]
     if not parent:
         return ""
     table = results.replicates
@@ -303,7 +280,7 @@ def variant_rows(
 
     verdicts: claim -> verdict; strips: variant -> its row of the leaderboard.
     """
-    metric = headline(task)
+    metric = HEADLINES[task]
     columns = (metric, "train_accuracy", "test_mae", "test_rmse", "train_loss", "generalization_gap", "epochs")
     shown = [name for name in columns if name in results.replicates]
     rows = []
@@ -336,39 +313,6 @@ def variant_rows(
             }
         )
     return rows
-
-
-def standing(reported: float, row: Mapping[str, Any]) -> str:
-    """Where a reported number lies, which counts as every number that is rounded to it.
-
-    `inside` the interval of the mean; where `one run` more may fall, Student's prediction interval, sqrt(n + 1) times as wide;
-    or `outside` both. `undecided` where the replicates have no interval, or one that no share could be outside of.
-
-    row: of summary.csv.
-    """
-    mean, low, high = (finite(row[name]) for name in ("mean", "low", "high"))
-    count = int(row["replicates"])
-    if np.isnan([mean, low, high]).any() or count < 2 or ("accuracy" in row.get("metric", "") and low <= 0 and high >= 1):
-        return "undecided"
-    rounding = 0.0 if reported.is_integer() else 0.5 * 10.0 ** -decimals(reported)
-    rounding *= 1 + 1e-9  # 0.975 rounds to 0.98, though in binary it is a little less
-    if low - rounding <= reported <= high + rounding:
-        return "inside"
-    wider = np.sqrt(count + 1)
-    within = mean - (mean - low) * wider - rounding <= reported <= mean + (high - mean) * wider + rounding
-    return "one run" if within else "outside"
-
-
-def distance(reported: float, row: Mapping[str, Any]) -> tuple[float, str]:
-    """How far a reported number is from the mean, in standard deviations of single runs: NaN for none; and as shown.
-
-    row: of summary.csv.
-    """
-    mean, deviation = (finite(row.get(name)) for name in ("mean", "sd"))
-    off = (reported - mean) / deviation if deviation > 0 else np.nan
-    if np.isnan(off):
-        return np.nan, "all alike" if deviation == 0 else "–"
-    return off, f"{off:+.1f}".replace("-", "−")
 
 
 def reported_rows(study: Study, results: Results, task: str) -> list[dict[str, Any]]:
@@ -619,7 +563,7 @@ def page(
         command=f"python -m stages.train {'' if folder == Path() else f'{folder.as_posix()} '}--show",
         facts=facts,
         task=task,
-        metric=headline(task),
+        metric=HEADLINES[task],
         verdicts={verdict: (MARKS[verdict], verdicts[verdict]) for verdict in MARKS},
         claims=claim_rows(study, folder, results.claims, task, known),
         timed=claim_rows(study, folder, results.timed, task, known),
@@ -645,7 +589,7 @@ def page(
             {claim.metric for claim in study.claims.values()}
             | {row["metric"] for row in reported}
             | ({study.search.metric, study.search.judged_by} if study.search else set())
-            | {headline(task)}
+            | {HEADLINES[task]}
         ),
         pictures={name: embedded(name, content) for name, content in pictures.items()},
         durations=duration_rows(results.durations),

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
 from stages.lib.files import write_bytes
-from stages.lib.judging.tables import CLAIM_COLUMNS, claims_table, values_of
+from stages.lib.judging.reported import single_runs
+from stages.lib.judging.tables import CLAIM_COLUMNS, HEADLINES, claims_table, values_of
 from stages.lib.report import figures
-from stages.lib.report.page import Results, deep_variants, headline, single_runs
+from stages.lib.report.page import Results, deep_variants
 from stages.lib.study.settings import Study
 from stages.lib.training import views
 
@@ -118,7 +119,7 @@ def result_figures(study: Study, results: Results, task: str, target: str = "") 
 
     target: what a regression predicts.
     """
-    metric = headline(task)
+    metric = HEADLINES[task]
     reported = {name: each.reported[metric] for name, each in study.variants.items() if metric in each.reported}
     parents = {name: each.extends for name, each in study.variants.items()}
     drawn = {"leaderboard.svg": figures.leaderboard(results.summary, results.replicates, reported, metric, task)}

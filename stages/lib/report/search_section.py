@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from stages.lib.judging import verdicts
-from stages.lib.report.figures import Unit, finite, numbers, unit_of
+from stages.lib.report.figures import Unit, numbers, unit_of
 from stages.lib.report.page import WORDS, stage_of, trial_of, verdict_in_words, verdict_row
 from stages.lib.study import space
+from stages.lib.study.metrics import finite
 from stages.lib.study.settings import Range, Search, Study
 
 

@@ -95,3 +95,12 @@ def round_or_word(name: str, value: float, digits: int = 5) -> float | str:
     if math.isfinite(value):
         return round(value, digits) + 0.0  # never -0.0
     return "never" if name.startswith("epochs_to") else "diverged"
+
+
+def finite(cell: object) -> float:
+    """The number in a cell of a table; NaN for a word, for an empty cell and for an infinite number."""
+    try:
+        value = float(cell)  # type: ignore[arg-type]  # raises for anything but a number
+    except (TypeError, ValueError):
+        return math.nan
+    return value if math.isfinite(value) else math.nan

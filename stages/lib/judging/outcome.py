@@ -1,0 +1,166 @@
+"""The committed results of a study's variants, and those of its search's strategies, in one form.
+
+A strategy is judged as a variant is. A replicate of a variant is one training; a replicate of a strategy is the best trial that
+one seed found. So whatever shows or compares results can take an `Outcome` without asking which of the two it is.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from stages.lib.judging.tables import HEADLINES
+from stages.lib.study.metrics import rank_value
+from stages.lib.study.settings import Claim, Study
+from stages.lib.study.space import DEFAULT
+
+Row = Mapping[str, str]
+"""A row of a table: column -> text."""
+Read = Callable[[str], str | None]
+"""The name of a file in metrics/ -> its text; None if there is no such file."""
+
+
+class Compared(NamedTuple):
+    """A variant or a strategy.
+
+    tip: what it is, in a sentence.
+    ours: whether the source does not have it.
+    reported: metric -> the number that the source prints.
+    metrics: what is shown of it beside other variants or strategies.
+    """
+
+    tip: str
+    ours: bool
+    reported: Mapping[str, float]
+    metrics: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study compares, what it claims, and what the committed metrics say. Without metrics the tables are empty.
+
+    names: in the order of params.yaml; strategies begin with the default. Empty if params.yaml cannot be read.
+    claims: the settings of each claim.
+    verdicts: claim -> its row of claims.csv.
+    numbers: name and metric -> a row with mean, sd, low, high and replicates, as in summary.csv.
+    replicates: columns name, seed and metrics; a word, such as `diverged`, is NaN.
+    """
+
+    kind: Literal["variant", "strategy"]
+    task: str
+    names: Mapping[str, Compared]
+    claims: Mapping[str, Claim]
+    verdicts: Mapping[str, Row]
+    numbers: Mapping[tuple[str, str], Row]
+    replicates: pd.DataFrame = field(repr=False)
+
+    def has_replicates(self, name: str) -> bool:
+        return name in self._groups
+
+    def values(self, name: str, metric: str) -> list[float] | None:
+        """The metric of each replicate by seed, infinite on the bad side if it is NaN; None if it was not measured."""
+        rows = self._groups.get(name)
+        if rows is None or metric not in rows:
+            return None
+        measured = (name, metric) in self.numbers if self.numbers else rows[metric].notna().any()
+        return [rank_value(metric, value) for value in rows[metric]] if measured else None
+
+    @cached_property
+    def _groups(self) -> dict[str, pd.DataFrame]:
+        return {str(name): rows.sort_values("seed") for name, rows in self.replicates.groupby("name")}
+
+
+def of_variants(study: Study | None, read: Read) -> Outcome:
+    """The outcome of a study's variants. `study` is None if its params.yaml cannot be read."""
+    task = _task(read)
+    names = {
+        name: Compared(each.tip, each.ours, each.reported, list(each.reported) or [HEADLINES[task]])
+        for name, each in (study.variants if study else {}).items()
+    }
+    rows = _rows(read("summary.csv"), "variant", "metric")
+    return Outcome(
+        kind="variant",
+        task=task,
+        names=names,
+        claims=study.claims if study else {},
+        verdicts={row["claim"]: row for row in _rows(read("claims.csv"), "claim")},
+        numbers={(row["variant"], row["metric"]): row for row in rows},
+        replicates=_replicates(_rows(read("replicates.csv"), "variant", "seed"), "variant"),
+    )
+
+
+def of_strategies(study: Study | None, read: Read) -> Outcome:
+    """The outcome of a study's search; of one that has no search, it is empty."""
+    search = study.search if study else None
+    names = {}
+    if search:
+        metrics = [search.metric, search.judged_by]
+        names[DEFAULT] = Compared(f"{search.variant}, as it is", False, {}, metrics)
+        for name, each in search.strategies.items():
+            tip = f"{each.method.replace('_', ' ')}, {search.trials_of(name)} trials"
+            names[name] = Compared(tip, False, each.reported, metrics)
+    winners = _replicates(_rows(read("search/winners.csv"), "strategy", "seed"), "strategy")
+    return Outcome(
+        kind="strategy",
+        task=_task(read),
+        names=names,
+        claims=search.claims if search else {},
+        verdicts={row["claim"]: row for row in _rows(read("search/claims.csv"), "claim")},
+        numbers=_numbers_of_strategies(read("search.json"), winners),
+        replicates=winners,
+    )
+
+
+def committed(metrics: Path) -> Read:
+    """Read the files of a study's metrics/ folder as they are in the working tree."""
+
+    def read(name: str) -> str | None:
+        path = metrics / name
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    return read
+
+
+def _task(read: Read) -> str:
+    """The task, by the headline in metrics.json; a study that was not run counts as a classification."""
+    variants = json.loads(read("metrics.json") or "{}").get("variants", {})
+    headlines = {metric for measured in variants.values() for metric in measured}
+    return next((task for task, metric in HEADLINES.items() if metric in headlines), "classification")
+
+
+def _rows(text: str | None, *columns: str) -> list[Row]:
+    """The rows of a table; none if the table lacks one of the columns. Only an empty cell is empty: a name may be `nan`."""
+    try:
+        table = pd.read_csv(io.StringIO(text or ""), dtype=str, keep_default_na=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError):
+        return []
+    if not set(columns) <= set(table):
+        return []
+    return [{str(name): str(value) for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _replicates(rows: Sequence[Row], key: str) -> pd.DataFrame:
+    """The rows with numbers in every column but `key`, which becomes `name`."""
+    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else [key]).rename(columns={key: "name"})
+    numbers = table.columns.drop("name")
+    table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
+    return table
+
+
+def _numbers_of_strategies(text: str | None, winners: pd.DataFrame) -> dict[tuple[str, str], Row]:
+    """The means and intervals of search.json, with the number of winners and their standard deviation."""
+    numbers: dict[tuple[str, str], Row] = {}
+    for name, scores in json.loads(text or "{}").get("strategies", {}).items():
+        own = winners[winners["name"] == name]
+        for metric, interval in scores.items():
+            row = {"variant": name, "metric": metric, "replicates": str(len(own))}
+            row |= {end: str(interval.get(end, interval["mean"])) for end in ("mean", "low", "high")}
+            numbers[name, metric] = row | {"sd": str(own[metric].std() if metric in own else "")}
+    return numbers

@@ -1,0 +1,92 @@
+"""Where reported numbers lie, and what one run would show."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from stages.lib.judging.reported import decimals, distance, single_runs, standing
+from stages.lib.study.settings import Claim
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        (0.98, "inside"),
+        (0.975, "inside"),
+        (0.9849, "one run"),  # 0.98 +- 0.003 * sqrt(6) reaches 0.98735
+        (0.9728, "one run"),
+        (0.988, "outside"),
+        (0.9725, "outside"),
+        (0.99, "inside"),  # as do all of 0.985 to 0.995: 0.99 has two decimals
+        (1.0, "outside"),
+    ],
+)
+def test_where_a_reported_number_lies(reported: float, expected: str) -> None:
+    high = "0.985" if reported == 0.99 else "0.983"
+    row = {"replicates": "5", "mean": "0.98", "low": "0.977" if reported != 0.975 else "0.975", "high": high}
+    assert standing(reported, row) == expected
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"replicates": "1", "mean": "0.98", "low": "0.98", "high": "0.98"},
+        {"replicates": "5", "mean": "diverged", "low": "diverged", "high": "diverged"},
+        {"replicates": "5", "mean": "never", "low": "never", "high": "never"},
+    ],
+)
+def test_without_an_interval_nothing_is_decided(row: dict[str, str]) -> None:
+    assert standing(0.98, row) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"mean": "0.95", "sd": "0.01"}, "+3.0"),
+        ({"mean": "0.99", "sd": "0.004"}, "−2.5"),
+        ({"mean": "0.98", "sd": "0.0"}, "all alike"),
+        ({"mean": "never", "sd": "never"}, "–"),
+        ({"mean": "0.98", "sd": ""}, "–"),
+        ({}, "–"),
+    ],
+)
+def test_how_far_a_reported_number_is_in_deviations_of_single_runs(row: dict[str, str], expected: str) -> None:
+    off, shown = distance(0.98, row)
+    assert shown == expected
+    assert math.isnan(off) == (expected in ("all alike", "–"))
+
+
+def test_an_interval_that_holds_every_accuracy_says_nothing_of_a_reported_one() -> None:
+    row = {"metric": "test_accuracy", "mean": "0.79", "low": "-0.01", "high": "1.6", "replicates": "5"}
+    assert standing(0.95, row) == "undecided"
+    assert standing(0.95, {**row, "high": "0.99"}) == "inside"
+    assert standing(0.95, {**row, "metric": "test_loss"}) == "inside"
+
+
+@pytest.mark.parametrize(
+    ("changes", "groups", "missed", "runs"),
+    [
+        ({"expect": "higher", "margin": 0.1}, [[0.5, 0.6], [0.65, 0.9]], 1, 4),  # 0.65 is within the margin of 0.6
+        ({"expect": "lower"}, [[3.0, 3.0], [2.0, math.inf]], 2, 4),
+        ({"expect": "same", "margin": 0.1}, [[1.0], [1.05, 1.2, 0.95]], 1, 3),
+        ({"expect": "higher"}, [[math.inf], [math.inf]], 1, 1),  # neither is ahead
+    ],
+)
+def test_single_runs_that_do_not_show_what_is_claimed(
+    changes: dict[str, Any], groups: list[list[float]], missed: int, runs: int
+) -> None:
+    claim = Claim(says="So.", compare=("a", "b"), metric="test_loss", **changes)
+    assert single_runs(claim, groups) == (missed, runs)
+
+
+@pytest.mark.parametrize(("expect", "missed"), [("at_least", 1), ("at_most", 2)])
+def test_single_runs_short_of_a_threshold(expect: Any, missed: int) -> None:
+    claim = Claim(says="So.", variant="a", metric="test_loss", expect=expect, threshold=0.5)
+    assert single_runs(claim, [[0.4, 0.5, 0.6, 0.7]]) == (missed, 4)
+
+
+def test_decimals_are_those_that_are_written() -> None:
+    assert [decimals(number) for number in (3.0, 0.5, 0.98, 1e-9)] == [0, 1, 2, 9]
