@@ -154,6 +154,47 @@ def test_a_fitted_view_survives_json(scale: str, per: str, invert: bool) -> None
         np.testing.assert_array_equal(views.apply(again, rows, split), views.apply(fitted, rows, split))
 
 
+# Statistics as float32
+
+
+def unrounded(statistic: Any) -> Any:
+    return np.asarray(statistic).tolist()
+
+
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize("fit_on", ["train", "each_split"])
+@pytest.mark.parametrize("per", ["all", "feature"])
+@pytest.mark.parametrize("scale", SCALINGS)
+def test_rounded_statistics_give_the_same_inputs_to_the_bit(
+    scale: str, per: str, fit_on: str, invert: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(4)
+    splits = {"train": draw.normal(3, 50, (200, 6)), "test": draw.normal(2, 40, (50, 6))}
+    view = view_with(scale=scale, per=per, fit_on=fit_on, invert=invert)
+    rounded = views.fit(view, splits)
+    monkeypatch.setattr(views, "_as_float32", unrounded)
+    full = views.fit(view, splits)
+    for split, rows in splits.items():
+        assert views.apply(rounded, rows, split).tobytes() == views.apply(full, rows, split).tobytes()
+    if scale in ("mean", "standard"):
+        assert rounded != full
+
+
+def test_the_last_bits_of_a_float64_sum_do_not_reach_the_statistics() -> None:
+    """Sums of float64 depend on the vector instructions of the processor."""
+    mean = 33.3184214478
+    nearby = [float(np.nextafter(mean, towards)) for towards in (0.0, 100.0)]
+    assert [views._as_float32(value) for value in (mean, *nearby)] == [33.31842] * 3
+
+
+@settings(deadline=None, derandomize=True, max_examples=500)
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_a_statistic_is_the_shortest_decimal_of_its_float32(value: float) -> None:
+    written = views._as_float32(value)
+    assert np.float32(written) == np.float32(value)
+    assert float(str(np.float32(value))) == written
+
+
 # Fitted on each split by itself
 
 VALIDATION = np.array([[1.0, 6.0], [3.0, 6.0]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
 import time
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
+from stages.lib.files import arrays_to_bytes
 from stages.lib.training import backends, diagnostics, networks
 from stages.lib.training.result import Result
 
@@ -237,15 +237,13 @@ def _outputs(
         scores[split] = {"loss": _text(loss), quality: _text(value)}
         if split != "train":
             predictions[split] = predicted
-    archive = io.BytesIO()
-    np.savez(archive, allow_pickle=False, **predictions)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "model.weights.h5"
         traced.model.save_weights(weights)
         return {
             "history.csv": _csv(history),
             "scores.json": (json.dumps(scores, indent=2, sort_keys=True) + "\n").encode(),
-            "predictions.npz": archive.getvalue(),
+            "predictions.npz": arrays_to_bytes(predictions),
             "model.json": (json.dumps(json.loads(traced.model.to_json()), indent=2, sort_keys=True) + "\n").encode(),
             "model.weights.h5": weights.read_bytes(),
         }

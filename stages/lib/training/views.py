@@ -61,6 +61,14 @@ SCALINGS: dict[str, Callable[[np.ndarray, int | None], tuple[Any, Any]]] = {
 """Scaling -> (what is subtracted, what is then divided by), of all values or of each feature (axis 0)."""
 
 
+def _as_float32(statistic: Any) -> Any:
+    """The statistic rounded to float32, in which it is used, and written as the shortest decimal that gives this float32.
+
+    A sum of float64 differs in its last bits from one processor to another; these are rounded off here.
+    """
+    return np.asarray(statistic, np.float32).astype(str).astype(np.float64).tolist()
+
+
 def _affine(view: View, rows: np.ndarray) -> list[Any]:
     """[shift, factor] of the scaling and inversion, fitted on `rows` (n, ...)."""
     x = rows.astype(np.float64)
@@ -72,7 +80,7 @@ def _affine(view: View, rows: np.ndarray) -> list[Any]:
     factor = 1.0 / np.where(divisor == 0, 1.0, divisor)
     if view.invert:  # ((mirror - raw) - shift) * factor, written as (raw - shift') * factor'
         shift, factor = mirror - shift, -factor
-    return [np.asarray(shift).tolist(), np.asarray(factor).tolist()]
+    return [_as_float32(shift), _as_float32(factor)]
 
 
 def fit(view: View, splits: Mapping[str, np.ndarray]) -> FittedView:
