@@ -23,7 +23,7 @@ from filelock import FileLock
 from PIL import Image
 from ruamel.yaml import YAML
 
-from helpers.checkout import ROOT, Checkout, environment_of, stage
+from helpers.checkout import ROOT, Checkout, copy_tree, environment_of, is_result, stage
 from helpers.study import csv_entry, study_with, write_params
 from stages import evaluate, fetch, prepare, train
 from stages.lib.data.prepared import read_prepared
@@ -79,14 +79,7 @@ def test_the_picture_of_the_pipeline_is_dvc_s() -> None:
 def copy_of_checkout(place: Path) -> Checkout:
     """This working tree without results and without the tutorials' studies, under Git, with nothing committed."""
     folder = place / "clone"
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, names.split("\0")):
-        if name.startswith(("metrics/", "dvc.lock", "studies/")) and name != "studies/dvc.yaml":
-            continue
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    copy_tree(folder, lambda name: not is_result(name) and not name.startswith("studies/"))
     checkout = Checkout(folder, place / "cache")
     checkout.environment["TIPS_WORKERS"] = "1"
     checkout.run("git", "init", "-q", "-b", "main")
@@ -99,7 +92,6 @@ def copy_of_checkout(place: Path) -> Checkout:
 def test_the_tour_s_commands_run_in_turn(tmp_path: Path) -> None:
     """In a copy of the checkout whose starter is small: two variants, one seed, one epoch and few rows."""
     checkout = copy_of_checkout(tmp_path)
-    (checkout.folder / "studies" / "dvc.yaml").unlink()
     params = checkout.params()
     params["variants"] = {name: params["variants"][name] for name in ("baseline", "rate_0_1")}
     params["claims"] = {}
@@ -142,10 +134,10 @@ def test_the_tour_s_example_suits_the_starter() -> None:
     assert "wider" not in read_yaml(ROOT / "params.yaml")["variants"]
 
 
-def test_commands_elsewhere_name_modules_and_options_that_exist() -> None:
-    for path in PAGES:
-        for module in re.findall(r"python -m stages\.(\w+)", path.read_text(encoding="utf-8")):
-            assert (ROOT / "stages" / f"{module}.py").is_file(), path
+def test_commands_name_stages_and_tools_that_exist() -> None:
+    for path in [ROOT / "README.md", ROOT / "studies" / "README.md", *PAGES]:
+        for module in re.findall(r"python -m (stages(?:[. ]tools)?[. ]\w+)", path.read_text(encoding="utf-8")):
+            assert (ROOT / f"{re.sub('[. ]', '/', module)}.py").is_file(), f"{path}: {module}"
 
 
 # own-data.md
@@ -257,12 +249,8 @@ def test_the_example_of_a_study_is_run_by_dvc_and_by_the_commands_of_the_page(ow
     assert study["data"]["split"] == SPLITS["flowers"]
     study["limits"] = {"epochs": 1, "seeds": 1}
     for folder in ("studies/flowers", "mine"):
-        (checkout.folder / folder).mkdir()
+        (checkout.folder / folder).mkdir(parents=True)
         (checkout.folder / folder / "params.yaml").write_text(json.dumps(study))
-    pipeline = checkout.folder / "studies" / "dvc.yaml"
-    (entry,) = (text for text in blocks("own-data.md", "yaml") if text.startswith("      flowers:"))
-    before, stages, after = pipeline.read_text().partition("\nstages:\n")
-    pipeline.write_text(before + entry + stages + after)
     for command in "".join(blocks("own-data.md", "sh")).splitlines():
         checkout.run(*shlex.split(command))
     for folder in ("studies/flowers", "mine"):

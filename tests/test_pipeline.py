@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from helpers.checkout import ROOT, Checkout
+from helpers.checkout import Checkout, copy_tree, is_result
 
 VARIANTS = ("baseline", "unscaled", "batch_4096", "rate_0_1")
 CLAIMS = ("scaling_helps", "huge_batch_learns_slower", "huge_batch_is_faster", "rate_0_1_hurts")
@@ -33,12 +32,7 @@ def small(params: Any) -> Any:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The small study, reproduced once and committed on main."""
     folder = tmp_path_factory.mktemp("checkout") / "clone"
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, names.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    copy_tree(folder, lambda name: not is_result(name))
     made = Checkout(folder, tmp_path_factory.mktemp("cache"))
     made.write_params(small(made.params()))
     made.run("git", "init", "-q", "-b", "main")

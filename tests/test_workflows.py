@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from helpers.checkout import ROOT
-from stages.lib.study.strict_yaml import read_yaml
+from stages.lib.study import places
 from workflows import WORKFLOWS, Run, combinations, filled, holds, name_of, run_job, workflow
 
 NAMES = sorted(path.name for path in WORKFLOWS.glob("*.yml"))
@@ -85,12 +85,10 @@ def test_the_make_targets_that_are_run_exist() -> None:
 
 
 def test_the_weekly_run_has_every_study() -> None:
-    studies = read_yaml(ROOT / "studies/dvc.yaml")["vars"][0]["studies"]
-    matrix = combinations(workflow("weekly.yml")["jobs"]["study"])
-    assert [each["study"] for each in matrix] == ["starter", *studies]
-    for each in matrix[1:]:
-        assert each["folder"] == f"studies/{each['study']}"
-        assert each["target"] == f"studies/{each['study']}/dvc.yaml:plot"
+    assert combinations(workflow("weekly.yml")["jobs"]["study"]) == [
+        {"study": places.name_of(study), "folder": study.as_posix(), "target": places.target_of(study, "plot")}
+        for study in places.studies(ROOT)
+    ]
 
 
 def test_the_replicate_cache_is_named_after_what_decides_a_result() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,21 @@ def stage(name: str, *arguments: str | Path, cache: Path, **environment: str) ->
     return subprocess.run(
         command, cwd=ROOT, env=environment_of(cache, **environment), capture_output=True, text=True, check=False
     )
+
+
+def copy_tree(to: Path, keep: Callable[[str], bool]) -> None:
+    """Copy the files of the working tree that Git has or would add, and whose path is to be kept."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in filter(keep, filter(None, names)):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+
+
+def is_result(name: str) -> bool:
+    """Whether `dvc repro` writes the file."""
+    return re.match(r"(studies/\w+/)?(metrics/|dvc\.lock$)", name) is not None
 
 
 class Checkout:
