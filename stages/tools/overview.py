@@ -19,9 +19,10 @@ import pandas as pd
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_text
 from stages.lib.judging.reported import STANDINGS, distance, standing
+from stages.lib.judging.units import unit_of
 from stages.lib.judging.verdicts import Verdict
-from stages.lib.report.figures import unit_of
-from stages.lib.report.page import MARKS, WORDS, rendered
+from stages.lib.report.page import rendered
+from stages.lib.report.words import MARKS, WORDS
 from stages.lib.study.load import load_study
 from stages.lib.study.metrics import finite, is_time
 from stages.lib.study.settings import Claim, Search, Study

@@ -89,4 +89,4 @@ def test_single_runs_short_of_a_threshold(expect: Any, missed: int) -> None:
 
 
 def test_decimals_are_those_that_are_written() -> None:
-    assert [decimals(number) for number in (3.0, 0.5, 0.98, 1e-9)] == [0, 1, 2, 9]
+    assert [decimals(number) for number in (46900, 0.5, 0.93, 1e-9, -1.25)] == [0, 1, 2, 9, 2]

@@ -1,4 +1,4 @@
-"""The figures by themselves: numbers in their units, and tables with what is rare in them."""
+"""The figures by themselves: tables with what is rare in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stages.lib.report import figures
-from stages.lib.report.figures import ACCURACY, Unit, finite, unit_of
 
 COLUMNS = "claim verdict effect low high close replicates metric expect threshold margin groups".split()
 
@@ -36,43 +35,6 @@ def curves_of(**losses: list[float]) -> pd.DataFrame:
         for epoch, loss in enumerate(values, 1)
     ]
     return pd.DataFrame(rows)
-
-
-@pytest.mark.parametrize(
-    ("metric", "task", "quantity"),
-    [
-        ("test_accuracy", "classification", "accuracy"),
-        ("accuracy_after_epoch_1", "classification", "accuracy"),
-        ("generalization_gap", "classification", "accuracy"),
-        ("generalization_gap", "regression", "loss"),
-        ("epochs_to_0.95_accuracy", "classification", "epochs"),
-        ("best_epoch", "regression", "epochs"),
-        ("best_val_loss", "regression", "loss"),
-        ("test_mae", "regression", "mean absolute error"),
-        ("test_rmse", "regression", "root mean squared error"),
-        ("test_mse_joint_minus_deep", "regression", "mean squared error"),
-        ("seconds_per_epoch", "regression", "duration"),
-    ],
-)
-def test_a_metric_has_its_unit(metric: str, task: str, quantity: str) -> None:
-    assert unit_of(metric, task).quantity == quantity
-
-
-def test_a_number_is_shown_in_its_unit_and_a_word_stays() -> None:
-    assert ACCURACY.value(0.9229) == "92.29 %"
-    assert ACCURACY.value("0.9229") == "92.29 %"
-    assert ACCURACY.change(0.0104) == "+1.04 points"
-    assert ACCURACY.change(-0.0536) == "−5.36 points"
-    assert ACCURACY.change(-0.000001) == "0.00 points"
-    assert ACCURACY.interval(-0.01, 0.02) == "[−1.00, 2.00]"
-    assert ACCURACY.value("diverged") == "diverged"
-    assert Unit("loss", "", "").value(1234.5) == "1,234.5000"
-
-
-def test_only_finite_numbers_are_numbers() -> None:
-    cells = [1, "0.5", np.float32(2), "never", "diverged", None, math.nan, math.inf, "inf"]
-    assert [finite(cell) for cell in cells[:3]] == [1, 0.5, 2]
-    assert all(math.isnan(finite(cell)) for cell in cells[3:])
 
 
 @pytest.mark.parametrize(

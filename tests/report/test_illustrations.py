@@ -160,11 +160,6 @@ def test_images_are_needed_where_images_are_shown(name: str) -> None:
         illustrations.illustrate(study, Prepared(flat, prepared.views, prepared.facts))
 
 
-@pytest.mark.parametrize(("number", "count"), [(46900, 0), (0.5, 1), (0.93, 2), (1e-5, 5), (-1.25, 2)])
-def test_decimals_are_those_that_are_written(number: float, count: int) -> None:
-    assert illustrations.decimals(number) == count
-
-
 def test_a_number_agrees_where_it_rounds_to_the_printed_one() -> None:
     assert illustrations.agrees(0.93, 0.9276, 2)
     assert illustrations.agrees(0.67, 0.665, 2)  # at a tie, either way
@@ -179,9 +174,3 @@ def test_a_reported_number_that_is_not_measured_is_refused() -> None:
         compared(study_of(losses={"cross_entropy": (1.0, 2.0)}))
     with pytest.raises(UserError, match="known: none"):
         compared(study_of(first_image={"pixels": (784.0,)}))
-
-
-def test_numbers_are_written_as_a_text_would() -> None:
-    values = (0.0, 46900.0, 0.11976, 16.70061, 62.5, -3.286e15, 8.42e-12, 1.9971)
-    texts = ["0", "46,900", "0.12", "16.7", "62.5", "−3.29 × 10¹⁵", "8.42 × 10⁻¹²", "2"]
-    assert [illustrations.number(value) for value in values] == texts

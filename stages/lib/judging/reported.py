@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.lib.judging.units import with_minus
 from stages.lib.study.metrics import finite
 from stages.lib.study.settings import Claim
 
@@ -57,7 +58,7 @@ def distance(reported: float, row: Mapping[str, Any]) -> tuple[float, str]:
     off = (reported - mean) / deviation if deviation > 0 else math.nan
     if math.isnan(off):
         return math.nan, "all alike" if deviation == 0 else "–"
-    return off, f"{off:+.1f}".replace("-", "−")
+    return off, with_minus(f"{off:+.1f}")
 
 
 def single_runs(claim: Claim, groups: Sequence[Sequence[float]]) -> tuple[int, int]:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stages.lib.report.figures import numbers
-from stages.lib.report.illustrations import number
+from stages.lib.judging.units import finite_column, significant
 from stages.lib.study.settings import Study
 
 SMALL = 0.01
@@ -67,7 +66,7 @@ class Evidence:
 def ratio(layers: pd.DataFrame) -> float:
     """The first layer's gradient norm over the output layer's: the rows of diagnostics.csv of one variant and epoch."""
     outputs = layers[layers["layer"] == "outputs"] if "outputs" in set(layers["layer"]) else layers.iloc[-1:]
-    first, last = numbers(layers["gradient_norm"])[0], numbers(outputs["gradient_norm"])[0]
+    first, last = finite_column(layers["gradient_norm"])[0], finite_column(outputs["gradient_norm"])[0]
     return float(first / last) if last > 0 else math.nan
 
 
@@ -82,19 +81,19 @@ def _of_layers(table: pd.DataFrame) -> dict[str, float | str]:
     """What diagnostics.csv says of one variant."""
     epochs = sorted(set(table["epoch"]))
     start, end = table[table["epoch"] == epochs[0]], table[table["epoch"] == epochs[-1]]
-    found: dict[str, float | str] = {"first": float(numbers(start["gradient_norm"])[0])}
+    found: dict[str, float | str] = {"first": float(finite_column(start["gradient_norm"])[0])}
     if len(start) > 1:
         found |= {"before": ratio(start), "after": ratio(end)}
-    norms = numbers(start["weights_norm"])
+    norms = finite_column(start["weights_norm"])
     if len(epochs) > 1:
         then = table[table["epoch"] == epochs[1]]
-        found["moved"] = float(numbers(then["update_norm"])[0] / norms[0]) if norms[0] > 0 else math.nan
-        found["early"], _ = _worst(numbers(then["zero_share"]), then["layer"])
+        found["moved"] = float(finite_column(then["update_norm"])[0] / norms[0]) if norms[0] > 0 else math.nan
+        found["early"], _ = _worst(finite_column(then["zero_share"]), then["layer"])
     with np.errstate(divide="ignore", invalid="ignore"):
-        grown = numbers(end["weights_norm"]) / norms
+        grown = finite_column(end["weights_norm"]) / norms
     found["grown"], found["growing"] = _worst(np.where(np.isfinite(grown), grown, np.nan), end["layer"])
-    found["zero"], found["dead"] = _worst(numbers(end["zero_share"]), end["layer"])
-    found["saturated"], found["flat"] = _worst(numbers(end["saturated_share"]), end["layer"])
+    found["zero"], found["dead"] = _worst(finite_column(end["zero_share"]), end["layer"])
+    found["saturated"], found["flat"] = _worst(finite_column(end["saturated_share"]), end["layer"])
     return found
 
 
@@ -122,26 +121,26 @@ def evidence_of(
     return Evidence(
         rows=rows,
         updates=math.ceil(rows / recipe.train.batch_size),
-        epochs=float(np.mean(numbers(own["epochs"]))),
+        epochs=float(np.mean(finite_column(own["epochs"]))),
         planned=recipe.train.epochs,
-        lost=int(np.isnan(numbers(own["train_loss"])).sum()),
+        lost=int(np.isnan(finite_column(own["train_loss"])).sum()),
         replicates=len(own),
         **(_of_layers(table) if len(table) else {}),  # type: ignore[arg-type]  # by name
     )
 
 
 def _share(value: float) -> str:
-    return f"{number(100 * value)} %"
+    return f"{significant(100 * value)} %"
 
 
 ROWS = {
-    "updates": ("updates of the weights, an epoch", number),
-    "epochs": ("epochs trained", number),
-    "first": ("norm of the first layer's gradient, before training", number),
-    "before": ("first layer's gradient over the output layer's, before training", number),
-    "after": ("the same at the end", number),
+    "updates": ("updates of the weights, an epoch", significant),
+    "epochs": ("epochs trained", significant),
+    "first": ("norm of the first layer's gradient, before training", significant),
+    "before": ("first layer's gradient over the output layer's, before training", significant),
+    "after": ("the same at the end", significant),
     "moved": ("change of the first layer's weights in the first epoch, of their norm", _share),
-    "grown": ("norm of the weights at the end over that before, of the layer that grew most", number),
+    "grown": ("norm of the weights at the end over that before, of the layer that grew most", significant),
     "early": ("units that are 0 for every row after the first epoch, of the layer with the most", _share),
     "zero": ("units that are 0 for every row at the end, of the layer with the most", _share),
     "saturated": ("activations near a bound at the end, of the layer with the most", _share),
@@ -169,26 +168,26 @@ def words(variant: str, own: Evidence, other: str = "", others: Evidence | None 
         )
     if others and own.first > LARGE * others.first > 0:
         said.append(
-            f"Before training the gradient of the first layer of {variant} is {number(own.first / others.first)} times"
+            f"Before training the gradient of the first layer of {variant} is {significant(own.first / others.first)} times"
             f" that of {other}."
         )
     if own.lost:
         said.append(f"The loss of {own.lost} of the {own.replicates} replicates of {variant} ceased to be a number.")
     if own.epochs < own.planned - 0.5 and not own.lost:
-        said.append(f"{variant} stopped after {number(own.epochs)} of {own.planned} epochs, on average.")
+        said.append(f"{variant} stopped after {significant(own.epochs)} of {own.planned} epochs, on average.")
     if own.before < SMALL:
         moved = "" if math.isnan(own.moved) else f" In the first epoch its weights change by {_share(own.moved)} of their norm."
         said.append(
             f"In {variant} the gradient vanishes on its way back: before training the first layer's is"
-            f" {number(own.before)} of the output layer's.{moved}"
+            f" {significant(own.before)} of the output layer's.{moved}"
         )
     if own.before > LARGE:
         said.append(
             f"In {variant} the gradient grows on its way back: before training the first layer's is"
-            f" {number(own.before)} times the output layer's."
+            f" {significant(own.before)} times the output layer's."
         )
     if own.grown > LARGE:
-        said.append(f"The weights of the layer {own.growing} of {variant} grow to {number(own.grown)} times their norm.")
+        said.append(f"The weights of the layer {own.growing} of {variant} grow to {significant(own.grown)} times their norm.")
     if own.zero >= MOST:
         said.append(
             f"At the end {_share(own.zero)} of the units in the layer {own.dead} of {variant} are 0 for each of {BATCH}"

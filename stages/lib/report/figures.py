@@ -24,6 +24,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.transforms import blended_transform_factory
 
+from stages.lib.judging.units import ACCURACY, Unit, finite_column, power_of_ten, short_number, unit_of, with_minus
 from stages.lib.study.metrics import finite
 
 WIDTH = 9.375  # inches: 900 pixels, what a README shows without scaling
@@ -75,67 +76,6 @@ VERDICTS = {
     "equivalent": Look("s", BLUE, BLUE),
     "inconclusive": Look("D", GREY, "white"),
 }
-
-
-@dataclass(frozen=True)
-class Unit:
-    """How the values of a metric are shown."""
-
-    quantity: str
-    level: str  # the unit of a value
-    difference: str  # the unit of a difference
-    factor: float = 1.0
-    digits: int = 4
-
-    def number(self, value: object, signed: bool = False) -> str:
-        """The value as a number in this unit, with a minus sign for a minus; a word, such as `diverged`, stays."""
-        number = finite(value)
-        if math.isnan(number):
-            return str(value)
-        text = f"{number * self.factor:{'+' if signed else ''},.{self.digits}f}"
-        return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("+-")
-
-    def value(self, value: object) -> str:
-        """The value with its unit."""
-        return self._with(self.number(value), value, self.level)
-
-    def change(self, value: object) -> str:
-        """The difference with its sign and its unit."""
-        return self._with(self.number(value, signed=True), value, self.difference)
-
-    def title(self, difference: bool) -> str:
-        """The title of an axis of values, or of differences."""
-        text, unit = (f"difference in {self.quantity}", self.difference) if difference else (self.quantity, self.level)
-        return text.capitalize() + (f", {unit}" if unit and unit != self.quantity else "")
-
-    def interval(self, low: object, high: object) -> str:
-        return f"[{self.number(low)}, {self.number(high)}]"
-
-    def _with(self, text: str, value: object, unit: str) -> str:
-        return text if math.isnan(finite(value)) or not unit else f"{text} {unit}"
-
-
-ACCURACY = Unit("accuracy", "%", "points", 100, 2)
-UNITS = (  # the first whose pattern is found in the metric's name
-    (re.compile("^seconds"), Unit("duration", "s", "s", digits=3)),
-    (re.compile("^epochs|epoch$"), Unit("epochs", "epochs", "epochs", digits=1)),
-    (re.compile("accuracy"), ACCURACY),
-    (re.compile("rmse$"), Unit("root mean squared error", "", "")),
-    (re.compile("mse"), Unit("mean squared error", "", "")),
-    (re.compile("mae$"), Unit("mean absolute error", "", "")),
-    (re.compile("loss"), Unit("loss", "", "")),
-)
-
-
-def unit_of(metric: str, task: str) -> Unit:
-    if metric == "generalization_gap":  # between two accuracies, or two losses
-        metric = "accuracy" if task == "classification" else "loss"
-    return next((unit for pattern, unit in UNITS if pattern.search(metric)), Unit(metric.replace("_", " "), "", ""))
-
-
-def numbers(column: pd.Series) -> np.ndarray:
-    """A column as numbers, NaN where `finite` says so."""
-    return np.array([finite(cell) for cell in column], dtype=np.float64)
 
 
 def drawable(values: np.ndarray, accuracy: bool) -> np.ndarray:
@@ -265,8 +205,8 @@ def _claims_legend(figure: Figure, present: Collection[str], height: float) -> N
 
 
 def _claims_panel(axes: Axes, rows: pd.DataFrame, unit: Unit) -> None:
-    effects, lows, highs = (numbers(rows[name]) * unit.factor for name in ("effect", "low", "high"))
-    margins, thresholds = (numbers(rows[name]) * unit.factor for name in ("margin", "threshold"))
+    effects, lows, highs = (finite_column(rows[name]) * unit.factor for name in ("effect", "low", "high"))
+    margins, thresholds = (finite_column(rows[name]) * unit.factor for name in ("margin", "threshold"))
     zones = [target(*each) for each in zip(rows["expect"], margins, thresholds, strict=True)]
     difference = " − " in rows["groups"].iloc[0]
     edges = np.array([edge for zone in zones for edge in zone if math.isfinite(edge)])
@@ -281,7 +221,7 @@ def _claims_panel(axes: Axes, rows: pd.DataFrame, unit: Unit) -> None:
         _claim_row(axes, y, claim, zones[y], (effects[y], lows[y], highs[y]))
         about = short(f"{claim['groups']}: {claim['metric']}", 54)
         _two_lines(axes, y, -0.02, "right", short(claim["claim"], 42), about, "black")
-        measured = "" if math.isnan(lows[y]) else f"{unit.number(claim['effect'])} {unit.interval(claim['low'], claim['high'])}"
+        measured = "" if math.isnan(lows[y]) else f"{unit.bare(claim['effect'])} {unit.interval(claim['low'], claim['high'])}"
         _two_lines(axes, y, 1.02, "left", claim["verdict"] + (", close" if claim["close"] else ""), measured, look.colour)
     axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=[])
     axes.spines["left"].set_visible(False)
@@ -379,7 +319,7 @@ def _effect_scale(axes: Axes, values: np.ndarray, margins: np.ndarray, differenc
         room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
         low, high = low - room, high + room
         axes.xaxis.set_major_locator(ticker.MaxNLocator(ticks, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: short_number(tick)))
     axes.set_xlim(low, high)
     return said
 
@@ -409,11 +349,11 @@ def leaderboard(
     accuracy = unit is ACCURACY
     _quality_scale(axes, _leaderboard_values(replicates, reported, metric, accuracy), accuracy)
     for y, line in enumerate(rows):
-        dots = drawable(numbers(replicates.loc[replicates["variant"] == line["variant"], metric]), accuracy)
+        dots = drawable(finite_column(replicates.loc[replicates["variant"] == line["variant"], metric]), accuracy)
         missing = int(np.isnan(dots).sum())
         axes.axhline(y, color="#eeeeee", linewidth=0.7, zorder=0)
         axes.plot(dots, np.full(len(dots), y + 0.24), "o", color=BLUE, alpha=0.4, markersize=3.4, markeredgewidth=0)
-        text = f"{unit.number(line['mean'])} {unit.interval(line['low'], line['high'])}"
+        text = f"{unit.bare(line['mean'])} {unit.interval(line['low'], line['high'])}"
         if missing:
             text = f"diverged: {missing} of {len(dots)}"
         _leaderboard_row(axes, y, line, reported, accuracy, whole=not missing)
@@ -433,9 +373,9 @@ def leaderboard(
 
 def _leaderboard_values(replicates: pd.DataFrame, reported: Mapping[str, float], metric: str, accuracy: bool) -> np.ndarray:
     """What the axis has to hold: beside replicates of NaN there may be one of 1e19, which it need not."""
-    lost = replicates.loc[np.isnan(drawable(numbers(replicates[metric]), accuracy)), "variant"]
+    lost = replicates.loc[np.isnan(drawable(finite_column(replicates[metric]), accuracy)), "variant"]
     steady = replicates[~replicates["variant"].isin(lost)]
-    return np.concatenate([numbers((steady if len(steady) else replicates)[metric]), numbers(pd.Series(reported))])
+    return np.concatenate([finite_column((steady if len(steady) else replicates)[metric]), finite_column(pd.Series(reported))])
 
 
 def _leaderboard_row(
@@ -476,7 +416,7 @@ def leaderboard_strips(
         axes.grid(axis="x", color=FAINT, linewidth=0.7)
         axes.tick_params(axis="x", length=0, labelbottom=False)
         rows = replicates[replicates["variant"] == line["variant"]]
-        dots = drawable(numbers(rows[metric]), accuracy)
+        dots = drawable(finite_column(rows[metric]), accuracy)
         for seed, dot in zip(rows["seed"], dots, strict=True):
             axes.plot(dot, 0.26, "o", color=BLUE, alpha=0.4, markersize=3.8, markeredgewidth=0, gid=f"seed {seed}")
         _leaderboard_row(axes, 0, line, reported, accuracy, whole=not np.isnan(dots).any())
@@ -487,7 +427,7 @@ def leaderboard_strips(
 def ranked(summary: pd.DataFrame, metric: str, task: str) -> pd.DataFrame:
     """The summary's rows of one metric, the best mean first; equals, and what diverged, in the order of the file."""
     rows = summary[summary["metric"] == metric]
-    key = numbers(rows["mean"]) * (-1 if unit_of(metric, task) is ACCURACY else 1)
+    key = finite_column(rows["mean"]) * (-1 if unit_of(metric, task) is ACCURACY else 1)
     return rows.iloc[np.argsort(key, kind="stable")]  # NaN goes last
 
 
@@ -570,9 +510,9 @@ def _curve_panel(axes: Axes, group: pd.DataFrame, parent: pd.DataFrame | None, m
     accuracy = measure == "accuracy"
     for name, (colour, dashes) in _kinds(group, measure).items():
         if parent is not None:
-            mean = drawable(numbers(parent[f"{name}_mean"]), accuracy)
+            mean = drawable(finite_column(parent[f"{name}_mean"]), accuracy)
             axes.plot(parent["epoch"], mean, color="#aaaaaa", linestyle=dashes, linewidth=1.1)
-        mean, low, high = (drawable(numbers(group[f"{name}_{how}"]), accuracy) for how in ("mean", "min", "max"))
+        mean, low, high = (drawable(finite_column(group[f"{name}_{how}"]), accuracy) for how in ("mean", "min", "max"))
         axes.fill_between(group["epoch"], low, high, color=colour, alpha=0.22, linewidth=0)
         dot = "o" if len(group) == 1 else None  # one epoch makes no line
         axes.plot(group["epoch"], mean, color=colour, linestyle=dashes, linewidth=1.4, marker=dot, markersize=3)
@@ -605,7 +545,7 @@ def comparison(curves: pd.DataFrame, measure: str) -> Figure:
     for variant, group in _groups(curves).items():
         for name, (_, dashes) in _kinds(curves, measure).items():
             mean, low, high = (
-                drawable(numbers(group[f"{name}_{how}"]), measure == "accuracy") for how in ("mean", "min", "max")
+                drawable(finite_column(group[f"{name}_{how}"]), measure == "accuracy") for how in ("mean", "min", "max")
             )
             axes.fill_between(group["epoch"], low, high, color=BLUE, alpha=0.15, linewidth=0, gid=f"{name}-band {variant}")
             dot = "o" if len(group) == 1 else None
@@ -625,7 +565,7 @@ def comparison(curves: pd.DataFrame, measure: str) -> Figure:
 def _curve_scale(panels: Sequence[Axes], curves: pd.DataFrame, measure: str) -> None:
     """One scale for all panels: logit for an accuracy; logarithmic, without the last leap of what explodes, for a loss."""
     columns = [name for name in (f"{measure}_mean", f"val_{measure}_mean") if name in curves]
-    seen = np.concatenate([numbers(curves[name]) for name in columns])
+    seen = np.concatenate([finite_column(curves[name]) for name in columns])
     seen = seen[seen > 0]  # and so no NaN
     steady = max((each.max() for each in _steady(curves, columns)), default=math.inf)
     for axes in panels:
@@ -655,7 +595,7 @@ def _steady(curves: pd.DataFrame, columns: list[str]) -> Iterator[np.ndarray]:
     """The values of every curve that is finite to its end."""
     for _, group in curves.groupby("variant", sort=False):
         for name in columns:
-            if np.isfinite(values := numbers(group[name])).all():
+            if np.isfinite(values := finite_column(group[name])).all():
                 yield values
 
 
@@ -762,7 +702,7 @@ def view_samples(
         low, high = limits[view]
         y = height - top - (i + 1) * (side + gap) + gap
         figure.text(0.1 / WIDTH, (y + side / 2 + 0.03) / height, view, va="bottom", weight="bold")
-        extremes = f"black {low + 0.0:.3g}, white {high:.3g}".replace("-", "−")
+        extremes = with_minus(f"black {low + 0.0:.3g}, white {high:.3g}")
         figure.text(0.1 / WIDTH, (y + side / 2 - 0.03) / height, extremes, va="top", fontsize=7.5, color=GREY)
         for j, image in enumerate(row):
             x = left + j * (side + gap)
@@ -793,7 +733,7 @@ def histograms(inputs: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
         axes.set_yticks([1e-4, 1e-2, 1], labels=[] if i % 3 else ["0.01 %", "1 %", "100 %"])
         axes.minorticks_off()
         axes.xaxis.set_major_locator(ticker.MaxNLocator(5))
-        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: short_number(tick)))
         axes.set_title(view, fontsize=8.5)
     handles = [
         Patch(facecolor=BLUE, alpha=0.55, label="training rows"),
@@ -821,11 +761,11 @@ def residuals(table: pd.DataFrame, diverged: Collection[str], target: str = "") 
     """
     groups = {str(name): group for name, group in table.groupby("variant", sort=False)}
     figure, panels = grid(len(groups), 4, 1.5, above=0.4, below=0.06, top=0.3, bottom=0.45)
-    truth = numbers(table["target"])
+    truth = finite_column(table["target"])
     low, high = float(truth.min()), float(truth.max())
     room = 0.12 * (high - low) or 0.5
     for i, (axes, (variant, group)) in enumerate(zip(panels, groups.items(), strict=True)):
-        x, y, error = (numbers(group[name]) for name in ("target", "prediction", "mae"))
+        x, y, error = (finite_column(group[name]) for name in ("target", "prediction", "mae"))
         axes.plot([low, high], [low, high], color="#aaaaaa", linewidth=1)
         known = error[~np.isnan(error)]
         if len(known) and known.mean() < OFF_SCALE * (high - low or 1):
@@ -839,7 +779,7 @@ def residuals(table: pd.DataFrame, diverged: Collection[str], target: str = "") 
         axes.set(xlim=(low - room, high + room), ylim=(low - 2 * room, high + 2 * room))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(ticker.MaxNLocator(4))
-            axis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}".replace("-", "−")))
+            axis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: short_number(tick)))
         if i % 4:
             axes.set_yticklabels([])
         if i + 4 < len(panels):
@@ -864,13 +804,12 @@ FLOOR = 1e-30
 def gradient_norms(group: pd.DataFrame) -> dict[int, np.ndarray]:
     """Epoch -> the gradient norm of each layer, in the order of the rows: those of one variant of diagnostics.csv."""
     rows = group.drop_duplicates(["epoch", "layer"], keep="last")
-    return {int(epoch): numbers(rows.loc[rows["epoch"] == epoch, "gradient_norm"]) for epoch in rows["epoch"].unique()}
+    return {int(epoch): finite_column(rows.loc[rows["epoch"] == epoch, "gradient_norm"]) for epoch in rows["epoch"].unique()}
 
 
 def _power(value: float) -> str:
     """A power of ten as a label; Matplotlib's own need mathematical text."""
-    power = str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"10{power}" if not 1e-2 <= value <= 100 else f"{value:g}"
+    return power_of_ten(round(math.log10(value))) if not 1e-2 <= value <= 100 else f"{value:g}"
 
 
 @STYLED

@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter
 from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
 from stages.lib.judging.reported import decimals
+from stages.lib.judging.units import short_number, significant, with_minus
 from stages.lib.report.figures import BLUE, GREEN, GREY, ORANGE, STYLED, WIDTH, grid, short
 from stages.lib.study.settings import Study
 
@@ -95,20 +96,6 @@ def compared(study: Study, illustrated: Mapping[str, Illustrated]) -> pd.DataFra
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def number(value: float, digits: int = 3) -> str:
-    """A number with so many significant digits, as a text would have it: 46,900, 0.12, 8.4 × 10⁻¹²."""
-    if value and math.isfinite(value) and not 1e-4 <= abs(value) < 1e7:
-        mantissa, power = f"{value:.{digits - 1}e}".split("e")
-        raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        return f"{mantissa} × 10{raised}".replace("-", "−")
-    whole = value == round(value) or abs(value) >= 10**digits
-    return (f"{value:,.0f}" if whole else f"{value:.{digits}g}").replace("-", "−")
-
-
-def _plain(tick: float, _: object = None) -> str:
-    return f"{tick:g}".replace("-", "−")
-
-
 def _named(rate: float) -> str:
     """A number as part of a key: 0.01 -> 0_01."""
     return f"{rate:g}".replace(".", "_")
@@ -170,7 +157,7 @@ def sigmoid_saturation(study: Study, _: Prepared) -> Illustrated:
     _room(right, 0.45)
     for axes in (left, right):
         axes.set(xscale="log", xlabel="w")
-        axes.set_xticks(weights, [_plain(weight) for weight in weights])
+        axes.set_xticks(weights, [short_number(weight) for weight in weights])
         axes.minorticks_off()
     handles = [Line2D([], [], color=colour, marker="o", label=f"x = {x}") for x, colour in INPUTS.items()]
     if reported:
@@ -179,9 +166,9 @@ def sigmoid_saturation(study: Study, _: Prepared) -> Illustrated:
         )
     _legend(figure, *handles)
     finding = (
-        f"At x = 255 the slope is {number(slopes[255][0])} at w = 0.01, and at most {number(slopes[255][1:].max())} from"
-        f" w = 0.1 on: a gradient that passes through is lost. At x = 1 it is never below {number(slopes[1].min())} for these"
-        " weights."
+        f"At x = 255 the slope is {significant(slopes[255][0])} at w = 0.01, and at most"
+        f" {significant(slopes[255][1:].max())} from w = 0.1 on: a gradient that passes through is lost. At x = 1 it is never"
+        f" below {significant(slopes[1].min())} for these weights."
     )
     return Illustrated(
         "sigmoid_saturation",
@@ -191,7 +178,7 @@ def sigmoid_saturation(study: Study, _: Prepared) -> Illustrated:
         {f"x_{x}": tuple(map(float, values)) for x, values in outputs.items()},
         ("w", *(f"{what} at x = {x}" for x in INPUTS for what in ("output", "slope"))),
         tuple(
-            (_plain(w), *(text for x in INPUTS for text in (f"{outputs[x][i]:.4f}", number(slopes[x][i]))))
+            (short_number(w), *(text for x in INPUTS for text in (f"{outputs[x][i]:.4f}", significant(slopes[x][i]))))
             for i, w in enumerate(WEIGHTS)
         ),
     )
@@ -249,7 +236,7 @@ def line_finding(paths: Mapping[float, np.ndarray]) -> str:
     limit = 2 / largest
     text = [
         f"The Hessian of the loss is [[{hessian[0, 0]:g}, {hessian[0, 1]:g}], [{hessian[1, 0]:g}, {hessian[1, 1]:g}]]"
-        f", with eigenvalues {number(smallest)} and {number(largest)}."
+        f", with eigenvalues {significant(smallest)} and {significant(largest)}."
     ]
     convex = smallest > 0
     text.append(
@@ -257,25 +244,28 @@ def line_finding(paths: Mapping[float, np.ndarray]) -> str:
         if convex
         else "They are not both positive, so the loss is not convex."
     )
-    text.append(f"Steps shrink the error only at learning rates below 2 / {number(largest)} = {number(limit)}.")
+    text.append(f"Steps shrink the error only at learning rates below 2 / {significant(largest)} = {significant(limit)}.")
     caught = []
     for rate, path in paths.items():
         w, b = map(float, path[-1])
         factor = max(abs(1 - rate * value) for value in (smallest, largest))
         if rate < limit:
-            text.append(f"At {rate:g}, each epoch leaves {number(factor)} of the slowest error: w = {number(w, 5)} in the end.")
+            text.append(
+                f"At {rate:g}, each epoch leaves {significant(factor)} of the slowest error:"
+                f" w = {significant(w, 5)} in the end."
+            )
             continue
         grown = (abs(path[10, 0] - 2) / abs(path[1, 0] - 2)) ** (1 / 9)
-        text.append(f"At {rate:g}, each epoch multiplies the error by {number(factor)} (measured: {number(grown)}).")
+        text.append(f"At {rate:g}, each epoch multiplies the error by {significant(factor)} (measured: {significant(grown)}).")
         epoch = standstill(path)
         if epoch is not None:
             lost = w + STEP == w and b + STEP == b
             caught.append(lost)
             text.append(
-                f"From epoch {epoch} on w stands still at {number(w)}"
+                f"From epoch {epoch} on w stands still at {significant(w)}"
                 + (
                     f", since adding {STEP:g} is rounded away there from both w and b: the gradient by differences"
-                    f" is 0, while the true one is {number(line_gradient(w, b)[0])}. It looks like a minimum and is none."
+                    f" is 0, while the true one is {significant(line_gradient(w, b)[0])}. It looks like a minimum and is none."
                     if lost
                     else "."
                 )
@@ -317,7 +307,12 @@ def learning_rate_on_a_line(*_: object) -> Illustrated:
         stop = standstill(path)
         factor = max(abs(1 - rate * value) for value in (smallest, largest))
         rows.append(
-            (f"{rate:g}", number(factor), *(number(float(end), 5) for end in path[-1]), "no" if stop is None else str(stop))
+            (
+                f"{rate:g}",
+                significant(factor),
+                *(significant(float(end), 5) for end in path[-1]),
+                "no" if stop is None else str(stop),
+            )
         )
     return Illustrated(
         "learning_rate_on_a_line",
@@ -368,9 +363,8 @@ def weight_updates(study: Study, prepared: Prepared) -> Illustrated:
     finding = ""
     if most[1] > fewest[1]:
         names = [each[0].removeprefix("batch_") for each in (most, fewest)]
-        finding = (
-            f"At batch size {names[0]} the weights change {number(most[1][0] / fewest[1][0])} times as often as at {names[1]}."
-        )
+        ratio = significant(most[1][0] / fewest[1][0])
+        finding = f"At batch size {names[0]} the weights change {ratio} times as often as at {names[1]}."
     rows = len(prepared.splits["train"][1])
     return Illustrated(
         "weight_updates",
@@ -413,13 +407,13 @@ def activations(study: Study, _: Prepared) -> Illustrated:
         axes.plot(x, np.where(kink, np.nan, slope), color=ORANGE, linestyle=(0, (3, 1)), linewidth=1.1)
         axes.set(xlim=(-4, 4), ylim=(-1.3, 2.4), xticks=[-3, -2, -1, 0, 1, 2, 3])
         axes.set_yticks([-1, 0, 1, 2], labels=[] if i % 3 else ["−1", "0", "1", "2"])
-        axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: short_number(tick)))
         axes.set_title(name, fontsize=8.5)
         rows.append(
             (
                 name,
-                *(number(float(function(np.array(at))) + 0.0) for at in (-4.0, 0.0, 4.0)),
-                number(float(np.abs(slope[~kink]).max())),
+                *(significant(float(function(np.array(at))) + 0.0) for at in (-4.0, 0.0, 4.0)),
+                significant(float(np.abs(slope[~kink]).max())),
             )
         )
     _legend(
@@ -430,8 +424,8 @@ def activations(study: Study, _: Prepared) -> Illustrated:
     largest = float(sigmoid_slope(np.array(0.0)))
     others = max(row[-1] for row in rows[1:])
     finding = (
-        f"The slope of the sigmoid is at most {number(largest)}, so {depth} layers of it multiply a gradient by at most"
-        f" {number(largest**depth)}, before the weights;"
+        f"The slope of the sigmoid is at most {significant(largest)}, so {depth} layers of it multiply a gradient by at most"
+        f" {significant(largest**depth)}, before the weights;"
         f" the largest slope of the others is {others}."
     )
     return Illustrated(
@@ -545,8 +539,8 @@ def scaling_contours(*_: object) -> Illustrated:
         axes.set(xlim=(-5, 5), ylim=(-3, 3), xlabel="first weight")
         axes.set_title(f"{name}: {steps} step{'' if steps == 1 else 's'}")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(FuncFormatter(_plain))
-        rows.append((name, ", ".join(f"{each:g}" for each in curvatures), number(rate), str(steps)))
+            axis.set_major_formatter(FuncFormatter(lambda tick, _: short_number(tick)))
+        rows.append((name, ", ".join(f"{each:g}" for each in curvatures), significant(rate), str(steps)))
     panels[0].set_ylabel("second weight")
     panels[1].set_yticklabels([])
     ratio = max(CURVATURES["unequal scales"]) / min(CURVATURES["unequal scales"])
@@ -589,7 +583,7 @@ def softmax_figure(*_: object) -> Illustrated:
         axes.bar(range(len(values)), values, color=colour, width=0.6)
         axes.axhline(0, color="#999999", linewidth=0.7)
         for i, value in enumerate(values):
-            text = f"{value:.3g}".replace("-", "−")
+            text = with_minus(f"{value:.3g}")
             axes.text(i, max(value, 0) + 0.02 * np.ptp(values), text, ha="center", va="bottom", fontsize=7.5)
         axes.set(yticks=[], ylim=(min(0, values.min()) * 1.1, values.max() * 1.2))
         axes.set_xticks(range(len(values)), [f"class {i}" for i in range(len(values))])
@@ -609,7 +603,7 @@ def softmax_figure(*_: object) -> Illustrated:
         {"probabilities": tuple(map(float, probabilities))},
         ("Class", "Logit", "Exponential", "Probability"),
         tuple(
-            (str(i), _plain(LOGITS[i]), *(f"{columns[name][i]:.4f}" for name in ("exponentials", "probabilities")))
+            (str(i), short_number(LOGITS[i]), *(f"{columns[name][i]:.4f}" for name in ("exponentials", "probabilities")))
             for i in range(len(logits))
         ),
     )
@@ -642,7 +636,7 @@ def _show(axes: Axes, image: np.ndarray) -> None:
 
 def _class_of(prepared: Prepared, row: int) -> str:
     label = prepared.splits["train"][1][row]
-    return str(prepared.facts["class_names"][int(label)]) if prepared.task == "classification" else _plain(float(label))
+    return str(prepared.facts["class_names"][int(label)]) if prepared.task == "classification" else short_number(float(label))
 
 
 def _shape(prepared: Prepared) -> str:

@@ -21,17 +21,17 @@ from markupsafe import Markup
 
 from stages.lib.judging.reported import STANDINGS, decimals, distance, standing
 from stages.lib.judging.tables import HEADLINES
+from stages.lib.judging.units import Unit, finite_column, short_number, significant, unit_of, with_minus
 from stages.lib.judging.verdicts import FEWEST, FEWEST_RANKED, difference_interval
 from stages.lib.report import evidence, figures
 from stages.lib.report.evidence import Evidence
-from stages.lib.report.figures import Unit, numbers, ranked, unit_of
-from stages.lib.report.illustrations import Illustrated, compared, number
+from stages.lib.report.figures import ranked
+from stages.lib.report.illustrations import Illustrated, compared
+from stages.lib.report.words import MARKS, WORDS
 from stages.lib.study.metrics import METRICS, finite
 from stages.lib.study.places import is_place, target_of
 from stages.lib.study.settings import Claim, Model, Study, Train
 
-MARKS = {"supported": "●", "refuted": "✖", "equivalent": "■", "inconclusive": "◇"}
-WORDS = {"never": "never reached", "diverged": "diverged"}
 LIBRARIES = (
     "tensorflow tensorflow-cpu keras jax torch numpy pandas scipy scikit-learn optuna matplotlib dask pydantic dvc"
 ).split()
@@ -86,7 +86,7 @@ def changes(study: Study, variant: str, other: str | None) -> list[tuple[str, st
 
 
 def amount(value: float, factor: float, unit: str) -> str:
-    number = f"{value * factor:g}".replace("-", "−")
+    number = short_number(value * factor)
     return f"{number} {unit.removesuffix('s') if number == '1' and len(unit) > 1 else unit}".strip()
 
 
@@ -261,7 +261,7 @@ def against_parent(study: Study, results: Results, task: str, variant: str) -> s
     if not parent:
         return ""
     table = results.replicates
-    before, after = (list(numbers(table.loc[table["variant"] == name, metric])) for name in (parent, variant))
+    before, after = (list(finite_column(table.loc[table["variant"] == name, metric])) for name in (parent, variant))
     unit, interval = unit_of(metric, task), difference_interval(before, after, study.statistics.confidence)
     if np.isnan(interval.mean) or min(len(before), len(after)) < 2:
         return ""
@@ -309,7 +309,7 @@ def variant_rows(
                 "replicates": first["replicates"],
                 "interval": unit_of(metric, task).interval(first["low"], first["high"]),
                 "values": {name: finite(row["mean"]) if row else np.nan for name, row in found.items()},
-                "means": {name: unit_of(name, task).number(row["mean"]) if row else "–" for name, row in found.items()},
+                "means": {name: unit_of(name, task).bare(row["mean"]) if row else "–" for name, row in found.items()},
             }
         )
     return rows
@@ -323,7 +323,8 @@ def reported_rows(study: Study, results: Results, task: str) -> list[dict[str, A
             unit, ours = unit_of(metric, task), measured(results.summary, variant, metric) or {}
             mean, low, high = (finite(ours.get(name)) for name in ("mean", "low", "high"))
             places = max(decimals(value) - round(np.log10(unit.factor)), 0)
-            single = numbers(results.replicates.loc[results.replicates["variant"] == variant, metric]) if ours else np.array([])
+            own = results.replicates[results.replicates["variant"] == variant]
+            single = finite_column(own[metric]) if ours else np.array([])
             off, shown = distance(value, ours)
             rows.append(
                 {
@@ -332,7 +333,7 @@ def reported_rows(study: Study, results: Results, task: str) -> list[dict[str, A
                     "value": value,
                     "mean": mean,
                     "off": off,
-                    "reported": f"{value * unit.factor:,.{places}f} {unit.level}".replace("-", "−").strip(),
+                    "reported": with_minus(f"{value * unit.factor:,.{places}f} {unit.level}").strip(),
                     "measured": WORDS.get(str(ours.get("mean")), unit.value(mean)) if ours else "not measured",
                     "interval": "no interval" if np.isnan(low) else unit.interval(low, high),
                     "single": "" if np.isnan(single).any() or not len(single) else unit.interval(single.min(), single.max()),
@@ -367,7 +368,7 @@ def gradient_rows(study: Study, diagnostics: pd.DataFrame, known: Mapping[str, E
                 "layers": layers.nunique(),
                 "before": found.before,
                 "values": (*ratios, *shares),
-                "ratios": ["–" if np.isnan(ratio) else number(ratio) for ratio in ratios],
+                "ratios": ["–" if np.isnan(ratio) else significant(ratio) for ratio in ratios],
                 "shares": ["–" if np.isnan(share) else f"{100 * share:.1f} %" for share in shares],
             }
         )
@@ -398,7 +399,7 @@ def illustration_rows(study: Study, illustrated: Mapping[str, Illustrated]) -> l
         for key, reported in study.illustrations[name].reported.items():
             chosen = table[(table["name"] == name) & (table["key"] == key)]
             digits = max(map(decimals, reported), default=0)
-            texts = [[f"{value:,.{digits}f}".replace("-", "−") for value in chosen[how]] for how in ("reported", "measured")]
+            texts = [[with_minus(f"{value:,.{digits}f}") for value in chosen[how]] for how in ("reported", "measured")]
             printed.append(
                 {"key": key, "numbers": list(zip(*texts, chosen["agrees"], strict=True)), "all": bool(chosen["agrees"].all())}
             )
@@ -498,11 +499,11 @@ def curve_values(curves: pd.DataFrame) -> dict[str, Any]:
                 "epochs": len(group),
                 **{
                     kind: [
-                        [None if np.isnan(value) else float(f"{value:.5g}") for value in numbers(group[f"{kind}_{how}"])]
+                        [None if np.isnan(value) else float(f"{value:.5g}") for value in finite_column(group[f"{kind}_{how}"])]
                         for how in ("mean", "min", "max")
                     ]
                     for kind in kinds
-                    if not np.isnan(numbers(group[f"{kind}_min"])).all()
+                    if not np.isnan(finite_column(group[f"{kind}_min"])).all()
                 },
             }
             for variant, group in curves.groupby("variant", sort=False)

@@ -16,7 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from stages.lib.report.figures import BLUE, GREEN, GREY, ORANGE, PALE, STYLED, Unit, claims, grid, numbers, short, unit_of
+from stages.lib.judging.units import Unit, finite_column, unit_of
+from stages.lib.report.figures import BLUE, GREEN, GREY, ORANGE, PALE, STYLED, claims, grid, short
 from stages.lib.study import space
 from stages.lib.study.settings import Search
 
@@ -45,7 +46,7 @@ def best_so_far(search: Search, trials: pd.DataFrame) -> dict[str, np.ndarray]:
     found = {}
     for name in search.strategies:
         rows = trials[trials["strategy"] == name]
-        scores = numbers(rows[search.metric].where(rows["state"] == "complete")).reshape(rows["seed"].nunique(), -1)
+        scores = finite_column(rows[search.metric].where(rows["state"] == "complete")).reshape(rows["seed"].nunique(), -1)
         best = better.accumulate(np.where(np.isnan(scores), worst, scores), axis=1)
         found[name] = np.where(np.isinf(best), math.nan, best)
     return found
@@ -56,7 +57,7 @@ def progress(search: Search, trials: pd.DataFrame, unit: Unit) -> Figure:
     """A panel for each strategy: its median best score so far and the band over its seeds, before those of the others."""
     best = {name: each * unit.factor for name, each in best_so_far(search, trials).items()}
     medians = {name: np.array([_middle(column) for column in each.T]) for name, each in best.items()}
-    default = numbers(trials.loc[trials["strategy"] == space.DEFAULT, search.metric]) * unit.factor
+    default = finite_column(trials.loc[trials["strategy"] == space.DEFAULT, search.metric]) * unit.factor
     figure, panels = grid(len(best), min(len(best), 3), 1.6, above=0.32, below=0.12, top=0.3, bottom=0.45)
     for axes, (name, values) in zip(panels, best.items(), strict=True):
         for other, line in medians.items():
@@ -130,9 +131,9 @@ def _score_scale(panels: list[Axes], values: np.ndarray, search: Search, cut: bo
 def settings(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> Figure:
     """A panel for each range: the score of every trial against what it tried; on the edge, what diverged. Bars: importance."""
     trials, winners = tables["trials"], tables["winners"]
-    shares = dict(zip(tables["importance"]["name"], numbers(tables["importance"]["share"]), strict=True))
+    shares = dict(zip(tables["importance"]["name"], finite_column(tables["importance"]["share"]), strict=True))
     figure, panels = grid(len(search.space), min(len(search.space), 3), 2.3, above=0.46, below=0.5, top=0.3)
-    scores = numbers(trials[search.metric]) * unit.factor
+    scores = finite_column(trials[search.metric]) * unit.factor
     _score_scale(panels, scores, search, cut=True)
     bottom, top = panels[0].get_ylim()
     worst = top if search.direction == "minimize" else bottom
@@ -147,7 +148,7 @@ def settings(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> 
             axes.set_xticks(range(len(names)), [short(value, 12) for value in names])
             axes.set_xlim(-0.5, len(names) - 0.5)
         else:
-            places = numbers(column)
+            places = finite_column(column)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=each.integers is not None))
         if each.log_uniform:
             axes.set_xscale("log")

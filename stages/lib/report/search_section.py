@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from stages.lib.judging import verdicts
-from stages.lib.report.figures import Unit, numbers, unit_of
-from stages.lib.report.page import WORDS, stage_of, trial_of, verdict_in_words, verdict_row
+from stages.lib.judging.units import Unit, finite_column, unit_of
+from stages.lib.report.page import stage_of, trial_of, verdict_in_words, verdict_row
+from stages.lib.report.words import WORDS
 from stages.lib.study import space
 from stages.lib.study.metrics import finite
 from stages.lib.study.settings import Range, Search, Study
@@ -65,10 +66,10 @@ def range_row(name: str, each: Range) -> tuple[str, str, str, str]:
 
 def over_seeds(values: pd.Series, unit: Unit, confidence: float) -> tuple[str, str]:
     """The mean over the seeds, and its interval."""
-    interval = verdicts.mean_interval(numbers(values).tolist(), confidence)
+    interval = verdicts.mean_interval(finite_column(values).tolist(), confidence)
     if math.isnan(interval.mean):
         return "diverged", "no interval"
-    return unit.number(interval.mean), unit.interval(interval.low, interval.high) if len(values) > 1 else "no interval"
+    return unit.bare(interval.mean), unit.interval(interval.low, interval.high) if len(values) > 1 else "no interval"
 
 
 def strategy_rows(study: Study, search: Search, trials: pd.DataFrame, winners: pd.DataFrame, task: str) -> list[dict[str, Any]]:
@@ -77,7 +78,7 @@ def strategy_rows(study: Study, search: Search, trials: pd.DataFrame, winners: p
     sign = 1 if search.direction == "minimize" else -1
     rows = []
     for name, group in winners.groupby("strategy", sort=False):
-        scores = numbers(group[search.metric]) * sign
+        scores = finite_column(group[search.metric]) * sign
         best = group.iloc[int(pd.Series(scores).fillna(float("inf")).argmin())]
         tried = trials[
             (trials["strategy"] == name) & (trials["seed"] == best["seed"]) & (trials["trial"] == best["trial"])
@@ -94,7 +95,7 @@ def strategy_rows(study: Study, search: Search, trials: pd.DataFrame, winners: p
                 "test": test_mean,
                 "test_interval": test_interval,
                 "settings": {key: str(tried[each.key]) for key, each in search.space.items()},
-                "best": unit.number(best[search.metric]),
+                "best": unit.bare(best[search.metric]),
                 "best_interval": "no interval" if pd.isna(finite(best["low"])) else unit.interval(best["low"], best["high"]),
                 "seed": int(best["seed"]),
                 "trial": int(best["trial"]),
@@ -111,7 +112,7 @@ def reported_rows(study: Study, search: Search, winners: pd.DataFrame, task: str
         for metric, value in strategy.reported.items():
             unit, ours = unit_of(metric, task), winners.loc[winners["strategy"] == name, metric]
             mean, interval = over_seeds(ours, unit, study.statistics.confidence)
-            known = numbers(ours)
+            known = finite_column(ours)
             rows.append(
                 {
                     "strategy": name,
