@@ -28,6 +28,7 @@ import pandas as pd
 
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_text
+from stages.lib.git import git
 from stages.lib.review.comparison import Pair, Review, Side, code, markdown, paired, plain
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import JUDGED_BY, Study
@@ -38,20 +39,6 @@ SHARED = "data/datasets.yaml"
 
 Flat = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """What `dvc params diff --json` prints: path -> key -> old and new."""
-
-
-def git(*arguments: str, given: str | None = None, index: Path | None = None) -> str:
-    """What Git prints. Raises UserError with its first line where it fails."""
-    environment = {**os.environ, "LC_ALL": "C", **({"GIT_INDEX_FILE": str(index)} if index else {})}
-    try:
-        done = subprocess.run(
-            ["git", *arguments], input=given, env=environment, capture_output=True, encoding="utf-8", errors="replace"
-        )
-    except FileNotFoundError:
-        raise UserError("git is not installed, and a review compares two revisions") from None
-    if done.returncode:
-        raise UserError(f"git {arguments[0]}: {(done.stderr.strip().splitlines() or ['failed'])[0]}")
-    return done.stdout
 
 
 def commit_of(base: str) -> str:

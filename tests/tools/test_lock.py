@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from helpers.checkout import ROOT, environment_of
-from stages.tools.lock import stages_of
 
 PIPELINE = """
 stages:
@@ -31,20 +30,19 @@ stages:
     deps: [metrics/claims.csv, data/timings.json]
     outs: [data/report.html]
 """
-TUTORIALS = """
-vars:
-  - studies:
-      one: {table: confusion}
-      two: {table: residuals}
+TUTORIAL = """
 stages:
   train:
-    foreach: ${studies}
-    do:
-      wdir: ..
-      cmd: mkdir -p studies/${key}/metrics && cp code.txt studies/${key}/metrics/${item.table}.csv
-      deps: [code.txt]
-      params: [{"studies/${key}/params.yaml": [train]}]
-      outs: [{"studies/${key}/metrics/${item.table}.csv": {cache: false}}]
+    wdir: ../..
+    cmd: mkdir -p studies/NAME/metrics && cp code.txt studies/NAME/metrics/confusion.csv
+    deps: [code.txt]
+    params: [{studies/NAME/params.yaml: [train]}]
+    outs: [{studies/NAME/metrics/confusion.csv: {cache: false}}]
+  plot:
+    wdir: ../..
+    cmd: mkdir -p studies/NAME/data && cp code.txt studies/NAME/data/report.html
+    params: [{studies/NAME/params.yaml: }]
+    outs: [studies/NAME/data/report.html]
 """
 
 
@@ -66,8 +64,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     origin, folder = tmp_path_factory.mktemp("origin") / "project", tmp_path_factory.mktemp("clone") / "project"
     files = {
         "dvc.yaml": PIPELINE,
-        "studies/dvc.yaml": TUTORIALS,
-        ".gitignore": "/data\n",
+        **{f"studies/{name}/dvc.yaml": TUTORIAL.replace("NAME", name) for name in ("one", "two")},
+        ".gitignore": "data\n",
         "code.txt": "one\n",
         **{f"{study}params.yaml": "train:\n  epochs: 3\n  rate: 1e-05\n" for study in ("", "studies/one/", "studies/two/")},
     }
@@ -77,7 +75,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for command in (
         ["git", "init", "-q", "-b", "main"],
         [sys.executable, "-m", "dvc", "init", "-q"],
-        [sys.executable, "-m", "dvc", "repro", "-q", "dvc.yaml", "studies/one/dvc.yaml:train"],
+        [sys.executable, "-m", "dvc", "repro", "-q", "dvc.yaml", "studies/one/dvc.yaml"],
         ["git", "add", "-A"],
         ["git", "commit", "-q", "-m", "run"],
         ["git", "clone", "-q", str(origin), str(folder)],
@@ -141,16 +139,26 @@ def edit(path: str, before: str, after: str) -> Callable[[Path], None]:
                 "studies/one/dvc.yaml:train: studies/one/params.yaml: train.speed is 1e-05, but nothing in the lock file",
             ],
         ),
-        (edit("dvc.yaml", "cat metrics", "cat -u metrics"), ["plot: would run again"]),
-        (edit("dvc.yaml", r"deps: \[code", "deps: [.gitignore, code"), ["train: would run again"]),
-        (edit("dvc.yaml", r"\[data/report", "[metrics/new.csv, data/report"), ["plot: metrics/new.csv: is not in dvc.lock"]),
         (
-            edit("dvc.lock", r"(deps:\n    - path: data/runs\n      hash: md5\n      md5: )\w", r"\1_"),
-            ["evaluate: data/runs: the stage read another one than was written, says the lock file"],
+            edit("studies/one/params.yaml", "train:", "new: {key: 1}\ntrain:"),
+            ["studies/one/dvc.yaml:plot: studies/one/params.yaml: new.key is 1, but nothing in the lock file"],
+        ),
+        (edit("dvc.yaml", "cat metrics", "cat -u metrics"), ["plot: its command is not that of the lock file"]),
+        (edit("dvc.yaml", r"deps: \[code", "deps: [.gitignore, code"), ["train: .gitignore: is not in the lock file"]),
+        (
+            edit("dvc.yaml", r"\[data/report", "[metrics/new.csv, data/report"),
+            ["plot: metrics/new.csv: is not in the lock file"],
         ),
         (
-            lambda folder: (folder / "studies/dvc.lock").unlink(),
-            ["studies/one/dvc.yaml:train: is not in studies/dvc.lock, but its study has metrics in Git"],
+            edit("dvc.lock", r"(deps:\n    - path: data/runs\n      hash: md5\n      md5: )\w", r"\1_"),
+            ["evaluate: would run again"],  # it read something else than `train` wrote,
+        ),
+        (
+            lambda folder: (folder / "studies/one/dvc.lock").unlink(),
+            [
+                f"studies/one/dvc.yaml:{stage}: is not in studies/one/dvc.lock, but its study has metrics in Git"
+                for stage in ("train", "plot")
+            ],
         ),
     ],
 )
@@ -165,10 +173,23 @@ def test_it_says_where_it_has_to_run(tmp_path: Path) -> None:
     assert finished.stderr == "lock: dvc.yaml does not exist; is this the checkout's root?\n"
 
 
-def test_the_outs_of_this_project_are_known_without_a_placeholder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    stages = {stage.target: stage for path in ("dvc.yaml", "studies/dvc.yaml") for stage in stages_of(Path(path))}
-    assert len(stages) == 5 * 7 + 2  # two studies have a search
-    assert "metrics/confusion.csv" in stages["evaluate"].outs
-    assert "studies/housing/metrics/residuals.csv" in stages["studies/housing/dvc.yaml:evaluate"].outs
-    assert not [path for stage in stages.values() for path in stage.outs if "$" in path]
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "studies/one/dvc.lock: is empty; it must hold a mapping of sections"),
+        ("{", "studies/one/dvc.lock: line 1: not valid YAML: expected the node content, but found '<stream end>'"),
+        ("stages: [", "studies/one/dvc.lock: line 1: not valid YAML: expected the node content, but found '<stream end>'"),
+        (
+            "schema: '2.0'",
+            "studies/one/dvc.lock: lists no stages; `git checkout studies/one/dvc.lock` brings back the committed",
+        ),
+        ("stages: {}", "dvc: './studies/one/dvc.lock' validation failed."),
+    ],
+)
+def test_a_lock_file_that_is_empty_or_broken_is_told_in_one_line(clone: Path, text: str, message: str) -> None:
+    (clone / "studies" / "one" / "dvc.lock").write_text(text)
+    finished = run(clone, sys.executable, "-m", "stages.tools.lock")
+    done(clone, "git", "reset", "-q", "--hard")
+    assert finished.returncode == 1
+    assert finished.stderr.startswith(f"lock: {message}")
+    assert len(finished.stderr.splitlines()) == 1
