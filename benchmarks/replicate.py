@@ -41,7 +41,7 @@ def profile(recipe: Recipe, splits: Mapping[str, tuple[np.ndarray, np.ndarray]],
     known = splits.get("validation", splits["test"])
     structure = replicate.Structure.of(recipe, x.shape[1:], outputs, task)
     build, traced = timed(replicate.trace, structure)
-    replicate.reset(traced, structure, float(recipe.train.learning_rate), 0)
+    replicate.reset(traced, float(recipe.train.learning_rate), 0)
     device = replicate.on_device(recipe.model, x), replicate.ops.convert_to_tensor(y)
     sample = replicate.on_device(recipe.model, x[: diagnostics.ROWS]), replicate.ops.convert_to_tensor(y[: diagnostics.ROWS])
     probe = diagnostics.Diagnostics(traced.model, traced.compiled.gradients, *sample)
@@ -49,7 +49,7 @@ def profile(recipe: Recipe, splits: Mapping[str, tuple[np.ndarray, np.ndarray]],
     order = np.random.default_rng(0)
     first, *later = [timed(traced.compiled.epoch, order.permutation(len(x)), *device)[0] for _ in range(1 + EPOCHS)]
     epoch = min(later)
-    scoring = min(timed(replicate.score, traced, recipe.model, *known)[0] for _ in range(1 + EPOCHS))
+    scoring = min(timed(replicate.score, traced, *known)[0] for _ in range(1 + EPOCHS))
 
     best, (forward, trained) = peak(), multiply_adds(traced.model)
     validations = recipe.train.epochs * ("validation" in splits) + sum(len(rows) for rows, _ in splits.values()) / len(known[0])

@@ -125,7 +125,6 @@ def test_no_default_of_a_recipe_has_changed() -> None:
         "WideDeep.deep": None,
         "WideDeep.auxiliary_output": False,
         "Train.validation_rows": 0,
-        "Train.strategy": "none",
     }
 
 

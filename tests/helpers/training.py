@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Mapping
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -35,26 +33,3 @@ def trained(recipe: Recipe, seed: int = 0, splits: Splits | None = None) -> Resu
 
 def history_of(result: Result) -> pd.DataFrame:
     return pd.read_csv(io.BytesIO(result.files["history.csv"]))
-
-
-def mirrored_beside_plain() -> None:
-    """For a process that has two devices. Batches of 119 leave one row, of which one device has none."""
-    splits = inputs()
-    network, together = {"hidden": [8], "l2": 0.01}, {"strategy": "mirrored", "batch_size": 119}
-    plain = trained(recipe_with(network, {"batch_size": 119}), seed=1, splits=splits)
-    recipe = recipe_with(network, together).model_copy(update={"diagnostics": True})
-    first = trained(recipe, seed=1, splits=splits)
-    assert trained(recipe, seed=0, splits=splits).files != first.files
-    assert trained(recipe, seed=1, splits=splits).files == first.files
-    assert type(
-        replicate.trace(replicate.Structure.of(recipe, (8, 8), 4, "classification")).model.weights[0].value
-    ).__name__ == ("MirroredVariable")
-    pd.testing.assert_frame_equal(history_of(first), history_of(plain), rtol=1e-4)
-    with (
-        h5py.File(io.BytesIO(first.files["model.weights.h5"])) as ours,
-        h5py.File(io.BytesIO(plain.files["model.weights.h5"])) as theirs,
-    ):
-        assert sorted(ours["layers"]) == sorted(theirs["layers"])
-    for model, optimizer in (({"conv": [4], "dropout": 0.2, "batch_normalization": "before"}, "sgd"), ({}, "muon")):
-        result = trained(recipe_with(model, {**together, "optimizer": optimizer, "epochs": 2}), splits=splits)
-        assert history_of(result)["loss"].map(math.isfinite).all()

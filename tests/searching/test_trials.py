@@ -59,7 +59,7 @@ MISTAKES: dict[str, Mistake] = {
     "key_of_another_section": ({"space.rate.key": "views.raw.invert"}, "space.rate.key", ("known: model.conv",)),
     "key_that_is_a_section": ({"space.rate.key": "train.early_stopping"}, "space.rate.key", ("early_stopping.patience",)),
     "key_that_decides_the_rows": ({"space.rate.key": "train.validation_rows"}, "space.rate.key", ("unknown key",)),
-    "key_that_decides_no_score": ({"space.rate.key": "train.strategy"}, "space.rate.key", ("unknown key",)),
+    "key_that_decides_no_score": ({"space.rate.key": "train.tensorboard"}, "space.rate.key", ("unknown key",)),
     "key_twice": ({"space.layers.key": "train.learning_rate"}, "space.rate.key", ("is searched by layers already",)),
     "key_and_its_like": (
         {"space.widths": {"key": "model.hidden", "choices": [[4], [8]]}},

@@ -926,12 +926,6 @@ def test_default_learning_rates_are_those_of_the_installed_keras() -> None:
         assert type(keras.optimizers.get(name)) is optimizers[name]
 
 
-def test_only_tensorflow_mirrors() -> None:
-    assert study_with({"train": {"strategy": "mirrored"}}).recipes["plain"].train.strategy == "mirrored"
-    with pytest.raises(ValidationError, match=r"train\.strategy mirrored is for the tensorflow backend, not for torch"):
-        _ = study_with({"train": {"strategy": "mirrored"}, "replicates": {"backend": "torch"}}).recipes
-
-
 def test_momentum_is_a_setting_of_the_optimizers_that_accept_it() -> None:
     """Muon has one too, but its default is 0.95: a default of 0.0 for all would change what muon is."""
     for name in DEFAULT_RATES:

@@ -56,7 +56,7 @@ def probed(recipe: Recipe, y: np.ndarray, outputs: int, task: str) -> tuple[repl
     """A fresh network and its probe on all rows."""
     structure = replicate.Structure.of(recipe, X.shape[1:], outputs, task)
     traced = replicate.trace(structure)
-    replicate.reset(traced, structure, 0.01, seed=0)
+    replicate.reset(traced, 0.01, seed=0)
     samples = replicate.on_device(recipe.model, X), ops.convert_to_tensor(y)
     return traced, Diagnostics(traced.model, traced.compiled.gradients, *samples)
 

@@ -267,6 +267,7 @@ def test_a_subclass_comes_back_from_its_json_and_its_weights(parts: dict[str, An
     for ours, theirs in zip(outputs_of(network, settings, ROWS), outputs_of(again, settings, ROWS), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert again.to_json() == network.to_json()
+    assert "stages" not in network.to_json()  # its bytes do not depend on where the class lies
     assert names(again) == names(network)
     assert (again.auxiliary is None) == (not parts)
 

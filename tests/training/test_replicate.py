@@ -6,8 +6,6 @@ import io
 import json
 import math
 import random
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from helpers.checkout import ROOT
 from helpers.study import blobs
 from helpers.training import Splits, history_of, inputs, recipe_with, trained
-from stages.lib import training
 from stages.lib.study.settings import ACTIVATIONS, DEFAULT_RATES, INITIALIZERS, LOSSES, Recipe, merged
 from stages.lib.training import networks, replicate
 from stages.lib.training.result import Result
@@ -76,7 +72,7 @@ def test_replicates_share_one_trace(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return counted
 
-    monkeypatch.setattr(training, "measure_of", counting)
+    monkeypatch.setattr(replicate, "measure_of", counting)
     replicate.trace.cache_clear()
     trained(recipe_with())
     at_first = traced
@@ -159,7 +155,7 @@ def test_the_saved_configuration_and_weights_give_the_saved_predictions(tmp_path
 
 def test_scoring_in_chunks_is_scoring_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = scores_of(trained(recipe_with()))
-    monkeypatch.setattr(training, "CHUNK", 7)
+    monkeypatch.setattr(replicate, "CHUNK", 7)
     in_chunks = scores_of(trained(recipe_with()))
     for split, values in at_once.items():
         for name, value in values.items():
@@ -304,28 +300,6 @@ def test_only_dense_networks_without_dropout_are_compiled(model: Mapping[str, An
     recipe = recipe_with(model)
     assert replicate.Structure.of(compiled(recipe), (8, 8), 4, "classification").jit_compile == expected
     assert not replicate.Structure.of(recipe, (8, 8), 4, "classification").jit_compile
-
-
-# Several devices
-
-ON_TWO_DEVICES = """
-import sys
-import tensorflow as tf
-one = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(one, [tf.config.LogicalDeviceConfiguration()] * 2)
-sys.path.insert(0, "tests")
-from helpers.training import mirrored_beside_plain
-mirrored_beside_plain()
-"""
-
-
-def test_devices_that_share_the_batches_compute_what_one_computes() -> None:
-    done = subprocess.run([sys.executable, "-c", ON_TWO_DEVICES], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_one_device_is_not_mirrored() -> None:
-    assert trained(recipe_with(train={"strategy": "mirrored"})).files == trained(recipe_with()).files
 
 
 # What Keras's callbacks do between epochs

@@ -278,7 +278,6 @@ class Train(Section):
     validation_rows: Annotated[int, Field(ge=0)] = 0  # the last training rows, set apart where the split has no validation
     best_checkpoint: bool  # also keep the weights of the epoch with the smallest validation loss
     tensorboard: bool  # also keep logs for TensorBoard, which hold time stamps: not the same bytes from run to run
-    strategy: Literal["none", "mirrored"] = "none"  # mirrored: the machine's graphics cards share each batch; TensorFlow alone
 
     @field_validator("learning_rate", mode="wrap")
     @classmethod
@@ -480,14 +479,6 @@ class Recipe(Section):
     backend: str
     jit_compile: bool
     diagnostics: bool
-
-    @model_validator(mode="after")
-    def _mirrored_by_tensorflow(self) -> Recipe:
-        if self.train.strategy != "none" and self.backend != "tensorflow":
-            raise wrong(
-                f"train.strategy {self.train.strategy} is for the tensorflow backend, not for {self.backend}; set it to none"
-            )
-        return self
 
 
 class Study(Section):

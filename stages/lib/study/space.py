@@ -19,7 +19,7 @@ DEFAULT = "default"
 LEARNERS = ("genetic", "cmaes", "tpe")
 """Methods whose second batch learns from the first."""
 # They decide no score, or its rows.
-_NOT_SEARCHED = ("train.validation_rows", "train.best_checkpoint", "train.tensorboard", "train.strategy")
+_NOT_SEARCHED = ("train.validation_rows", "train.best_checkpoint", "train.tensorboard")
 _CHANGE_THE_LOSS = ("train.loss", "model.l2", "model.wide_deep.auxiliary_output")
 
 

@@ -1,1 +1,1 @@
-"""What decides a result."""
+"""The code that decides a result, and nothing else."""

@@ -1,14 +1,13 @@
-"""One epoch as one function, for each of Keras's backends: what of the training loop Keras 3 does not offer for all of them.
+"""One epoch as one function, for each of Keras's backends.
 
-Keras's `fit` returns to Python every few steps; here a whole epoch is one traced function. The network and the optimizer are
-held by the function, so replicates of one variant share a trace: values are set from outside. Inputs are a tensor, or a pair
-of them for a network with two inputs.
+Keras's `fit` returns to Python every few steps. Here a whole epoch is one traced function, which Keras 3 does not offer for all
+of its backends. The function holds the network and the optimizer. All replicates of a variant share it: their values are set
+from outside. Inputs are a tensor, or a pair of tensors for a network with two inputs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,18 +17,21 @@ from keras import ops
 
 Tensor = Any
 Measure = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(labels, predictions) of a batch -> (mean loss, sum of the quality: right rows, or absolute errors)."""
+"""(labels, predictions) of a batch -> (mean loss, sum of the quality).
+
+The quality of a row is 1 or 0 for a right or a wrong class, or its absolute error.
+"""
 Epoch = Callable[[np.ndarray, Tensor, Tensor], tuple[float, float]]
-"""(order of the rows, inputs, labels) -> (mean loss, mean quality), while training."""
+"""(order of the rows, inputs, labels) -> (mean loss, mean quality). It trains the network."""
 Score = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
-"""(inputs, labels) -> (predictions, mean loss, sum of the quality), without training."""
+"""(inputs, labels) -> (predictions, mean loss, sum of the quality). It trains nothing."""
 Gradients = Callable[[Tensor, Tensor], list[Tensor]]
-"""(inputs, labels) -> the gradient of the loss for each trainable variable, as while training."""
+"""(inputs, labels) -> the gradient of the loss for each trainable variable, in training mode."""
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What a backend makes of a network and its optimizer."""
+    """The functions that a backend makes for a network and its optimizer."""
 
     epoch: Epoch
     score: Score
@@ -37,7 +39,7 @@ class Compiled:
 
 
 def _rows(x: Tensor, rows: Tensor) -> Tensor:
-    return keras.tree.map_structure(lambda each: ops.take(each, rows, axis=0), x)
+    return keras.tree.map_structure(lambda tensor: ops.take(tensor, rows, axis=0), x)
 
 
 def _batches(step: Callable[[Tensor, Any], Any], state: Any, order: Tensor, batch_size: int) -> Any:
@@ -63,7 +65,7 @@ def _tensorflow(
 ) -> Compiled:
     import tensorflow as tf
 
-    # Everything is single-threaded already; this also makes TensorFlow refuse an operation that is not deterministic.
+    # One thread is deterministic already. TensorFlow now also refuses an operation that is not.
     tf.config.experimental.enable_op_determinism()
 
     def differentiated(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -76,26 +78,10 @@ def _tensorflow(
         optimizer.apply(gradients, model.trainable_variables)
         return loss, quality
 
-    strategy = tf.distribute.get_strategy()
-    devices = strategy.num_replicas_in_sync
-
-    def share(rows: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """One device's share of an update: the optimizer adds up the gradients of all."""
-        own = rows[tf.distribute.get_replica_context().replica_id_in_sync_group :: devices]
-        weight = own.shape[0] / rows.shape[0]
-        own = own if weight else rows[:1]  # a device without rows has to take part in the sum
-        loss, quality, gradients = differentiated(_rows(x, own), _rows(y, own))
-        optimizer.apply([weight * gradient for gradient in gradients], model.trainable_variables)
-        return weight * loss, quality if weight else 0 * quality
-
-    def update_together(rows: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        loss, quality = strategy.run(share, args=(rows, x, y))
-        return strategy.reduce("SUM", loss, axis=None), strategy.reduce("SUM", quality, axis=None)
-
-    @tf.function(autograph=False, jit_compile=jit_compile and devices == 1)
+    @tf.function(autograph=False, jit_compile=jit_compile)
     def epoch(order: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         def step(rows: Tensor, sums: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            loss, quality = (update if devices == 1 else update_together)(rows, x, y)
+            loss, quality = update(rows, x, y)
             return sums[0] + loss * rows.shape[0], sums[1] + quality
 
         sums: tuple[Tensor, Tensor] = _batches(step, _zeros(), order, batch_size)
@@ -117,7 +103,7 @@ def _jax(
     optimizer: keras.Optimizer,
     measure: Measure,
     batch_size: int,
-    jit_compile: bool,  # noqa: ARG001  # it always does
+    jit_compile: bool,  # noqa: ARG001  # JAX always compiles
 ) -> Compiled:
     import jax
 
@@ -170,7 +156,7 @@ def _torch(
     optimizer: keras.Optimizer,
     measure: Measure,
     batch_size: int,
-    jit_compile: bool,  # noqa: ARG001  # it never does
+    jit_compile: bool,  # noqa: ARG001  # PyTorch never compiles
 ) -> Compiled:
     import torch
 
@@ -203,7 +189,7 @@ def _torch(
 
 
 def _averaged(epoch: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) -> Epoch:
-    """From sums over rows to means, as numbers."""
+    """The epoch with means as numbers in place of sums over rows."""
 
     def averaged(order: np.ndarray, x: Tensor, y: Tensor) -> tuple[float, float]:
         losses, qualities = epoch(ops.convert_to_tensor(order.astype(np.int32)), x, y)
@@ -212,26 +198,6 @@ def _averaged(epoch: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) 
     return averaged
 
 
-def strategy_of(name: str) -> AbstractContextManager[object]:
-    """What a network, its optimizer and its functions are made in: with `mirrored`, one copy for each graphics card.
-
-    Without several cards (or logical processors, in a test) nothing is mirrored.
-    """
-    if name == "none":
-        return nullcontext()
-    import tensorflow as tf
-
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    if len(devices) == 1:
-        return nullcontext()
-    # TensorFlow's own choice mixes up the sums of a loop and of what comes after it (2.21, on processors).
-    together = tf.distribute.ReductionToOneDevice()
-    scope: AbstractContextManager[object] = tf.distribute.MirroredStrategy(
-        [device.name for device in devices], cross_device_ops=together
-    ).scope()
-    return scope
-
-
 Compiler = Callable[[keras.Model, keras.Optimizer, Measure, int, bool], Compiled]
 COMPILERS: dict[str, Compiler] = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-"""Backend -> (network, built optimizer, measure, batch size, whether XLA compiles the epoch) -> the functions that train it."""
+"""Backend -> (network, built optimizer, measure, batch size, whether XLA compiles the epoch) -> the compiled functions."""

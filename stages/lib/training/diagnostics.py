@@ -1,4 +1,4 @@
-"""Why a network learns or does not: gradients, weights and activations, layer by layer, before and during training."""
+"""Gradients, weights and activations of a network, layer by layer, before and during training."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from stages.lib.training.backends import Gradients
 
 ROWS = 500
-"""Training rows, the first ones, that gradients and activations are measured on."""
+"""Gradients and activations are measured on so many training rows, the first ones."""
 NEAR = 0.01
-"""Distance from its bound at which a bounded activation counts as saturated."""
+"""A bounded activation within this distance of its bound counts as saturated."""
 BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
-COLUMNS = ("epoch", "layer", "weights_norm", "gradient_norm", "update_norm", "zero_share", "saturated_share")
 
 
 @dataclass
 class Diagnostics:
-    """Measures one replicate's network at some epochs; `rows` gathers a line for each layer with a kernel.
+    """Measures one replicate's network at some epochs. `rows` gets a line for each layer with a kernel.
 
-    weights_norm, gradient_norm, update_norm: root of the sum of squares of the kernel; of the gradient of the loss of the first
-    ROWS training rows; of the kernel's change during the epoch (none before training).
-    zero_share: units whose activation is zero for every row (of a convolution: for every row and pixel).
-    saturated_share: activations of sigmoid or tanh that are within NEAR of their bounds.
+    weights_norm: root of the sum of squares of the kernel.
+    gradient_norm: the same of the gradient of the loss, over the first ROWS training rows.
+    update_norm: the same of the kernel's change during the epoch. NaN before training.
+    zero_share: share of the units whose activation is zero for every row, and every pixel of a convolution.
+    saturated_share: share of the activations of sigmoid or tanh that lie within NEAR of their bounds.
     """
 
     model: keras.Model
@@ -43,27 +43,35 @@ class Diagnostics:
         self.snapshot()
 
     def snapshot(self) -> None:
-        """Note the kernels, as they are before an epoch."""
+        """Keep the kernels as they are before an epoch."""
         self.kernels = [ops.convert_to_numpy(layer.kernel).copy() for layer in self.layers]
 
     def measure(self, epoch: int) -> None:
-        """Add the lines of one epoch; 0 is before training."""
+        """Add the lines of one epoch. Epoch 0 is before training."""
         state = [ops.convert_to_numpy(variable.value).copy() for variable in self.model.non_trainable_variables]
         gradients = self.gradients(self.x, self.y)
-        for variable, value in zip(self.model.non_trainable_variables, state, strict=True):  # training must not notice
+        for variable, value in zip(
+            self.model.non_trainable_variables, state, strict=True
+        ):  # the gradients have changed it, which training must not notice
             variable.assign(value)
         activations = self._activations()
         for number, (layer, position) in enumerate(zip(self.layers, self.positions, strict=True)):
             kernel = ops.convert_to_numpy(layer.kernel)
             zero, saturated = _shares(activations.get(f"{layer.name}_activation"))
-            values = (
-                *(_norm(kernel), _norm(ops.convert_to_numpy(gradients[position]))),
-                *(_norm(kernel - self.kernels[number]) if epoch else np.nan, zero, saturated),
+            self.rows.append(
+                {
+                    "epoch": epoch,
+                    "layer": layer.name,
+                    "weights_norm": _norm(kernel),
+                    "gradient_norm": _norm(ops.convert_to_numpy(gradients[position])),
+                    "update_norm": _norm(kernel - self.kernels[number]) if epoch else np.nan,
+                    "zero_share": zero,
+                    "saturated_share": saturated,
+                }
             )
-            self.rows.append(dict(zip(COLUMNS, (epoch, layer.name, *values), strict=True)))
 
     def _activations(self) -> dict[str, tuple[str, np.ndarray]]:
-        """Layer -> its kind of activation and its outputs; none of a subclassed model, which does not tell them."""
+        """Layer -> its kind of activation and its outputs. Empty for a subclassed model, which does not expose them."""
         if not isinstance(self.model, keras.Sequential):
             return {}
         x, found = self.x, {}
@@ -76,7 +84,7 @@ class Diagnostics:
 
 
 def _all_layers(model: keras.Model) -> list[keras.Layer]:
-    """The layers with weights, in the order of the network."""
+    """The layers in the order of the network."""
     stack = getattr(model, "stack", None)
     return model.layers if stack is None else [*stack, *(each for each in (model.head, model.auxiliary) if each is not None)]
 

@@ -1,4 +1,4 @@
-"""Networks from settings. No global random generator is used: every layer that draws has a seed of its own."""
+"""Networks from settings. Every layer that draws has a seed of its own, so no global random generator is used."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ Draw = Callable[[], int]
 
 @keras.saving.register_keras_serializable(package="tips")
 class WideAndDeep(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """Wide & Deep written as a subclass: the head sees the wide inputs beside what the stack makes of the deep ones.
+    """Wide & Deep as a subclass: the head sees the wide inputs beside the outputs of the stack, which sees the deep inputs.
 
-    Called with one tensor, both parts see it; with a pair, the wide part sees the first and the deep part the second.
+    A single tensor is the input of both parts. Of a pair, the first is for the wide part and the second for the deep part.
     """
+
+    __module__ = "tips"  # Keras writes it into model.json, whose bytes must not depend on where this file lies
 
     def __init__(
         self, stack: Sequence[keras.Layer], head: keras.Layer, auxiliary: keras.Layer | None = None, **arguments: Any
@@ -48,12 +50,12 @@ class WideAndDeep(keras.Model):  # type: ignore[misc]  # Keras has no types
 
 
 def _has_phases(layer: keras.Layer) -> bool:
-    """Whether a layer does something else while training."""
+    """Whether a layer works differently in training."""
     return isinstance(layer, keras.layers.BatchNormalization | keras.layers.Dropout | keras.layers.AlphaDropout)
 
 
 def inputs_of(settings: Model, x: Any) -> Any:
-    """The rows `x` (n, ...) as the network takes them: as they are, or as the pair of its wide and its deep features."""
+    """The rows `x` (n, ...) as the network takes them: unchanged, or as the pair of its wide and its deep features."""
     wide, deep = settings.wide_deep.wide, settings.wide_deep.deep
     return (x[:, slice(*wide)], x[:, slice(*deep)]) if wide and deep else x
 
@@ -61,11 +63,11 @@ def inputs_of(settings: Model, x: Any) -> Any:
 def build(settings: Model, input_shape: tuple[int, ...], outputs: int, seed: int) -> keras.Model:
     """A network with freshly drawn weights.
 
-    Layers have fixed names, so that two networks of the same settings are described by the same JSON and HDF5 bytes.
+    Layers have fixed names, so that two networks of the same settings have the same JSON and HDF5 bytes.
 
     Args:
         settings: the architecture.
-        input_shape: shape of one row; images (height, width) get the channel that convolutions need.
+        input_shape: shape of one row. Images (height, width) get the channel that convolutions need.
         outputs: classes, or 1 for a regression.
         seed: of the initial weights and of dropout.
     """
@@ -107,7 +109,7 @@ def _kernel(settings: Model, draw: Draw) -> dict[str, Any]:
 
 
 def _activation(settings: Model, units: int, name: str) -> list[keras.Layer]:
-    """The layers of an activation; the last of them is called `name`."""
+    """The layers of an activation. The last one has this name."""
     if settings.activation == "leaky_relu":
         return [keras.layers.LeakyReLU(settings.negative_slope, name=name)]
     if settings.activation == "maxout":  # the largest of each unit's linear pieces
@@ -119,7 +121,7 @@ def _activation(settings: Model, units: int, name: str) -> list[keras.Layer]:
 
 
 def _activated(settings: Model, layer: keras.Layer, units: int) -> list[keras.Layer]:
-    """A layer, its activation and its normalization, in the order that the settings want."""
+    """A layer, its activation and its normalization, in the order of the settings."""
     activation = _activation(settings, units, f"{layer.name}_activation")
     if settings.batch_normalization == "none":
         return [layer, *activation]
@@ -130,7 +132,7 @@ def _activated(settings: Model, layer: keras.Layer, units: int) -> list[keras.La
 
 
 def _stack(settings: Model, input_shape: tuple[int, ...], draw: Draw) -> list[keras.Layer]:
-    """Every layer between the inputs and the output layer."""
+    """All layers between the inputs and the output layer."""
     layers: list[keras.Layer] = []
     if settings.conv and len(input_shape) == 2:
         layers.append(keras.layers.Reshape((*input_shape, 1), name="channel"))

@@ -1,4 +1,4 @@
-"""What training hands to the stage, the cache and back: importable without Keras."""
+"""The result of a replicate. This module is importable without Keras."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Result:
-    """What a replicate leaves: files by name, and how long it took. Equal for equal arguments but for the seconds."""
+    """The files of a replicate by name, and its durations. The files depend on nothing but the replicate's key.
+
+    seconds: of the whole replicate.
+    seconds_per_epoch: mean over the epochs after the first, which also traces the network; the first if there is no other.
+    """
 
     files: dict[str, bytes]
-    seconds: float  # all of it
-    seconds_per_epoch: (
-        float  # of the epochs after the first, which also traces the function; of the first if it is the only one
-    )
+    seconds: float
+    seconds_per_epoch: float

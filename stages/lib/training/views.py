@@ -1,4 +1,4 @@
-"""Views: how raw values become inputs. Every scaling, and the inversion, is affine, so a view is a shift and a factor."""
+"""Views: how raw values become inputs. The scalings and the inversion are affine, so a view is a shift and a factor."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Splits = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class FittedView:
-    """inputs = (raw - shift) * factor, and for the test split normal noise on top.
+    """inputs = (raw - shift) * factor, plus normal noise for the test split.
 
-    shift and factor are numbers, or nested lists with the shape of one row where they differ from feature to feature. `own`
-    holds those of the other splits, [shift, factor] each, where the view is fitted on each split by itself.
+    shift, factor: numbers, or nested lists with the shape of one row if they differ between features.
+    own: split -> [shift, factor], for the splits beside `train` of a view that is fitted on each split by itself.
     """
 
     shift: Any
@@ -44,7 +44,9 @@ def _mean(x: np.ndarray, axis: int | None) -> tuple[Any, Any]:
 
 def _standard(x: np.ndarray, axis: int | None) -> tuple[Any, Any]:
     deviation = x.std(axis)
-    return x.mean(axis), np.where(x.max(axis) == x.min(axis), 0.0, deviation)  # rounding leaves 1e-17 of a constant
+    return x.mean(axis), np.where(
+        x.max(axis) == x.min(axis), 0.0, deviation
+    )  # a constant's deviation is rounded to 1e-17, not to 0
 
 
 def _none(x: np.ndarray, axis: int | None) -> tuple[Any, Any]:
@@ -58,7 +60,7 @@ SCALINGS: dict[str, Callable[[np.ndarray, int | None], tuple[Any, Any]]] = {
     "mean": _mean,
     "standard": _standard,
 }
-"""Scaling -> (what is subtracted, what is then divided by), of all values or of each feature (axis 0)."""
+"""Scaling -> (what is subtracted, what is then divided by). Axis 0 gives one of each for every feature."""
 
 
 def _as_float32(statistic: Any) -> Any:
@@ -86,10 +88,10 @@ def _affine(view: View, rows: np.ndarray) -> list[Any]:
 def fit(view: View, splits: Mapping[str, np.ndarray]) -> FittedView:
     """The view fitted on the training rows alone, or on each split by itself if it says so.
 
-    A feature that never changes is divided by 1.
+    A constant feature is divided by 1.
 
     Args:
-        splits: train, and the others where the view is fitted on each -> raw values (n, ...).
+        splits: train, and the others if the view is fitted on each split -> raw values (n, ...).
     """
     others = [name for name in splits if name != "train"] if view.fit_on == "each_split" else []
     own = {name: _affine(view, splits[name]) for name in others}
@@ -104,7 +106,7 @@ def scale_of(view: FittedView, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def apply(view: FittedView, raw: np.ndarray, split: str) -> np.ndarray:
-    """The inputs of one split, float32 and of the shape of `raw` (n, ...); noise is added to the split `test` only."""
+    """The inputs of one split, float32, with the shape of `raw` (n, ...). Only the split `test` gets noise."""
     shift, factor = scale_of(view, split)
     inputs: np.ndarray = (raw.astype(np.float32) - shift) * factor
     if split == "test" and view.test_noise:
@@ -114,30 +116,29 @@ def apply(view: FittedView, raw: np.ndarray, split: str) -> np.ndarray:
 
 
 def _fold(splits: Splits, k_fold: KFold, seed: int) -> Splits:
-    """The training and validation rows, shuffled and dealt anew: fold `seed` of the repeats, one after another, validates."""
+    """The training and validation rows, shuffled and split anew. The seed counts through the folds of all repeats."""
     repeat, fold = divmod(seed, k_fold.folds)
-    known = [splits[name] for name in ("train", "validation") if name in splits]
-    x, y = (np.concatenate(arrays) for arrays in zip(*known, strict=True))
+    together = [splits[name] for name in ("train", "validation") if name in splits]
+    x, y = (np.concatenate(arrays) for arrays in zip(*together, strict=True))
     folds = np.array_split(np.random.default_rng([k_fold.seed, repeat]).permutation(len(y)), k_fold.folds)
     train = np.concatenate([rows for number, rows in enumerate(folds) if number != fold])
     return {**splits, "train": (x[train], y[train]), "validation": (x[folds[fold]], y[folds[fold]])}
 
 
 def _held_out(splits: Splits, rows: int) -> Splits:
-    """The last training rows, but never more than half of them, as the validation split."""
+    """The last training rows as the validation split, but never more than half of them."""
     x, y = splits["train"]
     first = max(len(y) - rows, -(-len(y) // 2))
     return {**splits, "train": (x[:first], y[:first]), "validation": (x[first:], y[first:])}
 
 
 def of_replicate(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) -> tuple[Splits, FittedView]:
-    """A replicate's own rows of each split, raw, and the view that it sees them through.
+    """A replicate's own rows of each split, raw, and its view.
 
     Args:
-        fitted: the recipe's view, fitted on the training rows; where the recipe sets other rows apart to validate on, it is
-            fitted anew.
+        fitted: the recipe's view, fitted on the training rows. It is fitted anew if the recipe chooses its own validation rows.
         splits: raw values and labels.
-        seed: the replicate's, which chooses the fold of k-fold validation and nothing else here.
+        seed: the replicate's. It only chooses the fold of k-fold validation here.
     """
     if recipe.k_fold:
         splits = _fold(splits, recipe.k_fold, seed)
@@ -149,6 +150,6 @@ def of_replicate(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) 
 
 
 def inputs_of(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """What a replicate is trained and scored on: its own rows of each split, seen through its view. As `of_replicate`."""
+    """The inputs and labels of each split that a replicate is trained and scored on. Arguments as for `of_replicate`."""
     rows, view = of_replicate(recipe, fitted, splits, seed)
     return {name: (apply(view, x, name), y) for name, (x, y) in rows.items()}
