@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers.search import Pretender
 from helpers.study import write_study
+from stages.lib.engine import runs
 from stages.lib.engine.cluster import worker_environment
 
 os.environ.update(worker_environment("tensorflow"))
@@ -28,3 +30,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def small_study(tmp_path: Path) -> Callable[..., Path]:
     """Write a small study, whose data are prepared, into the folder `study`."""
     return lambda changes=None: write_study(tmp_path / "study", changes)
+
+
+@pytest.fixture
+def pretender(monkeypatch: pytest.MonkeyPatch) -> Pretender:
+    """A search's replicates are made up instead of trained."""
+    made = Pretender()
+    monkeypatch.setattr(runs, "train_missing", made)
+    return made

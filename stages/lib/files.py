@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -108,6 +108,6 @@ def arrays_to_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def read_arrays(source: Path) -> dict[str, np.ndarray]:
+def read_arrays(source: Path | IO[bytes]) -> dict[str, np.ndarray]:
     with np.load(source, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}

@@ -13,6 +13,7 @@ import pandas as pd
 from helpers.study import prepared_for, study_with
 from stages.lib.data.prepared import Prepared
 from stages.lib.files import arrays_to_bytes, write_bytes, write_json
+from stages.lib.judging import claims as judging
 from stages.lib.judging import tables
 from stages.lib.report import figures
 from stages.lib.report import page as report
@@ -124,8 +125,8 @@ def waves() -> Waves:
     timings = {"stage": {"trained": 0, "cached": 9, "workers": 0, "seconds": 0.1, "busy": None}, "environment": {}}
     durations = replicates[["variant", "seed"]].assign(seconds=1.0, seconds_per_epoch=0.1)
     results = report.Results(
-        claims=shown.compared(study, tables.claims_table(study, replicates, ["noise_hurts"]), replicates),
-        timed=shown.compared(study, tables.claims_table(study, durations, []), durations),
+        claims=shown.compared(study, judging.judge_claims(study, replicates, ["noise_hurts"]), replicates),
+        timed=shown.compared(study, judging.judge_claims(study, durations, []), durations),
         summary=tables.summary_of({str(name): table for name, table in replicates.groupby("variant", sort=False)}, 0.99),
         replicates=replicates,
         curves=curves,

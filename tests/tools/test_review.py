@@ -18,10 +18,10 @@ from ruamel.yaml import YAML
 from helpers.checkout import ROOT
 from helpers.study import write_params
 from stages import search
-from stages.evaluate import write_csv
 from stages.lib.cli import UserError
-from stages.lib.files import write_json
-from stages.lib.judging.tables import claims_table, metrics_of, summary_of
+from stages.lib.files import write_json, write_text
+from stages.lib.judging.claims import judge_claims
+from stages.lib.judging.tables import csv_text, metrics_json, summary_of
 from stages.lib.review.comparison import BEYOND, LIMIT, UNDECIDED, WITHIN, Change, matched, paired, plain
 from stages.lib.searching import rounds
 from stages.lib.searching.trials import Trial
@@ -90,10 +90,10 @@ def measure(folder: Path, accuracies: Mapping[str, Sequence[float]] | None = Non
         columns = {"variant": variant, "seed": range(len(values)), "test_accuracy": values, "test_loss": 1 - values}
         tables[variant] = pd.DataFrame(columns)
     replicates, summary = pd.concat(tables.values()), summary_of(tables, study.statistics.confidence)
-    claims = claims_table(study, replicates, list(study.claims))
-    write_json(folder / "metrics" / "metrics.json", metrics_of(summary, claims, "classification"))
+    claims = judge_claims(study, replicates, list(study.claims))
+    write_json(folder / "metrics" / "metrics.json", metrics_json(summary, claims, "classification"))
     for name, table in (("replicates", replicates), ("summary", summary), ("claims", claims)):
-        write_csv(table, folder / "metrics" / f"{name}.csv")
+        write_text(folder / "metrics" / f"{name}.csv", csv_text(table))
 
 
 def add_study(

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
 from stages.lib.files import write_bytes
+from stages.lib.judging.claims import COLUMNS, judge_claims, values_of
 from stages.lib.judging.reported import single_runs
-from stages.lib.judging.tables import CLAIM_COLUMNS, HEADLINES, claims_table, values_of
+from stages.lib.judging.tables import HEADLINES
 from stages.lib.report import figures
 from stages.lib.report.page import Results, deep_variants
 from stages.lib.study.settings import Study
@@ -52,7 +53,7 @@ def durations_of(study: Study, timings: dict[str, Any]) -> pd.DataFrame:
 
 def compared(study: Study, claims: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
     """The claims with what each is about, `second − first` or the one variant, and how many single runs miss what it says."""
-    claims = claims.reindex(columns=CLAIM_COLUMNS)
+    claims = claims.reindex(columns=COLUMNS)
     named = [study.claims[name] for name in claims["claim"]]
     counts = [single_runs(claim, values_of(study, claim, replicates)) for claim in named]
     return claims.assign(
@@ -77,12 +78,12 @@ def read_results(study: Study, folder: Path, task: str) -> Results:
     for name in ("summary", "replicates", "curves", by_task, *(["diagnostics"] if study.replicates.diagnostics else [])):
         require(study.variants, tables[name]["variant"], metrics / f"{name}.csv", "evaluate")
         tables[name] = tables[name][tables[name]["variant"].isin(list(study.variants))]
-    claims = tables["claims"].reindex(columns=CLAIM_COLUMNS)
+    claims = tables["claims"].reindex(columns=COLUMNS)
     timed = [name for name, claim in study.claims.items() if claim.about_time]
     require([name for name in study.claims if name not in timed], claims["claim"], metrics / "claims.csv", "evaluate")
     return Results(
         claims=compared(study, claims[claims["claim"].isin(list(study.claims))], tables["replicates"]),
-        timed=compared(study, claims_table(study, durations, timed), durations),
+        timed=compared(study, judge_claims(study, durations, timed), durations),
         summary=tables["summary"],
         replicates=tables["replicates"],
         curves=tables["curves"],

@@ -40,6 +40,8 @@ ON_DEMAND = ("diverged", "val_loss_roughness")
 METRIC_PATTERNS = (r"epochs_to_(0\.\d+|1\.0)_(accuracy|val_accuracy)", r"(accuracy|val_accuracy)_after_epoch_([1-9]\d*)")
 """Names of metrics with a level, and with the number of an epoch."""
 _EPOCHS_TO, _AFTER_EPOCH = map(re.compile, METRIC_PATTERNS)
+DIGITS = 5
+"""Decimals in tables; a test set of 10,000 rows tells accuracies apart to the fourth."""
 
 
 def is_metric(name: str) -> bool:
@@ -90,7 +92,7 @@ def rank_value(name: str, value: float) -> float:
     return value
 
 
-def round_or_word(name: str, value: float, digits: int = 5) -> float | str:
+def round_or_word(name: str, value: float, digits: int = DIGITS) -> float | str:
     """The value as files and reports show it: rounded, or the word for what is not finite."""
     if math.isfinite(value):
         return round(value, digits) + 0.0  # never -0.0

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.lib.judging import scores
+from stages.lib.judging import replicates
+from stages.lib.judging.replicates import Replicate
 from stages.lib.study.metrics import (
     METRICS,
     ON_DEMAND,
@@ -50,7 +51,7 @@ HISTORY = history(
 
 def test_every_metric_of_a_classification() -> None:
     extra = ["epochs_to_0.75_accuracy", "epochs_to_0.8_val_accuracy", "accuracy_after_epoch_1", "val_accuracy_after_epoch_4"]
-    assert scores.replicate_metrics(HISTORY, SCORES, PREDICTIONS, LABELS, "classification", extra) == pytest.approx(
+    assert replicates.metrics(Replicate(HISTORY, SCORES, PREDICTIONS), LABELS, "classification", extra) == pytest.approx(
         {
             "train_loss": 0.25,
             "train_accuracy": 0.875,
@@ -77,7 +78,7 @@ def test_every_metric_of_a_regression() -> None:
     measured = {"train": {"loss": 4.0, "mae": 1.5}, "validation": {"loss": 6.0, "mae": 9.0}, "test": {"loss": 5.0, "mae": 9.0}}
     predictions = {"validation": np.array([[1.0], [2.0]], np.float32), "test": np.array([[1.0], [4.0]], np.float32)}
     targets = {"validation": np.array([2.0, 4.0]), "test": np.array([1.5, 3.0])}
-    assert scores.replicate_metrics(table, measured, predictions, targets, "regression") == pytest.approx(
+    assert replicates.metrics(Replicate(table, measured, predictions), targets, "regression") == pytest.approx(
         {
             "train_loss": 4.0,
             "train_mae": 1.5,
@@ -113,10 +114,10 @@ def test_every_metric_that_settings_allow_is_measured(task: str, validation: boo
         )
         if has_measure(task, name) and (validation or not needs_validation(name))
     ]
-    measured = scores.replicate_metrics(
-        history(**{name: [0.5] for name in columns}),
-        {name: {"loss": 0.5, quality: 0.5} for name in splits},
-        predictions,
+    measured = replicates.metrics(
+        Replicate(
+            history(**{name: [0.5] for name in columns}), {name: {"loss": 0.5, quality: 0.5} for name in splits}, predictions
+        ),
         {name: np.zeros(2, int) for name in predictions},
         task,
         extra,
@@ -134,7 +135,7 @@ def test_what_is_on_demand_is_worked_out_only_where_it_is_named(task: str) -> No
     quality = "accuracy" if task == "classification" else "mae"
     table = history(**{name: [0.5] for name in ("loss", quality, "val_loss", f"val_{quality}")})
     split_scores = {name: {"loss": 0.5, quality: 0.5} for name in SCORES}
-    measured = scores.replicate_metrics(table, split_scores, PREDICTIONS, LABELS, task)
+    measured = replicates.metrics(Replicate(table, split_scores, PREDICTIONS), LABELS, task)
     assert not any(on_demand(name) for name in measured)
     assert {name for name in METRICS if on_demand(name) and "<" not in name} == {"diverged", "val_loss_roughness"}
     assert on_demand("epochs_to_0.5_accuracy")
@@ -148,9 +149,8 @@ def measured_regression(test: list[list[float]]) -> dict[str, float]:
     """The metrics of a regression without validation, of two test rows with the targets 1 and 3."""
     numbers = {name: {"loss": 1.0, "mae": 1.0} for name in ("train", "test")}
     predictions = {"test": np.array(test, np.float32)}
-    return scores.replicate_metrics(
-        history(loss=[1.0], mae=[1.0]), numbers, predictions, {"test": np.array([1.0, 3.0])}, "regression"
-    )
+    replicate = Replicate(history(loss=[1.0], mae=[1.0]), numbers, predictions)
+    return replicates.metrics(replicate, {"test": np.array([1.0, 3.0])}, "regression")
 
 
 def test_two_outputs_have_a_squared_error_each() -> None:
@@ -180,10 +180,8 @@ def test_squared_errors_of_what_diverged_are_not_finite() -> None:
 
 @pytest.mark.parametrize(("loss", "accuracy"), [(0.5, 0.1), (math.nan, math.nan)])
 def test_the_accuracy_on_rows_whose_labels_are_not_known_is_that_which_training_measured(loss: float, accuracy: float) -> None:
-    measured = scores.replicate_metrics(
-        HISTORY,
-        {**SCORES, "validation": {"loss": loss, "accuracy": 0.1}},
-        PREDICTIONS,
+    measured = replicates.metrics(
+        Replicate(HISTORY, {**SCORES, "validation": {"loss": loss, "accuracy": 0.1}}, PREDICTIONS),
         {"test": LABELS["test"]},
         "classification",
     )
@@ -196,21 +194,21 @@ def test_the_accuracy_on_rows_whose_labels_are_not_known_is_that_which_training_
 
 def test_a_loss_that_was_not_finite_at_any_epoch_has_diverged() -> None:
     for losses, diverged in (([1.0, 2.0], 0), ([1.0, math.nan], 1), ([math.inf, 1.0], 1), ([1.0, -math.inf], 1)):
-        assert scores.from_history("diverged", history(loss=losses)) == diverged
+        assert replicates.from_history("diverged", history(loss=losses)) == diverged
 
 
 def test_roughness_is_the_mean_step_of_the_validation_loss_after_the_fifth_epoch() -> None:
     """The steps from the fifth epoch to the sixth, seventh and eighth: 1, 2 and 0.5; before, they are large."""
     table = history(val_loss=[100.0, 0.0, 100.0, 0.0, 7.0, 6.0, 8.0, 7.5])
-    assert scores.from_history("val_loss_roughness", table) == pytest.approx(3.5 / 3)
-    assert math.isnan(scores.from_history("val_loss_roughness", table[:5]))
-    assert scores.from_history("val_loss_roughness", table[:6]) == 1.0
+    assert replicates.from_history("val_loss_roughness", table) == pytest.approx(3.5 / 3)
+    assert math.isnan(replicates.from_history("val_loss_roughness", table[:5]))
+    assert replicates.from_history("val_loss_roughness", table[:6]) == 1.0
 
 
 @pytest.mark.parametrize("late", [math.nan, math.inf])
 def test_the_roughness_of_what_diverged_is_not_finite(late: float) -> None:
     table = history(val_loss=[1.0, 1.0, 1.0, 1.0, 1.0, 2.0, late, late])
-    assert not math.isfinite(scores.from_history("val_loss_roughness", table))
+    assert not math.isfinite(replicates.from_history("val_loss_roughness", table))
 
 
 def test_a_network_that_diverged_has_no_accuracy() -> None:
@@ -218,7 +216,7 @@ def test_a_network_that_diverged_has_no_accuracy() -> None:
     table = history(loss=[math.nan], accuracy=[0.1], val_loss=[math.nan], val_accuracy=[0.1])
     nothing = {name: {"loss": math.nan, "accuracy": 0.1} for name in SCORES}
     predictions = {name: np.full_like(values, np.nan) for name, values in PREDICTIONS.items()}
-    measured = scores.replicate_metrics(table, nothing, predictions, LABELS, "classification")
+    measured = replicates.metrics(Replicate(table, nothing, predictions), LABELS, "classification")
     for name in ("train_loss", "train_accuracy", "val_accuracy", "test_accuracy", "generalization_gap", "best_val_loss"):
         assert math.isnan(measured[name])
 
@@ -226,12 +224,12 @@ def test_a_network_that_diverged_has_no_accuracy() -> None:
 def test_one_score_that_is_not_finite_is_enough_to_have_diverged() -> None:
     predictions = PREDICTIONS["test"].copy()
     predictions[3, 2] = np.inf
-    assert math.isnan(scores.accuracy(predictions, LABELS["test"]))
+    assert math.isnan(replicates.accuracy(predictions, LABELS["test"]))
 
 
 def test_a_loss_that_diverges_late_keeps_its_best_epoch() -> None:
     table = history(loss=[1, math.nan], accuracy=[0.5, 0.1], val_loss=[0.7, math.nan], val_accuracy=[0.6, 0.1])
-    measured = scores.replicate_metrics(table, SCORES, PREDICTIONS, LABELS, "classification")
+    measured = replicates.metrics(Replicate(table, SCORES, PREDICTIONS), LABELS, "classification")
     assert (measured["best_val_loss"], measured["best_val_accuracy"], measured["best_epoch"]) == (0.7, 0.6, 1)
 
 
@@ -239,29 +237,29 @@ def test_a_regression_s_best_epoch_is_that_of_the_lowest_finite_loss() -> None:
     table = history(loss=[1, 1, 1], mae=[1, 1, 1], val_loss=[math.nan, 3.0, 2.0], val_mae=[1, 1, 1])
     measured = {name: {"loss": 1.0, "mae": 1.0} for name in SCORES}
     ones = {name: np.ones((len(labels), 1)) for name, labels in LABELS.items()}
-    assert scores.replicate_metrics(table, measured, ones, LABELS, "regression")["best_epoch"] == 3
+    assert replicates.metrics(Replicate(table, measured, ones), LABELS, "regression")["best_epoch"] == 3
 
 
 def test_a_level_counts_from_the_first_epoch_that_reaches_it() -> None:
     table = history(accuracy=[0.5, 0.95, 0.5, 0.96])
     levels = {"epochs_to_0.5_accuracy": 1, "epochs_to_0.95_accuracy": 2, "epochs_to_0.951_accuracy": 4}
     for name, epoch in levels.items():
-        assert scores.from_history(name, table) == epoch
+        assert replicates.from_history(name, table) == epoch
 
 
 def test_a_level_that_is_never_reached_takes_for_ever() -> None:
-    assert scores.from_history("epochs_to_0.97_accuracy", history(accuracy=[0.5, 0.96])) == math.inf
-    assert scores.from_history("epochs_to_1.0_val_accuracy", history(val_accuracy=[math.nan, 0.96])) == math.inf
+    assert replicates.from_history("epochs_to_0.97_accuracy", history(accuracy=[0.5, 0.96])) == math.inf
+    assert replicates.from_history("epochs_to_1.0_val_accuracy", history(val_accuracy=[math.nan, 0.96])) == math.inf
 
 
 def test_an_epoch_that_training_did_not_come_to_has_no_accuracy() -> None:
-    assert scores.from_history("accuracy_after_epoch_2", history(accuracy=[0.5, 0.75])) == 0.75
-    assert math.isnan(scores.from_history("accuracy_after_epoch_3", history(accuracy=[0.5, 0.75])))
+    assert replicates.from_history("accuracy_after_epoch_2", history(accuracy=[0.5, 0.75])) == 0.75
+    assert math.isnan(replicates.from_history("accuracy_after_epoch_3", history(accuracy=[0.5, 0.75])))
 
 
 def test_other_metrics_are_not_of_the_history() -> None:
     with pytest.raises(ValueError, match="test_loss is not a metric of the history"):
-        scores.from_history("test_loss", HISTORY)
+        replicates.from_history("test_loss", HISTORY)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""The table of claims: what each expects, what was measured, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from stages.lib.judging.verdicts import judge
+from stages.lib.study.metrics import is_share, rank_value, round_or_word
+from stages.lib.study.settings import Claim, Study
+
+COLUMNS = "claim verdict effect low high close replicates metric expect threshold margin".split()
+
+
+def judge_claims(study: Study, replicates: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """A row for each of the named claims, with COLUMNS.
+
+    replicates: has the columns variant and seed, and one for each of the claims' metrics.
+    """
+    claims = {name: study.claims[name] for name in names}
+    groups = {name: values_of(study, claim, replicates) for name, claim in claims.items()}
+    return table(claims, groups, study.statistics.confidence)
+
+
+def table(claims: Mapping[str, Claim], groups: Mapping[str, Sequence[Sequence[float]]], confidence: float) -> pd.DataFrame:
+    """A row for each claim, with COLUMNS.
+
+    groups: claim -> the replicates' values of its one or two variants; NaN is infinite on the bad side.
+    """
+    rows = [row_of(name, claim, groups[name], confidence) for name, claim in claims.items()]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def row_of(name: str, claim: Claim, groups: Sequence[Sequence[float]], confidence: float) -> dict[str, Any]:
+    """The row of one claim."""
+    judgement = judge(groups, claim.expect, claim.margin, claim.threshold, confidence, is_share(claim.metric))
+    return {
+        "claim": name,
+        "verdict": judgement.verdict,
+        "effect": round_or_word(claim.metric, judgement.effect),
+        "low": round_or_word(claim.metric, judgement.low),
+        "high": round_or_word(claim.metric, judgement.high),
+        "close": judgement.close,
+        "replicates": min(map(len, groups)),
+        "metric": claim.metric,
+        "expect": claim.expect,
+        "threshold": claim.threshold,
+        "margin": claim.margin,
+    }
+
+
+def replicates_of(study: Study, claim: Claim, variant: str) -> int:
+    """How many of a variant's replicates, from the first on, a claim is judged by: all folds, or as many as it asks for."""
+    return len(study.seeds(variant)) if study.recipes[variant].k_fold else study.claim_seeds(claim)
+
+
+def values_of(study: Study, claim: Claim, replicates: pd.DataFrame) -> list[list[float]]:
+    """For each of the claim's variants, its metric of the replicates that judge it; NaN is infinite on the bad side.
+
+    A claim that asks for more seeds must not change the verdict of another one, so each takes the first seeds only.
+    """
+    groups = []
+    for variant in claim.variants:
+        chosen = (replicates["variant"] == variant) & (replicates["seed"] < replicates_of(study, claim, variant))
+        groups.append([rank_value(claim.metric, float(value)) for value in replicates.loc[chosen, claim.metric]])
+    return groups

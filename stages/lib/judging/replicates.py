@@ -1,0 +1,166 @@
+"""The metrics of one replicate, from the files that its training wrote."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from stages.lib.cli import UserError
+from stages.lib.files import read_arrays
+from stages.lib.study.load import measures
+from stages.lib.study.metrics import _AFTER_EPOCH, _EPOCHS_TO, is_metric, needs_validation, on_demand
+from stages.lib.study.settings import Study
+
+HISTORY, SCORES, PREDICTIONS = FILES = ("history.csv", "scores.json", "predictions.npz")
+
+
+class Replicate(NamedTuple):
+    """What training measured.
+
+    history: a row for each epoch, with the columns epoch, loss and accuracy (or mae); if there are validation rows, also
+        val_loss and val_accuracy (or val_mae).
+    scores: split -> loss and accuracy (or mae), measured after training.
+    predictions: validation (if there are such rows) and test -> (n, classes); of a regression (n, outputs).
+    """
+
+    history: pd.DataFrame
+    scores: Mapping[str, Mapping[str, float]]
+    predictions: Mapping[str, np.ndarray]
+
+
+# Files
+
+
+def parse(files: Mapping[str, bytes]) -> Replicate:
+    """The replicate whose files these are."""
+    texts = json.loads(files[SCORES])
+    return Replicate(
+        pd.read_csv(io.BytesIO(files[HISTORY])),
+        {split: {name: float(text) for name, text in values.items()} for split, values in texts.items()},
+        read_arrays(io.BytesIO(files[PREDICTIONS])),
+    )
+
+
+def read(folder: Path) -> Replicate:
+    """The replicate in a folder of data/runs. Raises UserError if it is not there."""
+    try:
+        return parse({name: (folder / name).read_bytes() for name in FILES})
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing; run `dvc repro`, or the train stage first") from None
+
+
+# Metrics
+
+
+def measure(study: Study, variant: str, replicate: Replicate, labels: Mapping[str, np.ndarray], task: str) -> dict[str, float]:
+    """The metrics of a variant's replicate; `labels` are those of the study's validation and test rows."""
+    recipe = study.recipes[variant]
+    if recipe.k_fold or recipe.train.validation_rows:  # training chose validation rows of its own
+        labels = {"test": labels["test"]}
+    return metrics(replicate, labels, task, metrics_on_demand(study, variant))
+
+
+def metrics_on_demand(study: Study, variant: str) -> list[str]:
+    """The metrics that only a claim or a reported number asks for, of this variant or of another, and that it can have."""
+    named = {each.measure for each in measures(study) if is_metric(each.measure) and on_demand(each.measure)}
+    return sorted(name for name in named if study.has_validation(variant) or not needs_validation(name))
+
+
+def metrics(replicate: Replicate, labels: Mapping[str, np.ndarray], task: str, extra: Iterable[str] = ()) -> dict[str, float]:
+    """Every metric of a replicate but the durations.
+
+    labels: split -> (n,), those of the test rows at least. Without those of the validation rows, the accuracy (or mae) that
+        training measured on them counts.
+    task: classification or regression.
+    extra: metrics on demand, which are of the history.
+    """
+    history, scores, predictions = replicate
+    quality, quality_of = ("accuracy", accuracy) if task == "classification" else ("mae", mean_absolute_error)
+    result: dict[str, float] = {}
+    for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
+        if split in scores:
+            result[f"{short}_loss"] = scores[split]["loss"]
+            if split in predictions and split in labels:
+                value = quality_of(predictions[split], labels[split])
+            else:  # a diverged network predicts the first class for every row, which counts as no accuracy
+                value = math.nan if math.isnan(scores[split]["loss"]) else scores[split][quality]
+            result[f"{short}_{quality}"] = value
+    if task == "classification":
+        result["generalization_gap"] = result["train_accuracy"] - result["test_accuracy"]
+    else:
+        result["generalization_gap"] = result["test_loss"] - result["train_loss"]
+        joint, *deep = mean_squared_errors(predictions["test"], labels["test"])
+        result["test_rmse"] = math.sqrt(joint)
+        if deep:
+            result |= {"test_mse_joint": joint, "test_mse_deep": deep[0], "test_mse_joint_minus_deep": joint - deep[0]}
+    result["epochs"] = float(len(history))
+    result |= best_epochs(history, task)
+    if "best_val_accuracy" in result:
+        result["best_val_minus_test_accuracy"] = result["best_val_accuracy"] - result["test_accuracy"]
+    return result | {name: from_history(name, history) for name in extra}
+
+
+def best_epochs(history: pd.DataFrame, task: str) -> dict[str, float]:
+    """The best epoch of a history, and its validation loss and accuracy; nothing without validation rows."""
+    if "val_loss" not in history:
+        return {}
+    losses = history["val_loss"].to_numpy()
+    best_loss = float(np.nanmin(losses)) if not np.isnan(losses).all() else math.nan
+    if task == "regression":
+        epoch = np.where(np.isnan(losses), np.inf, losses).argmin() + 1
+        return {"best_val_loss": best_loss, "best_epoch": float(epoch)}
+    accuracies = history["val_accuracy"].to_numpy()
+    return {
+        "best_val_loss": best_loss,
+        "best_val_accuracy": float(accuracies.max()),
+        "best_epoch": float(accuracies.argmax() + 1),
+    }
+
+
+def from_history(name: str, history: pd.DataFrame) -> float:
+    """A metric on demand.
+
+    A level that training never reached took infinitely many epochs. The accuracy after an epoch that was not trained is NaN.
+    """
+    if match := _EPOCHS_TO.fullmatch(name):
+        reached = history[match[2]].to_numpy() >= float(match[1])
+        return float(reached.argmax() + 1) if reached.any() else math.inf
+    if name == "diverged":
+        return float(not np.isfinite(history["loss"]).all())
+    if name == "val_loss_roughness":
+        changes = history["val_loss"].diff().abs().iloc[5:]
+        return float(changes.mean(skipna=False)) if len(changes) else math.nan
+    if match := _AFTER_EPOCH.fullmatch(name):
+        epoch = int(match[2])
+        return float(history[match[1]].iloc[epoch - 1]) if epoch <= len(history) else math.nan
+    raise ValueError(f"{name} is not a metric of the history")
+
+
+def predicted_classes(predictions: np.ndarray) -> np.ndarray:
+    """The class with the highest score of each row of `predictions` (n, classes)."""
+    return np.asarray(predictions.argmax(axis=1))
+
+
+def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """The share of rows whose highest score is that of their label; NaN if any score is not finite."""
+    if not np.isfinite(predictions).all():
+        return math.nan
+    return float((predicted_classes(predictions) == labels).mean())
+
+
+def mean_absolute_error(predictions: np.ndarray, targets: np.ndarray) -> float:
+    """Mean of |prediction - target| over rows, for the first column of `predictions` (n, outputs); `targets` is (n,)."""
+    return float(np.abs(predictions[:, 0].astype(np.float64) - targets).mean())
+
+
+def mean_squared_errors(predictions: np.ndarray, targets: np.ndarray) -> list[float]:
+    """Mean of (prediction - target)^2 over rows, for each column of `predictions` (n, outputs); `targets` is (n,)."""
+    with np.errstate(over="ignore"):  # a network that diverged
+        return [float(mean) for mean in ((predictions.astype(np.float64) - targets[:, None]) ** 2).mean(axis=0)]

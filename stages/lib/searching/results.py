@@ -1,0 +1,194 @@
+"""The tables of a search: every trial, the winners, the verdicts, and which settings matter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.importance import get_param_importances
+from scipy.stats import rankdata
+
+from stages.lib.cli import UserError
+from stages.lib.judging import claims, verdicts
+from stages.lib.searching.strategies import distributions
+from stages.lib.searching.trials import Trial, badness, refit_recipe
+from stages.lib.study import space
+from stages.lib.study.metrics import finite, rank_value, round_or_word
+from stages.lib.study.settings import Search
+
+FEWEST_FOR_IMPORTANCE = 20
+"""With fewer trials, the best tenth, by which Optuna judges importance, is a trial or two."""
+
+Tested = Sequence[Sequence[float]]
+"""For each winner, the metric that judges it, of each refit on the test rows."""
+Scores = Mapping[str, Mapping[str, Sequence[float]]]
+"""Strategy -> metric -> the value of each seed's winner."""
+
+
+def trials_table(search: Search, trials: Iterable[Trial]) -> pd.DataFrame:
+    """One row for each trial: its settings by key, its score, the score of each fold, and the mean number of epochs."""
+    rows = []
+    for trial in trials:
+        settings = {each.key: setting_text(trial.settings[name]) for name, each in search.space.items()}
+        scores = [trial.scores.get(fold) for fold in range(search.folds)]
+        rows.append(
+            {
+                "strategy": trial.strategy,
+                "seed": trial.seed,
+                "trial": trial.number,
+                "state": "pruned" if trial.pruned else "complete",
+                **settings,
+                search.metric: round_or_word(search.metric, trial.score),
+                **dict(zip(fold_columns(search), (_cell(search.metric, score) for score in scores), strict=True)),
+                "epochs": round(fmean(trial.epochs.values()), 1),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def fold_columns(search: Search) -> list[str]:
+    """The columns of trials.csv with the folds' scores."""
+    return [f"fold_{fold}" for fold in range(search.folds)]
+
+
+def setting_text(value: Any) -> str:
+    """A setting as trials.csv has it."""
+    return json.dumps(value).strip('"')
+
+
+def _cell(metric: str, value: float | None) -> float | str:
+    return "" if value is None else round_or_word(metric, value)
+
+
+def complete_trials(search: Search, path: Path) -> dict[tuple[str, int], dict[str, str]]:
+    """The rows of trials.csv with a score on every fold, by trial and seed; none if there is no file.
+
+    Raises UserError for the rows of a search with other ranges or folds.
+    """
+    if not path.is_file():
+        return {}
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    folds = fold_columns(search)
+    needed = {"strategy", "seed", "trial", "state", *(each.key for each in search.space.values()), *folds}
+    if not needed <= set(table):
+        raise UserError(f"{path}: has no {', '.join(sorted(needed - set(table)))}; `dvc repro` first")
+    rows = ({str(column): str(cell) for column, cell in row.items()} for row in table.to_dict("records"))
+    return {
+        (f"{row['strategy']}, trial {row['trial']}", int(row["seed"])): row
+        for row in rows
+        if row["state"] == "complete" and all(row[fold] != "diverged" for fold in folds)
+    }
+
+
+def settings_of(search: Search, row: Mapping[str, str]) -> dict[str, Any]:
+    """The settings in a row of trials.csv, by the names of the ranges; empty for the default."""
+    if row["strategy"] == space.DEFAULT:
+        return {}
+    found = {}
+    for name, each in search.space.items():
+        choices = {setting_text(value): value for value in each.choices or ()}
+        found[name] = choices[row[each.key]] if choices else json.loads(row[each.key])
+    return found
+
+
+def winners_table(search: Search, winners: Sequence[Trial], tested: Tested, confidence: float) -> pd.DataFrame:
+    """One row for each strategy and seed: its best trial, the interval of its score over the folds, and its refits."""
+    rows = []
+    for trial, refits in zip(winners, tested, strict=True):
+        interval = verdicts.mean_interval([trial.scores[fold] for fold in sorted(trial.scores)], confidence)
+        several = search.folds > 1
+        rows.append(
+            {
+                "strategy": trial.strategy,
+                "seed": trial.seed,
+                "trial": trial.number,
+                search.metric: round_or_word(search.metric, trial.score),
+                "low": _cell(search.metric, interval.low if several else None),
+                "high": _cell(search.metric, interval.high if several else None),
+                "epochs": refit_recipe(trial).train.epochs,
+                search.judged_by: round_or_word(search.judged_by, fmean(refits)),
+                **{f"refit_{number}": round_or_word(search.judged_by, value) for number, value in enumerate(refits)},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def scores_of(search: Search, winners: Sequence[Trial], tested: Tested) -> Scores:
+    """What claims about strategies are judged by: each winner's score, and the mean of its refits."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for trial, refits in zip(winners, tested, strict=True):
+        values = found.setdefault(trial.strategy, {search.metric: [], search.judged_by: []})
+        values[search.metric].append(trial.score)
+        values[search.judged_by].append(fmean(refits))
+    return found
+
+
+def judge_strategies(search: Search, scores: Scores, confidence: float) -> pd.DataFrame:
+    """One row for each claim, as in evaluate's claims.csv; the replicates of a strategy are its seeds."""
+    groups = {
+        name: [[rank_value(claim.metric, value) for value in scores[each][claim.metric]] for each in claim.variants]
+        for name, claim in search.claims.items()
+    }
+    return claims.table(search.claims, groups, confidence)
+
+
+def importance(search: Search, trials: Iterable[Trial]) -> dict[str, float]:
+    """How much each range decides whether a trial is among the best tenth, as shares of 1, by Optuna's PED-ANOVA.
+
+    It takes the trials of all strategies, equal ones once, and their ranks, so that a diverged trial is no more than the last.
+    Empty for few trials.
+    """
+    distinct = {(trial.seed, json.dumps(trial.settings)): trial for trial in trials if not trial.pruned}
+    tried = [trial for trial in distinct.values() if trial.strategy != space.DEFAULT]
+    if len(tried) < FEWEST_FOR_IMPORTANCE:
+        return {}
+    known = distributions(search, "")
+    study = optuna.create_study(direction="minimize")
+    for trial, rank in zip(tried, rankdata([badness(search.metric, trial.score) for trial in tried]), strict=True):
+        params = {
+            name: each.choices.index(trial.settings[name]) if each.choices else trial.settings[name]
+            for name, each in search.space.items()
+        }
+        study.add_trial(optuna.create_trial(params=params, distributions=known, value=float(rank)))
+    shares = get_param_importances(study)
+    return {name: round(shares[name], 4) for name in search.space}
+
+
+def search_json(
+    search: Search, winners: pd.DataFrame, judged: pd.DataFrame, trials: Sequence[Trial], confidence: float
+) -> dict[str, Any]:
+    """What `dvc metrics diff` compares: the best winner, each strategy's scores over its seeds, and every verdict."""
+    row = winners.loc[_best_row(search, winners)]
+    place = (row["strategy"], row["seed"], row["trial"])
+    chosen = next(trial for trial in trials if (trial.strategy, trial.seed, trial.number) == place)
+    measured = [search.metric, search.judged_by]
+    return {
+        "winner": {
+            **{name: row[name] for name in ("strategy", *measured, "low", "high") if row[name] != ""},
+            **{name: int(row[name]) for name in ("seed", "trial")},
+            "settings": chosen.settings,
+        },
+        "strategies": {
+            str(name): {metric: _over_seeds(metric, rows[metric], confidence) for metric in measured}
+            for name, rows in winners.groupby("strategy", sort=False)
+        },
+        "claims": {each.claim: {"verdict": each.verdict, "effect": each.effect} for each in judged.itertuples()},
+    }
+
+
+def _over_seeds(metric: str, column: pd.Series, confidence: float) -> dict[str, float | str]:
+    """The mean of a strategy's winners; with several seeds, also its interval."""
+    interval = verdicts.mean_interval([finite(cell) for cell in column], confidence)
+    names = ("mean", "low", "high") if len(column) > 1 else ("mean",)
+    return {name: round_or_word(metric, getattr(interval, name)) for name in names}
+
+
+def _best_row(search: Search, winners: pd.DataFrame) -> Any:
+    """The index of the best winner, the first of equal ones. Nobody searched for the default, so it cannot win."""
+    found = winners[winners["strategy"] != space.DEFAULT]
+    return min(found.index, key=lambda index: badness(search.metric, finite(found.at[index, search.metric])))
