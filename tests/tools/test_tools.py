@@ -20,6 +20,8 @@ PAGES = ("README.md", "studies/README.md", "docs/verdicts.md", "params.yaml", "d
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", ["python -m stages.tools", *arguments])
+    for name in arguments[:1]:  # which another test may have imported
+        monkeypatch.delitem(sys.modules, f"stages.tools.{name}", raising=False)
     main()
 
 
