@@ -1,413 +1,370 @@
-"""Write what is seen of all studies together, from the committed metrics: `python -m stages.tools.overview`.
+"""Write the results of all studies into the READMEs and into one page: `python -m stages.tools overview`.
 
-Reads every study's params.yaml and metrics/ (the root's, and studies/*), with those of its search. Writes the tables of
-README.md and of studies/README.md, and data/overview.html: one page that needs nothing else, to search and sort, and leads to
-the reports. No stage of the pipeline, since DVC would own the READMEs. A test fails when either of these is stale.
+Reads params.yaml and metrics/ of every study, and data/datasets.yaml. Writes the tables of README.md and studies/README.md, and
+data/overview.html: a page to search and sort, which needs no other file and links to the reports. No stage of a pipeline does
+this, because DVC would then own the READMEs. A test fails if a table is stale.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
-
-import pandas as pd
+from typing import get_args
 
 from stages.lib.cli import UserError, arguments, one_line_errors
+from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
 from stages.lib.files import write_text
+from stages.lib.judging.outcome import Compared, Outcome, Row, committed, of_strategies, of_variants
 from stages.lib.judging.reported import STANDINGS, distance, standing
+from stages.lib.judging.tables import HEADLINES
 from stages.lib.judging.units import unit_of
 from stages.lib.judging.verdicts import Verdict
+from stages.lib.markdown import CENTRE, LEFT, RIGHT, between_markers, cell, markers, one_line, table
 from stages.lib.report.page import rendered
 from stages.lib.report.words import MARKS, WORDS
 from stages.lib.study.load import load_study
 from stages.lib.study.metrics import finite, is_time
+from stages.lib.study.places import FOLDER, STARTER, name_of, studies, target_of
 from stages.lib.study.settings import Claim, Search, Study
-from stages.lib.study.space import DEFAULT
+from stages.lib.templates import render
 
-MARKERS = {
-    name: (f"<!-- {name}: made by python -m stages.tools.overview -->", f"<!-- end of {name} -->")
-    for name in ("studies", "results")
-}
-HEADLINES = ("test_accuracy", "test_loss")
-"""The first of these that a study has is what its variants are compared by."""
+README = Path("README.md")
+LIST = FOLDER / README
 PAGE = Path("data/overview.html")
-
-
-class Number(NamedTuple):
-    """A metric of a variant, or of a strategy: what the source reports, and the row of summary.csv, each None where missing."""
-
-    name: str
-    tip: str
-    ours: bool
-    metric: str
-    reported: float | None
-    row: Mapping[str, str] | None
+STUDIES, RESULTS = (markers(name, "python -m stages.tools overview") for name in ("studies", "results"))
+IN_REPORT = "in the report"
+"""Durations are not in Git."""
+NOT_JUDGED, NOT_MEASURED = "not judged", "not measured"
+STATES = (*get_args(Verdict), IN_REPORT, NOT_JUDGED)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A study, with its committed claims.csv and summary.csv, each a row by key, or None where it was not run."""
+class Results:
+    """The committed results of a study's variants, or of its search's strategies.
 
-    path: str
+    task: of the study's data set.
+    outcome: without verdicts and numbers if the study or the search was not run.
+    """
+
+    folder: Path
     study: Study
-    claims: Mapping[str, Mapping[str, str]] | None
-    measured: Mapping[tuple[str, str], Mapping[str, str]] | None
-    search: Searched | None = None
-
-    @property
-    def parts(self) -> list[Outcome]:
-        """The study and, if it has one, its search."""
-        return [self, self.search] if self.search else [self]
-
-    @property
-    def label(self) -> str:
-        return self.name
-
-    @property
-    def said(self) -> Mapping[str, Claim]:
-        return self.study.claims
-
-    @property
-    def kind(self) -> str:
-        """What is compared."""
-        return "variant"
+    task: str
+    outcome: Outcome
 
     @property
     def name(self) -> str:
-        return "starter" if self.path == "." else self.path.rpartition("/")[2]
-
-    @property
-    def headline(self) -> str:
-        metrics = {metric for _, metric in self.measured or ()}
-        return next((name for name in HEADLINES if name in metrics), HEADLINES[0])
-
-    @property
-    def numbers(self) -> list[Number]:
-        """For each variant its reported numbers, or else its headline."""
-        known = self.measured or {}
-        return [
-            Number(name, each.tip, each.ours, metric, each.reported.get(metric), known.get((name, metric)))
-            for name, each in self.study.variants.items()
-            for metric in each.reported or [self.headline]
-        ]
-
-    @property
-    def replicates(self) -> int:
-        counts = {variant: int(row["replicates"]) for (variant, _), row in (self.measured or {}).items()}
-        return sum(counts[variant] for variant in self.study.variants if variant in counts)
-
-    @property
-    def reduced(self) -> str:
-        limits = self.study.limits.model_dump(exclude_none=True)
-        return f"reduced run: at most {', '.join(f'{number} {name}' for name, number in limits.items())}" if limits else ""
-
-
-@dataclass(frozen=True)
-class Searched(Outcome):
-    """A study's search, told like a study: its variants are the strategies, and a replicate is one seed's winner."""
-
-    settings: Search = field(kw_only=True)
-
-    @property
-    def label(self) -> str:
-        return f"{self.name}, search"
-
-    @property
-    def said(self) -> Mapping[str, Claim]:
-        return self.settings.claims
+        return name_of(self.folder)
 
     @property
     def kind(self) -> str:
-        return "strategy"
+        return self.outcome.kind
 
     @property
-    def numbers(self) -> list[Number]:
-        """Of every strategy the score that it chooses by, then its like on the test rows; the default comes first."""
-        settings, known = self.settings, self.measured or {}
-        tips = {DEFAULT: f"{settings.variant}, as it is"}
-        tips |= {
-            name: f"{each.method.replace('_', ' ')}, {settings.trials_of(name)} trials"
-            for name, each in settings.strategies.items()
-        }
-        reported = {name: each.reported for name, each in settings.strategies.items()}
+    def label(self) -> str:
+        return self.name if self.kind == "variant" else f"{self.name}, search"
+
+    @property
+    def was_run(self) -> bool:
+        return bool(self.outcome.numbers)
+
+    @property
+    def replicates(self) -> int:
+        """How many replicates of all variants there are."""
+        counts = {name: int(row["replicates"]) for (name, _), row in self.outcome.numbers.items()}
+        return sum(counts.get(name, 0) for name in self.outcome.names)
+
+    @property
+    def reduced(self) -> str:
+        """The limits under which the study was run."""
+        limits = self.study.limits.model_dump(exclude_none=True)
+        return f"reduced run: at most {', '.join(f'{number} {name}' for name, number in limits.items())}" if limits else ""
+
+    @cached_property
+    def measured(self) -> list[Measured]:
+        """What the source reports of every variant or strategy; the headline of one of which it reports nothing."""
         return [
-            Number(name, tip, False, metric, reported.get(name, {}).get(metric), known.get((name, metric)))
-            for name, tip in tips.items()
-            for metric in (settings.metric, settings.judged_by)
+            Measured(self, name, compared, metric, self.outcome.numbers.get((name, metric)))
+            for name, compared in self.outcome.names.items()
+            for metric in compared.metrics or [HEADLINES[self.task]]
         ]
 
-
-def read_rows(path: Path) -> list[dict[str, str]] | None:
-    """A committed table as text; only an empty cell is no value: a variant may be called nan."""
-    if not path.exists():
-        return None
-    rows = pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
-    return [{str(name): str(value) for name, value in row.items()} for row in rows]
+    @cached_property
+    def judged(self) -> list[Judged]:
+        return [Judged(self, name, claim, self.outcome.verdicts.get(name)) for name, claim in self.outcome.claims.items()]
 
 
-def read_search(folder: Path, path: str, study: Study) -> Searched | None:
-    """The search of a study, if it has one, with the means and the intervals of search.json."""
-    if study.search is None:
-        return None
-    claims, winners = (read_rows(folder / "search" / f"{name}.csv") for name in ("claims", "winners"))
-    if claims is None or winners is None or not (folder / "search.json").exists():
-        return Searched(path, study, None, None, settings=study.search)
-    found_by = pd.DataFrame(winners).groupby("strategy")
-    strategies = json.loads((folder / "search.json").read_text(encoding="utf-8"))["strategies"]
-    measured = {
-        (name, metric): {"metric": metric, "replicates": str(len(found_by.get_group(name)))}
-        | {"sd": str(pd.to_numeric(found_by.get_group(name)[metric], errors="coerce").std())}
-        | {end: str(found.get(end, found["mean"])) for end in ("mean", "low", "high")}
-        for name, scores in strategies.items()
-        for metric, found in scores.items()
-    }
-    return Searched(path, study, {row["claim"]: row for row in claims}, measured, settings=study.search)
+@dataclass(frozen=True)
+class Measured:
+    """A metric of a variant or strategy. `row` is that of summary.csv, or None if it was not measured."""
+
+    results: Results
+    name: str
+    compared: Compared
+    metric: str
+    row: Row | None
+
+    @property
+    def reported(self) -> float | None:
+        """The number that the source prints."""
+        return self.compared.reported.get(self.metric)
+
+    @property
+    def standing(self) -> str:
+        """Where the reported number lies; empty if there is none, or nothing to compare it with."""
+        return standing(self.reported, self.row) if self.row and self.reported is not None else ""
+
+    @property
+    def off(self) -> tuple[float, str]:
+        """The distance of the reported number from the mean, and its text."""
+        return distance(self.reported, self.row) if self.row and self.reported is not None else (finite(""), "")
+
+    @property
+    def mean(self) -> float:
+        return finite(self.row["mean"]) if self.row else finite("")
+
+    @property
+    def in_units(self) -> tuple[str, str, str]:
+        """The reported number, the mean and its interval, in the metric's unit."""
+        unit = unit_of(self.metric, self.results.task)
+        reported = "" if self.reported is None else f"{self.reported * unit.factor:g} {unit.level}".strip()
+        if self.row is None:
+            return reported, NOT_MEASURED, ""
+        if self.row["mean"] in WORDS:
+            return reported, WORDS[self.row["mean"]], ""
+        return reported, unit.value(self.row["mean"]), unit.interval(self.row["low"], self.row["high"])
 
 
-def read_outcome(root: Path, path: str) -> Outcome:
-    study, folder = load_study(root / path), root / path / "metrics"
-    search = read_search(folder, path, study)
-    claims, summary = (read_rows(folder / f"{name}.csv") for name in ("claims", "summary"))
-    if claims is None or summary is None:
-        return Outcome(path, study, None, None, search)
-    measured = {(row["variant"], row["metric"]): row for row in summary}
-    return Outcome(path, study, {row["claim"]: row for row in claims}, measured, search)
+@dataclass(frozen=True)
+class Judged:
+    """A claim. `row` is that of claims.csv, or None if the claim was not judged or is about durations."""
+
+    results: Results
+    name: str
+    claim: Claim
+    row: Row | None
+
+    @property
+    def state(self) -> str:
+        """The verdict, or why there is none."""
+        if self.row and not self.claim.about_time:
+            return self.row["verdict"]
+        return IN_REPORT if self.claim.about_time and self.results.was_run else NOT_JUDGED
+
+    @property
+    def verdict(self) -> str:
+        return self.state if self.state in MARKS else ""
+
+    @property
+    def close(self) -> bool:
+        return bool(self.row and self.row["close"] == "True")
+
+    @property
+    def value(self) -> float:
+        return finite(self.row["effect"]) if self.row and self.verdict else finite("")
+
+    @property
+    def in_units(self) -> tuple[str, str]:
+        """The effect and its interval, in the metric's unit."""
+        if not (self.row and self.verdict):
+            return "", ""
+        unit = unit_of(self.claim.metric, self.results.task)
+        effect, low, high = (self.row[name] for name in ("effect", "low", "high"))
+        written = unit.change(effect) if self.claim.compare else unit.value(effect)
+        return WORDS.get(effect, written), "" if low in WORDS else unit.interval(low, high)
 
 
-def tutorials_of(root: Path) -> list[Outcome]:
-    return [read_outcome(root, f"studies/{each.parent.name}") for each in sorted(root.glob("studies/*/params.yaml"))]
+def as_run(outcome: Outcome) -> Outcome:
+    """The outcome; without verdicts and numbers if one of its tables is missing."""
+    judged = [name for name, claim in outcome.claims.items() if not claim.about_time]
+    complete = outcome.numbers and (outcome.verdicts or not judged)
+    return outcome if complete else replace(outcome, verdicts={}, numbers={})
 
 
-def cell(text: str) -> str:
-    """Text that Markdown shows as it is in a table."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-
-
-def table(header: str, rule: str, rows: Iterable[Iterable[object]]) -> str:
-    return "\n".join([f"| {header} |", f"| {rule} |", *(f"| {' | '.join(map(str, row))} |" for row in rows)])
-
-
-def number(text: str | float, digits: int = 4) -> str:
-    return WORDS.get(str(text)) or f"{float(text):.{digits}g}"
-
-
-def standings(outcome: Outcome) -> Counter[str]:
-    """How many of the reported numbers that were measured lie where, those of a search too."""
-    numbers = (number for part in outcome.parts for number in part.numbers)
-    return Counter(standing(each.reported, each.row) for each in numbers if each.reported is not None and each.row)
-
-
-def verdicts(outcome: Outcome) -> Counter[str]:
-    """What became of the claims, those about strategies too."""
-    found: Counter[str] = Counter()
-    for part in outcome.parts:
-        if part.claims is None:
-            found["not judged"] += len(part.said)
-            continue
-        for name, claim in part.said.items():
-            row = part.claims.get(name, {"verdict": "not judged"})
-            found["in the report" if claim.about_time else row["verdict"]] += 1
+def read_results(root: Path) -> list[list[Results]]:
+    """For each study the results of its variants and, if it has a search, those of the search's strategies."""
+    catalogue = load_catalogue(root / CATALOGUE)
+    found = []
+    for folder in studies(root):
+        study = load_study(root / folder)
+        read = committed(root / folder / "metrics")
+        task = pick(catalogue, study.data.dataset).task
+        outcomes = [of_variants(study, read), *([of_strategies(study, read)] if study.search else [])]
+        found.append([Results(folder, study, task, as_run(outcome)) for outcome in outcomes])
     return found
+
+
+# The tables
+
+
+def number(text: str, digits: int = 4) -> str:
+    return WORDS.get(text) or f"{float(text):.{digits}g}"
+
+
+def standings(parts: Iterable[Results]) -> Counter[str]:
+    """How many of the reported numbers lie where."""
+    return Counter(each.standing for part in parts for each in part.measured if each.standing)
+
+
+def states(parts: Iterable[Results]) -> Counter[str]:
+    """How many claims have which verdict, or none."""
+    return Counter(each.state for part in parts for each in part.judged)
 
 
 def tally(counts: Mapping[str, int], order: Iterable[str]) -> str:
     return ", ".join(f"{counts[name]} {name}" for name in order if counts.get(name)) or "none"
 
 
-def studies_table(outcomes: Iterable[Outcome]) -> str:
-    """A row for each study: how much was run, where the reported numbers lie, what became of the claims."""
+def ours(is_ours: bool) -> str:
+    return " (ours)" if is_ours else ""
+
+
+def studies_table(all_results: Iterable[Sequence[Results]]) -> str:
+    """A row for each study: what was run, where the reported numbers lie, and how many claims have which verdict."""
     rows = []
-    for outcome in outcomes:
-        link = "#results" if outcome.path == "." else f"studies/README.md#{outcome.name}"
-        row: list[object] = [f"[{outcome.name}]({link})", len(outcome.study.variants)]
-        claims = tally(verdicts(outcome), [*get_args(Verdict), "in the report", "not judged"])
-        if outcome.measured is None:
-            rows.append([*row, "not run", "", claims])
-            continue
-        replicates = f"{outcome.replicates}{f' ({outcome.reduced})' if outcome.reduced else ''}"
-        rows.append([*row, replicates, tally(standings(outcome), STANDINGS), claims])
-    return table("study | variants | replicates | reported numbers | claims", "--- | ---: | ---: | --- | ---", rows)
+    for parts in all_results:
+        results = parts[0]
+        link = "#results" if results.folder == STARTER else f"{LIST.as_posix()}#{results.name}"
+        replicates = f"{results.replicates}{f' ({results.reduced})' if results.reduced else ''}"
+        measured = [replicates, tally(standings(parts), STANDINGS)] if results.was_run else ["not run", ""]
+        start = [f"[{results.name}]({link})", len(results.study.variants)]
+        rows.append([*start, *measured, tally(states(parts), STATES)])
+    header = ("study", "variants", "replicates", "reported numbers", "claims")
+    return table(header, rows, (LEFT, RIGHT, RIGHT, LEFT, LEFT))
 
 
-def mark(ours: bool) -> str:
-    return " (ours)" if ours else ""
-
-
-def claims_table(*outcomes: Outcome) -> str:
-    """What is said, the verdict, the effect with its interval, the replicates."""
+def claims_table(parts: Iterable[Results]) -> str:
+    """A row for each claim: what it says, its verdict, its effect with the interval, and the replicates."""
     rows = []
-    for outcome, name, claim in ((each, *item) for each in outcomes for item in each.said.items()):
-        said = f"{cell(claim.says)}{f' Reported: {cell(claim.reported)}' if claim.reported else ''}{mark(claim.ours)}"
-        row = (outcome.claims or {}).get(name)
-        if claim.about_time or row is None:
-            rows.append([said, "in the report" if claim.about_time else "not judged", "", "", ""])
+    for judged in (each for part in parts for each in part.judged):
+        claim, row = judged.claim, judged.row
+        reported = f" Reported: {cell(claim.reported)}" if claim.reported else ""
+        says = f"{cell(claim.says)}{reported}{ours(claim.ours)}"
+        if row is None or not judged.verdict:
+            rows.append([says, judged.state, "", "", ""])
             continue
         interval = "by rank" if row["low"] in WORDS else f"{number(row['low'], 3)} to {number(row['high'], 3)}"
-        verdict = f"**{row['verdict']}**{' (close)' if row['close'] == 'True' else ''}"
+        verdict = f"**{judged.verdict}**{' (close)' if judged.close else ''}"
         effect = row["effect"] if row["effect"] in WORDS else number(row["effect"], 3)
-        rows.append([said, verdict, effect, interval, row["replicates"]])
-    return table("claim | verdict | effect | interval | replicates", "--- | --- | ---: | :---: | ---:", rows)
+        rows.append([says, verdict, effect, interval, row["replicates"]])
+    header = ("claim", "verdict", "effect", "interval", "replicates")
+    return table(header, rows, (LEFT, LEFT, RIGHT, CENTRE, RIGHT))
 
 
-def numbers_table(outcome: Outcome) -> str:
-    """What was reported beside what was measured."""
+def numbers_table(results: Results) -> str:
+    """A row for each number: what the source reports, and what was measured."""
     rows = []
-    for name, _, ours, metric, reported, row in outcome.numbers:
-        said = "" if reported is None else f"{reported:g}"
-        start = [f"`{name}`{mark(ours)}", f"`{metric}`", said]
-        if row is None:
-            rows.append([*start, "in the report" if is_time(metric) else "not measured", "", "", "", ""])
+    for each in results.measured:
+        reported = "" if each.reported is None else f"{each.reported:g}"
+        start = [f"`{each.name}`{ours(each.compared.ours)}", f"`{each.metric}`", reported]
+        if each.row is None:
+            rows.append([*start, IN_REPORT if is_time(each.metric) else NOT_MEASURED, "", "", "", ""])
             continue
+        row = each.row
         interval = "" if row["low"] in WORDS else f"{number(row['low'])} to {number(row['high'])}"
-        lies = ["", ""] if reported is None else [standing(reported, row), distance(reported, row)[1]]
-        rows.append([*start, number(row["mean"]), interval, *lies, row["replicates"]])
-    header = f"{outcome.kind} | metric | reported | measured | interval | reported is | distance | replicates"
-    return table(header, "--- | --- | ---: | ---: | :---: | --- | ---: | ---:", rows)
+        rows.append([*start, number(row["mean"]), interval, each.standing, each.off[1], row["replicates"]])
+    header = (results.kind, "metric", "reported", "measured", "interval", "reported is", "distance", "replicates")
+    return table(header, rows, (LEFT, LEFT, RIGHT, RIGHT, CENTRE, LEFT, RIGHT, RIGHT))
 
 
-def tables_of(outcome: Outcome) -> list[str]:
-    """What was measured, and what is claimed of it; nothing where nothing was."""
-    if outcome.measured is None:
-        return []
-    return [numbers_table(outcome), *([claims_table(outcome)] if outcome.said else [])]
+def facts(results: Results) -> list[str]:
+    """How much of a study was run."""
+    variants = f"{len(results.study.variants)} variants"
+    if not results.was_run:
+        return [variants, "not run"]
+    intervals = f"{results.study.statistics.confidence * 100:g} % intervals"
+    reduced = [f"**{results.reduced}**"] if results.reduced else []
+    return [variants, f"{results.replicates} replicates", intervals, *reduced]
 
 
-def search_facts(search: Searched) -> str:
-    """What was searched for, in a sentence."""
-    settings, best = search.settings, "highest" if search.settings.direction == "maximize" else "lowest"
-    what = f"A search around `{settings.variant}` for the {best} `{settings.metric}`"
-    if search.measured is None:
-        return f"{what}: not run."
-    return f"{what}; a replicate is the best trial of one seed, which is trained again for its `{settings.judged_by}`."
+def search_facts(results: Results, search: Search) -> str:
+    """What a search looked for, in a sentence."""
+    best = "highest" if search.direction == "maximize" else "lowest"
+    goal = f"A search around `{search.variant}` for the {best} `{search.metric}`"
+    if not results.was_run:
+        return f"{goal}: not run."
+    return f"{goal}; a replicate is the best trial of one seed, which is trained again for its `{search.judged_by}`."
 
 
-def section(outcome: Outcome) -> str:
-    """The Markdown of one tutorial."""
-    study = outcome.study
-    facts = [f"{len(study.variants)} variants"]
-    if outcome.measured is None:
-        facts.append("not run")
-    else:
-        facts += [f"{outcome.replicates} replicates", f"{study.statistics.confidence * 100:g} % intervals"]
-    facts += [f"**{outcome.reduced}**"] if outcome.reduced and outcome.measured is not None else []
-    parts = [
-        f"## {outcome.name}",
-        f"{' '.join(study.title.split())}\\\nSource: {' '.join(study.source.split())}\\\n{', '.join(facts)}.",
-    ]
-    parts += tables_of(outcome)
-    if outcome.search:
-        parts += [search_facts(outcome.search), *tables_of(outcome.search)]
-    for title, texts in (("What the source gets wrong", study.errata), ("Notes", [note.says for note in study.notes])):
-        parts += [f"{title}:", "\n".join(f"* {' '.join(text.split())}" for text in texts)] if texts else []
-    return "\n\n".join(parts)
+def section(parts: Sequence[Results]) -> str:
+    """The Markdown of one study."""
+    study = parts[0].study
+    text = render(
+        Path(__file__).with_name("study.md.j2"),
+        parts=parts,
+        study=study,
+        facts=facts,
+        search_facts=search_facts,
+        numbers_table=numbers_table,
+        claims_table=claims_table,
+        lists={"What the source gets wrong": study.errata, "Notes": [note.says for note in study.notes]},
+        one_line=one_line,
+    )
+    return text.rstrip()
 
 
-def with_table(readme: str, name: str, content: str, path: str = "README.md") -> str:
-    """The README with `content` between the markers of that name. Raises UserError where a marker is missing."""
-    begin, end = MARKERS[name]
-    before, found, rest = readme.partition(begin)
-    _, ended, after = rest.partition(end)
-    if not (found and ended):
-        raise UserError(f"{path}: the markers {begin!r} and {end!r} are missing")
-    return f"{before}{begin}\n{content}\n{end}{after}"
-
-
-def overview(root: Path) -> dict[str, str]:
-    """The READMEs in `root` as they should be: path -> text."""
-    starter, tutorials = read_outcome(root, "."), tutorials_of(root)
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    readme = with_table(readme, "studies", studies_table([starter, *tutorials]))
-    found = {"README.md": with_table(readme, "results", claims_table(*starter.parts))}
-    path = "studies/README.md"
-    if (root / path).exists():
-        text = "\n\n".join(section(each) for each in tutorials) or "No study is here yet."
-        found[path] = with_table((root / path).read_text(encoding="utf-8"), "results", f"\n{text}\n", path)
-    elif tutorials:
-        raise UserError(f"{path} is missing; `git checkout {path}` brings it back")
-    return found
+def readmes(root: Path, found: Sequence[Sequence[Results]]) -> dict[Path, str]:
+    """The READMEs in `root` as they should be: path -> text. Raises UserError for one that is missing or lacks its markers."""
+    starter = [part for parts in found for part in parts if part.folder == STARTER]
+    others = [parts for parts in found if parts[0].folder != STARTER]
+    text = (root / README).read_text(encoding="utf-8")
+    text = between_markers(text, STUDIES, studies_table(found), str(README))
+    texts = {README: between_markers(text, RESULTS, claims_table(starter), str(README))}
+    if (root / LIST).exists():
+        sections = "\n\n".join(section(parts) for parts in others) or "No study is here yet."
+        texts[LIST] = between_markers((root / LIST).read_text(encoding="utf-8"), RESULTS, f"\n{sections}\n", str(LIST))
+    elif others:
+        raise UserError(f"{LIST} is missing; `git checkout {LIST}` brings it back")
+    return texts
 
 
 # The page
 
 
-def report_of(root: Path, outcome: Outcome) -> str:
-    """The study's report, as the page links to it; empty where there is none: it is no file in Git."""
-    report = Path(outcome.path) / "data" / "report.html"
+def report_of(root: Path, folder: Path) -> str:
+    """A study's report, as the page links to it; empty if the report was not made here. It is not in Git."""
+    report = folder / "data" / "report.html"
     if not (root / report).exists():
         return ""
-    return report.name if outcome.path == "." else f"../{report.as_posix()}"
+    return report.name if folder == STARTER else f"../{report.as_posix()}"
 
 
-def measured_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
-    """What was reported beside what was measured, in the metric's unit."""
-    task = "regression" if outcome.headline == "test_loss" else "classification"
-    for each in outcome.numbers:
-        unit, found = unit_of(each.metric, task), each.row or {"mean": "", "low": "", "replicates": ""}
-        known = found["mean"] not in ("", *WORDS)
-        off, shown = distance(each.reported, each.row) if each.row and each.reported is not None else (finite(""), "")
-        yield {
-            **each._asdict(),
-            "said": "" if each.reported is None else f"{each.reported * unit.factor:g} {unit.level}".strip(),
-            "mean": finite(found["mean"]),
-            "measured": unit.value(found["mean"]) if known else WORDS.get(found["mean"], "not measured"),
-            "interval": unit.interval(found["low"], found["high"]) if known else "",
-            "standing": standing(each.reported, each.row) if each.row and each.reported is not None else "",
-            "off": off,
-            "distance": shown,
-            "replicates": found["replicates"],
-        }
+def shared_claims(judged: Iterable[Judged]) -> Iterator[list[Judged]]:
+    """The claims that several studies judged under one name."""
+    groups: dict[tuple[str, str], list[Judged]] = {}
+    for each in judged:
+        if each.verdict:
+            groups.setdefault((each.results.kind, each.name), []).append(each)
+    return (group for group in groups.values() if len(group) > 1)
 
 
-def judged_rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
-    """The claims with their verdicts, in the metric's unit."""
-    task = "regression" if outcome.headline == "test_loss" else "classification"
-    for name, claim in outcome.said.items():
-        row, unit = (outcome.claims or {}).get(name), unit_of(claim.metric, task)
-        found = {"name": name, "claim": claim, "verdict": "", "effect": "", "value": finite(""), "interval": "", "close": False}
-        if row and not claim.about_time:
-            effect = unit.change(row["effect"]) if claim.compare else unit.value(row["effect"])
-            found |= {"verdict": row["verdict"], "close": row["close"] == "True", "value": finite(row["effect"])}
-            found["effect"] = WORDS.get(row["effect"], effect)
-            found["interval"] = "" if row["low"] in WORDS else unit.interval(row["low"], row["high"])
-        yield found
-
-
-def page(root: Path, outcomes: Sequence[Outcome]) -> str:
-    """data/overview.html: a row for each study, for each number that is reported or measured, and for each claim."""
-    parts = [part for outcome in outcomes for part in outcome.parts]
-    claims = [(part, row) for part in parts for row in judged_rows(part)]
-    shared: dict[tuple[str, str], list[tuple[Outcome, dict[str, Any]]]] = {}
-    for part, row in claims:
-        if row["verdict"]:
-            shared.setdefault((part.kind, row["name"]), []).append((part, row))
+def page(root: Path, found: Sequence[Sequence[Results]]) -> str:
+    """The page: a row for each study, for each number that is reported or measured, and for each claim."""
+    judged = [each for parts in found for part in parts for each in part.judged]
     return rendered(
         "overview.html.j2",
-        outcomes=outcomes,
-        reports={outcome.name: report_of(root, outcome) for outcome in outcomes},
-        standings={outcome.name: standings(outcome) for outcome in outcomes},
-        verdicts={outcome.name: verdicts(outcome) for outcome in outcomes},
-        orders=(STANDINGS, (*get_args(Verdict), "in the report", "not judged")),
-        tally=tally,
-        measured=[(part, row) for part in parts for row in measured_rows(part)],
-        claims=claims,
-        shared=[found for found in shared.values() if len(found) > 1],
+        studies=found,
+        reports={parts[0].name: report_of(root, parts[0].folder) for parts in found},
+        standings={parts[0].name: tally(standings(parts), STANDINGS) for parts in found},
+        states={parts[0].name: tally(states(parts), STATES) for parts in found},
+        measured=[each for parts in found for part in parts for each in part.measured],
+        judged=judged,
+        shared=list(shared_claims(judged)),
         marks=MARKS,
-        totals=Counter(row["verdict"] for _, row in claims),
+        totals=Counter(each.verdict for each in judged),
         kinds=STANDINGS,
+        target_of=target_of,
     )
 
 
 def main() -> None:
     arguments(__doc__, study=False).parse_args()
     with one_line_errors("overview"):
-        root = Path()
-        for path, text in overview(root).items():
-            write_text(Path(path), text)
-        write_text(PAGE, page(root, [read_outcome(root, "."), *tutorials_of(root)]))
+        found = read_results(Path())
+        for path, text in {**readmes(Path(), found), PAGE: page(Path(), found)}.items():
+            write_text(path, text)
         print(f"written: {PAGE}")
 
 

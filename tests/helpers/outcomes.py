@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+
+from helpers.study import csv_entry
+from stages.lib.data.catalogue import CATALOGUE
 
 TUTORIAL: dict[str, Any] = {
     "title": "A tutorial",
@@ -90,6 +94,14 @@ SEARCH_CLAIMS = """claim,verdict,effect,low,high,close,replicates,metric,expect,
 tpe_helps,refuted,-0.02,-0.03,-0.01,False,3,test_accuracy,higher,,0.0
 noise_hurts,inconclusive,0.0123,-0.1,0.12,True,3,val_accuracy,higher,,0.0
 """
+
+
+def write_catalogue(root: Path, **tasks: str) -> None:
+    """Write a catalogue of data sets that nobody fetches: `blobs`, and others by name with their task."""
+    entries = {name: csv_entry("0" * 64, "file:///nowhere") | {"task": task} for name, task in tasks.items()}
+    entries["blobs"] = csv_entry("0" * 64, "file:///nowhere")
+    (root / CATALOGUE).parent.mkdir(exist_ok=True)
+    (root / CATALOGUE).write_text(json.dumps(entries))
 
 
 def write_search(folder: Path) -> None:

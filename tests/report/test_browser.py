@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from helpers.outcomes import SEARCH, SUMMARY, TUTORIAL, write_metrics, write_search
+from helpers.outcomes import SEARCH, SUMMARY, TUTORIAL, write_catalogue, write_metrics, write_search
 from helpers.plots import plotted as plots_of_dvc
 from helpers.runs import TIMED, complete_facts, waves, write_runs
 from helpers.search import SEARCH as STRATEGIES
@@ -23,7 +23,7 @@ from stages import evaluate, plot, search
 from stages.lib.data.prepared import write_prepared
 from stages.lib.engine import runs
 from stages.tools.overview import page as overview_page
-from stages.tools.overview import read_outcome, tutorials_of
+from stages.tools.overview import read_results
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser, google-chrome or chrome on PATH")
@@ -71,12 +71,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         plot.main()
     found["classification"].write_bytes((root / "data" / "report.html").read_bytes())
     found["regression"].write_text(waves().page(), encoding="utf-8")
+    write_catalogue(root)
     tutorial = root / "studies" / "first"
     tutorial.mkdir(parents=True)
     write_params(tutorial, {**TUTORIAL, "search": {**SEARCH, "variant": "dropped"}})
     write_metrics(tutorial, SUMMARY)
     write_search(tutorial)
-    found["overview"].write_text(overview_page(root, [read_outcome(root, "."), *tutorials_of(root)]), encoding="utf-8")
+    found["overview"].write_text(overview_page(root, read_results(root)), encoding="utf-8")
     return found
 
 

@@ -1,15 +1,15 @@
-"""DVC's pages of plots need no network once stages.offline was run; docs/report.md names the commands."""
+"""DVC's pages of plots need no network once `python -m stages.tools offline` was run; docs/report.md names the commands."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from helpers.checkout import ROOT, Checkout
 from helpers.plots import commands, plotted
-from stages.lib.study.strict_yaml import read_yaml
 from stages.tools import offline
 
 
@@ -27,6 +27,7 @@ def test_the_commands_of_the_page_make_plots_that_name_no_server(tmp_path: Path)
 
 def test_elsewhere_than_in_a_checkout_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["offline"])
     with pytest.raises(SystemExit, match=r"offline: run this at the root of a checkout: there is no \.dvc here"):
         offline.main()
 
@@ -37,11 +38,3 @@ def test_the_two_templates_differ_in_their_scale_alone() -> None:
     assert logarithmic["spec"]["encoding"]["y"].pop("scale") == {"type": "log"}
     assert logarithmic["spec"]["encoding"]["y"].pop("axis") == {"tickCount": 4}
     assert linear == logarithmic
-
-
-@pytest.mark.parametrize("name", ["dvc.yaml", "studies/dvc.yaml"])
-def test_curves_have_a_template_and_losses_the_logarithmic_one(name: str) -> None:
-    plots = [each for each in read_yaml(ROOT / name)["plots"] if isinstance(each, dict)]
-    assert plots
-    for ((title, plot),) in (each.items() for each in plots):
-        assert plot["template"] == ("variants_log" if "loss" in title else "variants")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,26 @@ from typing import Any
 import pytest
 
 from helpers.checkout import ROOT
-from helpers.outcomes import CLAIMS, SEARCH, SUMMARY, TUTORIAL, write_metrics, write_search
+from helpers.outcomes import CLAIMS, SEARCH, SUMMARY, TUTORIAL, write_catalogue, write_metrics, write_search
 from helpers.study import write_params
 from stages.lib.cli import UserError
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import merged
-from stages.tools.overview import MARKERS, cell, main, overview, page, read_outcome, tutorials_of, verdicts, with_table
+from stages.tools.overview import LIST, PAGE, RESULTS, STUDIES, main, page, read_results, readmes, states
+
+
+def written(root: Path) -> dict[str, str]:
+    """The READMEs as they should be."""
+    return {str(path): text for path, text in readmes(root, read_results(root)).items()}
+
+
+def list_of(root: Path) -> str:
+    """studies/README.md as it should be."""
+    return written(root)[str(LIST)]
+
+
+def page_of(root: Path) -> str:
+    return page(root, read_results(root))
 
 
 @pytest.fixture
@@ -22,10 +37,11 @@ def checkout(tmp_path: Path) -> Callable[..., Path]:
     """Make a checkout of a starter that was run, and of tutorials by name."""
 
     def make(**tutorials: Mapping[str, Any]) -> Path:
-        for readme, names in (("README.md", ("studies", "results")), ("studies/README.md", ("results",))):
+        for readme, marks in (("README.md", (STUDIES, RESULTS)), ("studies/README.md", (RESULTS,))):
             (tmp_path / readme).parent.mkdir(exist_ok=True)
-            (tmp_path / readme).write_text("by hand\n" + "\n".join("\n".join(MARKERS[name]) for name in names) + "\nmore\n")
+            (tmp_path / readme).write_text("by hand\n" + "\n".join("\n".join(pair) for pair in marks) + "\nmore\n")
         write_params(tmp_path)
+        write_catalogue(tmp_path, waves="regression")
         write_metrics(tmp_path, claims=CLAIMS)
         for name, changes in tutorials.items():
             (tmp_path / "studies" / name).mkdir()
@@ -37,38 +53,35 @@ def checkout(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.mark.parametrize("path", ["README.md", "studies/README.md"])
 def test_the_readmes_show_the_committed_results(path: str) -> None:
-    assert (ROOT / path).read_text(encoding="utf-8") == overview(ROOT)[path], "stale: run `python -m stages.tools.overview`"
+    assert (ROOT / path).read_text(encoding="utf-8") == written(ROOT)[path], "stale: run `python -m stages.tools overview`"
 
 
 def test_every_claim_has_a_row() -> None:
-    begin, end = MARKERS["results"]
+    begin, end = RESULTS
     rows = (ROOT / "README.md").read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip().splitlines()[2:]
     study = load_study(ROOT)
     assert study.search
     assert len(rows) == len(study.claims) + len(study.search.claims)
 
 
-def test_the_table_replaces_what_is_between_the_markers() -> None:
-    begin, end = MARKERS["results"]
-    readme = f"before\n{begin}\nold\n{end}\nafter"
-    assert with_table(readme, "results", "new") == f"before\n{begin}\nnew\n{end}\nafter"
-    assert with_table(with_table(readme, "results", "new"), "results", "new") == with_table(readme, "results", "new")
-
-
-@pytest.mark.parametrize("readme", ["", *MARKERS["results"], "\n".join(reversed(MARKERS["results"]))])
-def test_a_readme_without_markers_is_refused(readme: str) -> None:
-    with pytest.raises(UserError, match="markers"):
-        with_table(readme, "results", "new")
+@pytest.mark.parametrize("marks", [STUDIES, RESULTS])
+@pytest.mark.parametrize("marker", [0, 1])
+def test_a_readme_without_a_marker_is_refused(checkout: Callable[..., Path], marks: tuple[str, str], marker: int) -> None:
+    root = checkout()
+    readme = root / "README.md"
+    readme.write_text(readme.read_text().replace(marks[marker], ""))
+    with pytest.raises(UserError, match=r"^README\.md: the markers .* are missing"):
+        written(root)
 
 
 def test_a_second_run_changes_nothing(checkout: Callable[..., Path]) -> None:
     root = checkout(first={}, second={})
     write_metrics(root / "studies" / "first")
-    written = overview(root)
-    for path, text in written.items():
+    before = written(root)
+    for path, text in before.items():
         assert text != (root / path).read_text()
         (root / path).write_text(text)
-    assert overview(root) == written
+    assert written(root) == before
 
 
 @pytest.mark.parametrize(
@@ -77,26 +90,26 @@ def test_a_second_run_changes_nothing(checkout: Callable[..., Path]) -> None:
 def test_other_metrics_make_the_tables_stale(checkout: Callable[..., Path], old: str, new: str) -> None:
     root = checkout(first={})
     write_metrics(root / "studies" / "first")
-    before = overview(root)
+    before = written(root)
     (root / "studies" / "first" / "metrics" / "summary.csv").write_text(SUMMARY.replace(old, new))
-    assert overview(root)["studies/README.md"] != before["studies/README.md"]
+    assert list_of(root) != before["studies/README.md"]
 
 
 def test_other_claims_make_both_tables_stale(checkout: Callable[..., Path]) -> None:
     root = checkout(first={})
     write_metrics(root / "studies" / "first")
-    before = overview(root)
+    before = written(root)
     (root / "studies" / "first" / "metrics" / "claims.csv").write_text(
         CLAIMS.replace("ends_well,supported", "ends_well,refuted")
     )
-    after = overview(root)
+    after = written(root)
     assert all(after[path] != before[path] for path in before)
 
 
 def test_the_headline_counts_reported_numbers_and_claims(checkout: Callable[..., Path]) -> None:
     root = checkout(first={}, second={})
     write_metrics(root / "studies" / "first")
-    rows = [line for line in overview(root)["README.md"].splitlines() if line.startswith("| [")]
+    rows = [line for line in written(root)["README.md"].splitlines() if line.startswith("| [")]
     assert rows == [
         "| [starter](#results) | 3 | 8 | none | 1 supported |",
         "| [first](studies/README.md#first) | 3 | 8 | 1 inside, 1 one run | 2 supported, 1 in the report |",
@@ -108,7 +121,7 @@ def test_a_tutorial_shows_reported_beside_measured(checkout: Callable[..., Path]
     root = checkout(first={})
     write_metrics(root / "studies" / "first")
     assert (
-        "\n".join(overview(root)["studies/README.md"].splitlines()[3:-3])
+        "\n".join(list_of(root).splitlines()[3:-3])
         == """## first
 
 A tutorial\\
@@ -140,7 +153,7 @@ Notes:
 
 
 def test_a_tutorial_without_metrics_is_not_run(checkout: Callable[..., Path]) -> None:
-    text = overview(checkout(first={}))["studies/README.md"]
+    text = list_of(checkout(first={}))
     assert "3 variants, not run." in text
     assert "It forgets a sign." in text
     assert "not measured" not in text
@@ -151,23 +164,23 @@ def test_half_of_the_metrics_are_none(checkout: Callable[..., Path], missing: st
     root = checkout(first={})
     write_metrics(root / "studies" / "first")
     (root / "studies" / "first" / "metrics" / f"{missing}.csv").unlink()
-    assert "3 variants, not run." in overview(root)["studies/README.md"]
+    assert "3 variants, not run." in list_of(root)
 
 
 def test_a_checkout_without_tutorials_has_no_section(checkout: Callable[..., Path]) -> None:
     root = checkout()
-    assert "## " not in overview(root)["studies/README.md"]
+    assert "## " not in list_of(root)
     (root / "studies" / "README.md").unlink()
-    assert list(overview(root)) == ["README.md"]
+    assert list(written(root)) == ["README.md"]
 
 
 def test_a_search_is_shown_and_counted_as_variants_and_claims_are(checkout: Callable[..., Path]) -> None:
     root = checkout(first={"search": SEARCH})
     write_metrics(root / "studies" / "first")
-    assert "A search around `plain` for the highest `val_accuracy`: not run." in overview(root)["studies/README.md"]
+    assert "A search around `plain` for the highest `val_accuracy`: not run." in list_of(root)
     write_search(root / "studies" / "first")
-    written = overview(root)
-    shown = written["studies/README.md"].partition("which is trained")[2].partition("\n\nWhat the source gets wrong")[0]
+    texts = written(root)
+    shown = texts["studies/README.md"].partition("which is trained")[2].partition("\n\nWhat the source gets wrong")[0]
     assert (
         shown
         == """ again for its `test_accuracy`.
@@ -187,14 +200,14 @@ def test_a_search_is_shown_and_counted_as_variants_and_claims_are(checkout: Call
 | TPE helps. | **refuted** | -0.02 | -0.03 to -0.01 | 3 |"""
     )
     expected = "2 inside, 1 one run, 1 outside | 2 supported, 1 refuted, 1 inconclusive, 1 in the report |"
-    assert expected in written["README.md"]
+    assert expected in texts["README.md"]
 
 
 def test_the_claims_of_the_starter_s_search_are_among_its_results(checkout: Callable[..., Path]) -> None:
     root = checkout()
     write_params(root, {"search": SEARCH})
     write_search(root)
-    text = overview(root)["README.md"]
+    text = written(root)["README.md"]
     assert "| TPE helps. | **refuted** | -0.02 | -0.03 to -0.01 | 3 |" in text
     assert "| [starter](#results) | 3 | 8 | 1 inside, 1 outside | 1 supported, 1 refuted, 1 inconclusive |" in text
 
@@ -203,36 +216,35 @@ def test_the_claims_of_the_starter_s_search_are_among_its_results(checkout: Call
 def test_half_of_a_search_is_none(checkout: Callable[..., Path], missing: str) -> None:
     root = checkout(first={"search": SEARCH})
     write_search(root / "studies" / "first")
-    outcome = read_outcome(root, "studies/first")
-    assert verdicts(outcome) == {"not judged": 3, "inconclusive": 1, "refuted": 1}
+    assert states(read_results(root)[1]) == {"not judged": 3, "inconclusive": 1, "refuted": 1}
     (root / "studies" / "first" / "metrics" / missing).unlink()
-    assert verdicts(read_outcome(root, "studies/first")) == {"not judged": 5}
+    assert states(read_results(root)[1]) == {"not judged": 5}
 
 
 def test_a_missing_readme_of_the_tutorials_is_named(checkout: Callable[..., Path]) -> None:
     root = checkout(first={})
     (root / "studies" / "README.md").unlink()
     with pytest.raises(UserError, match=r"studies/README\.md is missing"):
-        overview(root)
+        written(root)
 
 
 def test_limits_make_a_reduced_run(checkout: Callable[..., Path]) -> None:
     root = checkout(first={"limits": {"epochs": 2, "seeds": 3}})
     write_metrics(root / "studies" / "first")
-    written = overview(root)
-    assert "| 8 (reduced run: at most 2 epochs, 3 seeds) |" in written["README.md"]
-    assert "**reduced run: at most 2 epochs, 3 seeds**" in written["studies/README.md"]
+    texts = written(root)
+    assert "| 8 (reduced run: at most 2 epochs, 3 seeds) |" in texts["README.md"]
+    assert "**reduced run: at most 2 epochs, 3 seeds**" in texts["studies/README.md"]
 
 
 def test_a_regression_shows_its_loss(checkout: Callable[..., Path]) -> None:
     reported = {"variants": {"plain": {"reported": {"test_loss": 0.4}}}, "claims": {"noise_hurts": {"metric": "test_loss"}}}
-    root = checkout(first=reported)
+    root = checkout(first={"data": {"dataset": "waves"}, **reported})
     (root / "studies" / "first" / "params.yaml").write_text(
         (root / "studies" / "first" / "params.yaml").read_text().replace("test_accuracy: 0.93", "test_mae: 0.4")
     )
     rows = "plain,test_loss,5,0.39,0.1,0.38,0.41\nnoisy,test_loss,5,2.5e+20,1,1,3e+20\n"
     write_metrics(root / "studies" / "first", f"variant,metric,replicates,mean,sd,low,high\n{rows}")
-    text = overview(root)["studies/README.md"]
+    text = list_of(root)
     assert "| `plain` | `test_loss` | 0.4 | 0.39 | 0.38 to 0.41 | inside | +0.1 | 5 |" in text
     assert "| `plain` | `test_mae` | 0.4 | not measured |  |  |  |  |" in text
     assert "| `noisy` | `test_loss` |  | 2.5e+20 | 1 to 3e+20 |  |  | 5 |" in text
@@ -242,24 +254,16 @@ def test_what_was_never_reached_has_no_interval(checkout: Callable[..., Path]) -
     metric = "epochs_to_0.95_accuracy"
     root = checkout(first={"variants": {"plain": {"reported": {metric: 9.0}}}})
     write_metrics(root / "studies" / "first", SUMMARY + f"plain,{metric},5,never,never,never,never\n")
-    assert f"| `plain` | `{metric}` | 9 | never reached |  | undecided | – | 5 |" in overview(root)["studies/README.md"]
+    assert f"| `plain` | `{metric}` | 9 | never reached |  | undecided | – | 5 |" in list_of(root)
 
 
 def test_a_reported_duration_is_in_the_report(checkout: Callable[..., Path]) -> None:
     root = checkout(first={"variants": {"plain": {"reported": {"seconds_per_epoch": 6.0}}}})
     write_metrics(root / "studies" / "first")
-    assert "| `plain` | `seconds_per_epoch` | 6 | in the report |  |  |  |  |" in overview(root)["studies/README.md"]
-
-
-def test_a_cell_stays_one() -> None:
-    assert cell("a |\n  b < c") == "a \\| b &lt; c"
+    assert "| `plain` | `seconds_per_epoch` | 6 | in the report |  |  |  |  |" in list_of(root)
 
 
 # The page
-
-
-def page_of(root: Path) -> str:
-    return page(root, [read_outcome(root, "."), *tutorials_of(root)])
 
 
 def test_the_page_has_every_claim_and_every_number_of_every_study(checkout: Callable[..., Path]) -> None:
@@ -327,7 +331,7 @@ def test_the_page_has_the_strategies_and_the_claims_of_a_search(checkout: Callab
 def test_the_page_leads_to_the_reports_that_there_are(checkout: Callable[..., Path]) -> None:
     root = checkout(first={}, second={})
     for folder in (root, root / "studies" / "first"):
-        (folder / "data").mkdir()
+        (folder / "data").mkdir(exist_ok=True)
         (folder / "data" / "report.html").touch()
     text = page_of(root)
     assert 'href="report.html"' in text
@@ -338,6 +342,7 @@ def test_the_page_leads_to_the_reports_that_there_are(checkout: Callable[..., Pa
 
 def test_main_writes_the_page_beside_the_tables(checkout: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(checkout(first={}))
+    monkeypatch.setattr(sys, "argv", ["overview"])
     main()
-    assert "<!doctype html>" in Path("data/overview.html").read_text(encoding="utf-8")
-    assert Path("README.md").read_text() == overview(Path())["README.md"]
+    assert "<!doctype html>" in PAGE.read_text(encoding="utf-8")
+    assert Path("README.md").read_text() == written(Path())["README.md"]

@@ -16,7 +16,6 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from stages.lib.judging.tables import HEADLINES
 from stages.lib.study.metrics import rank_value
 from stages.lib.study.settings import Claim, Study
 from stages.lib.study.space import DEFAULT
@@ -33,7 +32,8 @@ class Compared(NamedTuple):
     tip: what it is, in a sentence.
     ours: whether the source does not have it.
     reported: metric -> the number that the source prints.
-    metrics: what is shown of it beside other variants or strategies.
+    metrics: what is shown of it beside other variants or strategies; of a variant without reported numbers none, so the
+    headline of the study's task.
     """
 
     tip: str
@@ -54,7 +54,6 @@ class Outcome:
     """
 
     kind: Literal["variant", "strategy"]
-    task: str
     names: Mapping[str, Compared]
     claims: Mapping[str, Claim]
     verdicts: Mapping[str, Row]
@@ -79,15 +78,13 @@ class Outcome:
 
 def of_variants(study: Study | None, read: Read) -> Outcome:
     """The outcome of a study's variants. `study` is None if its params.yaml cannot be read."""
-    task = _task(read)
     names = {
-        name: Compared(each.tip, each.ours, each.reported, list(each.reported) or [HEADLINES[task]])
+        name: Compared(each.tip, each.ours, each.reported, list(each.reported))
         for name, each in (study.variants if study else {}).items()
     }
     rows = _rows(read("summary.csv"), "variant", "metric")
     return Outcome(
         kind="variant",
-        task=task,
         names=names,
         claims=study.claims if study else {},
         verdicts={row["claim"]: row for row in _rows(read("claims.csv"), "claim")},
@@ -109,7 +106,6 @@ def of_strategies(study: Study | None, read: Read) -> Outcome:
     winners = _replicates(_rows(read("search/winners.csv"), "strategy", "seed"), "strategy")
     return Outcome(
         kind="strategy",
-        task=_task(read),
         names=names,
         claims=search.claims if search else {},
         verdicts={row["claim"]: row for row in _rows(read("search/claims.csv"), "claim")},
@@ -126,13 +122,6 @@ def committed(metrics: Path) -> Read:
         return path.read_text(encoding="utf-8") if path.is_file() else None
 
     return read
-
-
-def _task(read: Read) -> str:
-    """The task, by the headline in metrics.json; a study that was not run counts as a classification."""
-    variants = json.loads(read("metrics.json") or "{}").get("variants", {})
-    headlines = {metric for measured in variants.values() for metric in measured}
-    return next((task for task, metric in HEADLINES.items() if metric in headlines), "classification")
 
 
 def _rows(text: str | None, *columns: str) -> list[Row]:
@@ -155,8 +144,10 @@ def _replicates(rows: Sequence[Row], key: str) -> pd.DataFrame:
 
 
 def _numbers_of_strategies(text: str | None, winners: pd.DataFrame) -> dict[tuple[str, str], Row]:
-    """The means and intervals of search.json, with the number of winners and their standard deviation."""
+    """The means and intervals of search.json, with the number of winners and their standard deviation; none without winners."""
     numbers: dict[tuple[str, str], Row] = {}
+    if winners.empty:
+        return numbers
     for name, scores in json.loads(text or "{}").get("strategies", {}).items():
         own = winners[winners["name"] == name]
         for metric, interval in scores.items():
