@@ -24,13 +24,13 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from helpers.checkout import ROOT, Checkout, copy_tree, environment_of, is_result, stage
-from helpers.study import csv_entry, study_with, write_params
+from helpers.study import csv_entry, write_params
 from stages import evaluate, fetch, prepare, train
 from stages.lib.data.prepared import read_prepared
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import Study, merged
 from stages.lib.study.strict_yaml import read_yaml
-from stages.tools import export, guide
+from stages.tools import export
 from stages.tools.plan import show_plan
 
 DOCS = ROOT / "docs"
@@ -256,46 +256,6 @@ def test_the_example_of_a_study_is_run_by_dvc_and_by_the_commands_of_the_page(ow
     for folder in ("studies/flowers", "mine"):
         assert (checkout.folder / folder / "metrics" / "claims.csv").exists()
         assert "standardizing_helps" in (checkout.folder / folder / "data" / "report.html").read_text()
-
-
-# verdicts.md
-
-
-def test_the_examples_of_verdicts_are_not_stale() -> None:
-    assert guide.filled(page("verdicts.md"), guide.blocks(ROOT)) == page("verdicts.md"), "run `python -m stages.tools.guide`"
-
-
-def test_every_number_about_verdicts_is_made() -> None:
-    text = page("verdicts.md")
-    for name in guide.blocks(ROOT):
-        start, end = map(re.escape, guide.markers(name))
-        text, count = re.subn(rf"{start}.*?{end}", "", text, flags=re.DOTALL)
-        assert count == 1
-    assert re.findall(r"\d+", text) == []
-
-
-def test_the_worked_example_is_what_the_evaluate_stage_found() -> None:
-    text = guide.blocks(ROOT)["worked"]
-    name = text.split("`")[1]
-    rows = (ROOT / "metrics" / "claims.csv").read_text().splitlines()
-    row = dict(zip(rows[0].split(","), next(each for each in rows if each.startswith(f"{name},")).split(","), strict=True))
-    low, high = map(float, re.findall(r"to both sides: (\S+) to (\S+)\.\n", text)[0])
-    assert (low, high) == pytest.approx((float(row["low"]), float(row["high"])), rel=2e-3, abs=1e-5)
-    assert f"**{row['verdict']}**" in text
-
-
-def test_a_reason_suits_each_verdict() -> None:
-    claims = {"higher": {"margin": 0.01}, "lower": {"margin": 0.01}, "same": {"margin": 0.01}}
-    intervals = {(0.02, 0.03): "beyond", (-0.03, -0.02): "beyond", (-0.005, 0.005): "within", (0.0, 0.03): "both"}
-    said = {}
-    for expect, changes in claims.items():
-        claim = study_with({"claims": {"noise_hurts": {"expect": expect, **changes}}}).claims["noise_hurts"]
-        said[expect] = [guide.reason(claim, *interval) for interval in intervals]
-    assert ["expected direction" in each for each in said["higher"]] == [True, False, False, False]
-    assert ["expected direction" in each for each in said["lower"]] == [False, True, False, False]
-    assert ["within the margin, between" in each for each in said["same"]] == [False, False, True, False]
-    assert ["falls short" in each for each in said["higher"]] == [False, True, False, False]
-    assert ["wholly beyond the margin" in each for each in said["same"]] == [True, True, False, True]
 
 
 # live.md

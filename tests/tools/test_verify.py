@@ -41,7 +41,7 @@ def test_what_agrees_is_the_same_and_what_was_changed_by_hand_is_found(run: Path
     table.loc[(table["variant"] == "noisy") & (table["seed"] == 1), "test_loss"] += 1e-5
     try:
         table.to_csv(path, index=False)
-        done = stage("verify", run, "--replicates", "99", "--seed", "7", cache=tmp_path / "cache")
+        done = stage("tools.verify", run, "--replicates", "99", "--seed", "7", cache=tmp_path / "cache")
     finally:
         path.write_text(before)
     assert done.returncode == 1, done.stderr
@@ -53,7 +53,7 @@ def test_what_agrees_is_the_same_and_what_was_changed_by_hand_is_found(run: Path
 
 
 def test_the_replicates_of_a_claim_are_trained_again(run: Path, tmp_path: Path) -> None:
-    done = stage("verify", run, "--claim", "noise_hurts", cache=tmp_path / "cache")
+    done = stage("tools.verify", run, "--claim", "noise_hurts", cache=tmp_path / "cache")
     assert done.returncode == 0, done.stderr
     assert "6 replicates, which noise_hurts is judged by: " in done.stdout
     assert done.stdout.count("the same, to the last digit") == 6
@@ -87,7 +87,7 @@ def test_trials_of_a_search_are_trained_again(run: Path, tmp_path: Path) -> None
     table = pd.read_csv(path)
     table.loc[(table["strategy"] == "blind") & (table["trial"] == 1), "fold_1"] += 1e-5
     table.to_csv(path, index=False)
-    done = stage("verify", folder, "--replicates", "1", "--trials", "9", "--seed", "7", cache=tmp_path / "other")
+    done = stage("tools.verify", folder, "--replicates", "1", "--trials", "9", "--seed", "7", cache=tmp_path / "other")
     assert done.returncode == 1, done.stderr
     assert "3 trials, drawn with --seed 7: " in done.stdout
     for name in ("default, trial 0, seed 0", "blind, trial 0, seed 0"):
@@ -99,13 +99,13 @@ def test_trials_of_a_search_are_trained_again(run: Path, tmp_path: Path) -> None
 
 
 def test_an_unknown_claim_is_refused(run: Path, tmp_path: Path) -> None:
-    done = stage("verify", run, "--claim", "noise_hurt", cache=tmp_path / "cache")
+    done = stage("tools.verify", run, "--claim", "noise_hurt", cache=tmp_path / "cache")
     assert done.returncode == 1
     assert "verify: --claim: unknown claim 'noise_hurt' (did you mean 'noise_hurts'?" in done.stderr
 
 
 def test_another_processor_may_differ_within_the_tolerance(run: Path, tmp_path: Path) -> None:
-    done = stage("verify", run, "--replicates", "2", cache=tmp_path / "cache", ONEDNN_MAX_CPU_ISA="SSE41")
+    done = stage("tools.verify", run, "--replicates", "2", cache=tmp_path / "cache", ONEDNN_MAX_CPU_ISA="SSE41")
     assert done.returncode == 0, done.stdout
     assert "not comparable bit for bit: variables: none then, ONEDNN_MAX_CPU_ISA=SSE41 here" in done.stdout
     assert done.stdout.count("within the tolerance") == 2

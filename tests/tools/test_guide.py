@@ -1,0 +1,57 @@
+"""The examples of docs/verdicts.md are made from the starter's results."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from helpers.checkout import ROOT
+from helpers.study import study_with
+from stages.lib.cli import UserError
+from stages.lib.markdown import markers
+from stages.tools import guide
+
+PAGE = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
+
+
+def test_the_examples_of_verdicts_are_not_stale() -> None:
+    assert guide.filled(PAGE, guide.parts(ROOT)) == PAGE, "run `python -m stages.tools guide`"
+
+
+def test_every_number_about_verdicts_is_made() -> None:
+    text = PAGE
+    for name in guide.parts(ROOT):
+        start, end = map(re.escape, markers(name, guide.COMMAND))
+        text, count = re.subn(rf"{start}.*?{end}", "", text, flags=re.DOTALL)
+        assert count == 1
+    assert re.findall(r"\d+", text) == []
+
+
+def test_the_worked_example_is_what_the_evaluate_stage_found() -> None:
+    text = guide.parts(ROOT)["worked"]
+    name = text.split("`")[1]
+    rows = (ROOT / "metrics" / "claims.csv").read_text().splitlines()
+    row = dict(zip(rows[0].split(","), next(each for each in rows if each.startswith(f"{name},")).split(","), strict=True))
+    low, high = map(float, re.findall(r"to both sides: (\S+) to (\S+)\.\n", text)[0])
+    assert (low, high) == pytest.approx((float(row["low"]), float(row["high"])), rel=2e-3, abs=1e-5)
+    assert f"**{row['verdict']}**" in text
+
+
+def test_a_reason_suits_each_verdict() -> None:
+    claims = {"higher": {"margin": 0.01}, "lower": {"margin": 0.01}, "same": {"margin": 0.01}}
+    intervals = {(0.02, 0.03): "beyond", (-0.03, -0.02): "beyond", (-0.005, 0.005): "within", (0.0, 0.03): "both"}
+    said = {}
+    for expect, changes in claims.items():
+        claim = study_with({"claims": {"noise_hurts": {"expect": expect, **changes}}}).claims["noise_hurts"]
+        said[expect] = [guide.reason(claim, *interval) for interval in intervals]
+    assert ["expected direction" in each for each in said["higher"]] == [True, False, False, False]
+    assert ["expected direction" in each for each in said["lower"]] == [False, True, False, False]
+    assert ["within the margin, between" in each for each in said["same"]] == [False, False, True, False]
+    assert ["falls short" in each for each in said["higher"]] == [False, True, False, False]
+    assert ["wholly beyond the margin" in each for each in said["same"]] == [True, True, False, True]
+
+
+def test_a_page_without_a_marker_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^docs/verdicts\.md: the markers '<!-- rules: "):
+        guide.filled(PAGE.replace("<!-- rules:", "<!-- rule:"), guide.parts(ROOT))
