@@ -1,8 +1,8 @@
-# Options: PYTHON=... names the interpreter for a new .venv; ARGS=... goes to `dvc repro`, `dvc exp run`, stages.verify,
+# Options: PYTHON=... names the interpreter for a new .venv; ARGS=... goes to `dvc repro`, `dvc exp run`, the tool `verify`,
 # pytest, tests/workflows.py or `uv pip compile`; BASE=... names the revision that `make review` compares with.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro tutorials smoke review check-lock verify test workflows lint format lock clean-cache
+.PHONY: help setup repro studies smoke review check-lock verify test test-all workflows lint format lock clean-cache
 
 # Without bytecode, DVC and TensorFlow take twice as long to start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -13,12 +13,12 @@ interpreters := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 probe = (3, 11) <= sys.version_info < (3, 14) or sys.exit(1); print(sys._base_executable)
 
 # Small enough for minutes, large enough to reach every line: the first rows, one epoch and one seed of everything. XLA takes
-# longer to compile a network than that takes to train.
+# longer to compile a network than that takes to train. `++` also sets a key that the file leaves out.
 limits = limits.rows=200 limits.epochs=1 limits.seeds=1 replicates.jit_compile=false
 searched = search.trials=3 search.batch=2 search.folds=2
 files = $(wildcard studies/*/params.yaml)
-try = $(foreach file,$(files),$(foreach limit,$(limits),-S $(file):$(limit)))
-try += $(foreach file,$(shell grep -ls '^search:' $(files)),$(foreach size,$(searched),-S $(file):$(size)))
+try = $(foreach file,$(files),$(foreach limit,$(limits),-S $(file):++$(limit)))
+try += $(foreach file,$(shell grep -ls '^search:' $(files)),$(foreach size,$(searched),-S $(file):++$(size)))
 
 # Stages and tests call `python` and `dvc`.
 use_venv = export PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -26,15 +26,15 @@ use_venv = export PATH="$(CURDIR)/.venv/bin:$$PATH"
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile | expand -t 18
 
-repro: setup  ## run the study; only what changed is trained
-	$(use_venv); dvc repro $(ARGS)
+repro: setup  ## run the starter study; only what changed is trained
+	$(use_venv); python -m stages.tools.restore && dvc repro $(ARGS)
 
-tutorials: setup  ## re-run the tutorials' six studies on their full data, which takes hours
-	$(use_venv); dvc repro studies/dvc.yaml $(ARGS)
+studies: setup  ## run all of studies/ on their full data, which takes hours
+	$(use_venv); python -m stages.tools.restore && dvc repro -R studies $(ARGS)
 
 # DVC runs it in a copy of the checkout, and keeps it as an experiment, which nobody wants to compare with.
-smoke: setup  ## try these six on a few rows, in minutes; the workspace stays as it is
-	$(use_venv); dvc exp run --temp --name smoke $(try) studies/dvc.yaml $(ARGS) && dvc exp remove --quiet smoke
+smoke: setup  ## try all of studies/ on a few rows, in minutes; the workspace stays as it is
+	$(use_venv); dvc exp run --temp --name smoke $(try) -R studies $(ARGS) && dvc exp remove --quiet smoke
 
 BASE = main
 
@@ -47,7 +47,10 @@ check-lock: setup  ## check that committed results are what the lock files say
 verify: setup  ## train a few replicates again, and compare them with the committed metrics
 	$(use_venv); python -m stages.tools.verify $(ARGS)
 
-test: lint  ## run every check: lint, format, types and tests
+test: lint  ## run the checks of every day: lint, format, types and the quick tests
+	$(use_venv); pytest -m 'not slow' $(ARGS)
+
+test-all: lint  ## run every check, with whole pipelines, clusters of processes and pages in a browser too
 	$(use_venv); pytest $(ARGS)
 
 lint: setup  ## run the quick checks: lint, format and types

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections import Counter
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from helpers.search import Pretender
 from helpers.study import write_study
@@ -16,14 +19,46 @@ from stages.lib.engine.cluster import worker_environment
 os.environ.update(worker_environment("tensorflow"))
 os.environ.pop("DVC_STAGE", None)
 
-SLOW = ("test_studies", "test_pipeline", "test_train", "test_cluster", "test_docs")
-"""Files that take minutes, the slowest first."""
+FIRST = ("test_studies", "test_pipeline", "test_train", "test_cluster", "test_docs")
+"""Files that take longest, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files come first, so that at the end no process of xdist waits for another's."""
-    assert set(SLOW) <= {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
-    items.sort(key=lambda item: SLOW.index(item.path.stem) if item.path.stem in SLOW else len(SLOW))
+    """Long files come first, so that at the end no process of xdist waits for another's."""
+    assert set(FIRST) <= {path.stem for path in Path(__file__).parent.rglob("test_*.py")}
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Generator[None]:
+    """Say in one line, after everything else, what was not tried and why."""
+    yield
+    skipped = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", []))
+    reasons = [f"{reason} ({count})" for reason, count in sorted(skipped.items())]
+    if config.option.markexpr == "not slow":
+        reasons.append("slow tests are left to `make test-all`")
+    if reasons:
+        terminalreporter.write_line(f"not tried: {'; '.join(reasons)}")
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Make a folder for all tests of a run, whichever of xdist's processes wants it first. Tests do not change it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base if worker_id == "master" else base.parent) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # what a failure left
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def test_a_script_takes_what_strangers_choose_from_its_environment_alone() -> No
 def test_the_make_targets_that_are_run_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     run = {target for step in steps() for target in re.findall(r"\bmake ([a-z-]+)", step.get("run", ""))}
-    assert {"setup", "test", "check-lock", "repro", "review", "verify"} <= run <= targets
+    assert {"setup", "test-all", "check-lock", "repro", "review", "verify"} <= run <= targets
 
 
 def test_the_weekly_run_has_every_study() -> None:
@@ -93,6 +93,12 @@ def test_the_weekly_run_has_every_study() -> None:
 
 def test_the_replicate_cache_is_named_after_what_decides_a_result() -> None:
     assert "hashFiles('stages/lib/training/*.py', 'requirements.lock')" in (WORKFLOWS / "study.yml").read_text()
+
+
+def test_the_locked_packages_are_audited_and_none_is_left_out() -> None:
+    commands = workflow("checks.yml")["jobs"]["audit"]["steps"][-1]["run"]
+    assert re.search(r"pip-audit==\d+\.\d+\.\d+$", commands, flags=re.MULTILINE)
+    assert "--strict --require-hashes --disable-pip -r requirements.lock" in commands
 
 
 def test_pull_requests_are_compared_with_the_whole_history() -> None:
