@@ -14,11 +14,12 @@ import numpy as np
 from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.prepared import read_prepared
 from stages.lib.files import write_text
-from stages.lib.report import figures, search_figures
+from stages.lib.report.drawing import encoded, input_figures, result_figures, write_figures
+from stages.lib.report.figures.search import search_figures
 from stages.lib.report.illustrations import compared as compared_numbers
 from stages.lib.report.illustrations import illustrate
 from stages.lib.report.page import page
-from stages.lib.report.results import input_figures, read_results, read_search, require, result_figures, write_figures
+from stages.lib.report.results import read_results, read_search, require
 from stages.lib.report.search_section import section
 from stages.lib.study.load import load_study
 
@@ -33,10 +34,10 @@ def main() -> None:
         drawn = result_figures(study, results, prepared.task, prepared.facts["target"]) | input_figures(study, prepared)
         searched = read_search(study, folder)
         if study.search:
-            drawn |= search_figures.drawn(study.search, searched, prepared.task)
+            drawn |= search_figures(study.search, searched, prepared.task)
         illustrated = illustrate(study, prepared)
         drawn |= {each.file: each.figure for each in illustrated.values()}
-        pictures = {name: figures.png(each) if name.endswith(".png") else figures.svg(each) for name, each in drawn.items()}
+        pictures = encoded(drawn)
         numbers = compared_numbers(study, illustrated)
         tables = {"illustrations.csv": numbers.to_csv(index=False, lineterminator="\n").encode()} if len(numbers) else {}
         write_figures(folder / "metrics" / "figures", pictures | tables)

@@ -24,7 +24,7 @@ from helpers.study import study_with
 from stages import evaluate, plot
 from stages.lib.cli import UserError
 from stages.lib.report import page as report
-from stages.lib.report import results as shown
+from stages.lib.report.drawing import input_figures, result_figures
 from stages.lib.report.illustrations import illustrate
 
 
@@ -259,9 +259,7 @@ def test_a_missing_input_is_one_line(plotted: Callable[..., Path], name: str, mo
 
 def test_a_regression_on_features_without_validation_rows() -> None:
     made = waves()
-    drawn = shown.result_figures(made.study, made.results, "regression", "height") | shown.input_figures(
-        made.study, made.prepared
-    )
+    drawn = result_figures(made.study, made.results, "regression", "height") | input_figures(made.study, made.prepared)
     assert set(drawn) == {"claims.svg", "leaderboard.svg", "curves_loss.svg", "histograms.svg", "residuals.svg"}
     text = made.page()
     assert "Target: height in metres." in text

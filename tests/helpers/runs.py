@@ -15,9 +15,9 @@ from stages.lib.data.prepared import Prepared
 from stages.lib.files import arrays_to_bytes, write_bytes, write_json
 from stages.lib.judging import claims as judging
 from stages.lib.judging import tables
-from stages.lib.report import figures
+from stages.lib.report import drawing
 from stages.lib.report import page as report
-from stages.lib.report import results as shown
+from stages.lib.report.results import Results, compared
 from stages.lib.study.settings import Study
 from stages.lib.training import views
 
@@ -93,14 +93,14 @@ class Waves:
     """A regression on features without validation rows, with a source that is a link, and errata that look like tags."""
 
     study: Study
-    results: report.Results
+    results: Results
     prepared: Prepared
     facts: dict[str, Any]
 
     def page(self) -> str:
-        drawn = shown.result_figures(self.study, self.results, "regression", "height")
-        drawn |= shown.input_figures(self.study, self.prepared)
-        pictures = {name: figures.svg(each) for name, each in drawn.items()}
+        drawn = drawing.result_figures(self.study, self.results, "regression", "height")
+        drawn |= drawing.input_figures(self.study, self.prepared)
+        pictures = drawing.encoded(drawn)
         return report.page(self.study, Path("studies/waves"), self.facts, self.results, pictures, False, {})
 
 
@@ -124,9 +124,9 @@ def waves() -> Waves:
     curves = replicates[["variant"]].drop_duplicates().assign(epoch=1, loss_mean=1.0, loss_min=0.5, loss_max=2.0)
     timings = {"stage": {"trained": 0, "cached": 9, "workers": 0, "seconds": 0.1, "busy": None}, "environment": {}}
     durations = replicates[["variant", "seed"]].assign(seconds=1.0, seconds_per_epoch=0.1)
-    results = report.Results(
-        claims=shown.compared(study, judging.judge_claims(study, replicates, ["noise_hurts"]), replicates),
-        timed=shown.compared(study, judging.judge_claims(study, durations, []), durations),
+    results = Results(
+        claims=compared(study, judging.judge_claims(study, replicates, ["noise_hurts"]), replicates),
+        timed=compared(study, judging.judge_claims(study, durations, []), durations),
         summary=tables.summary_of({str(name): table for name, table in replicates.groupby("variant", sort=False)}, 0.99),
         replicates=replicates,
         curves=curves,

@@ -11,7 +11,8 @@ import pytest
 from helpers.study import prepared_for, study_with
 from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
-from stages.lib.report import figures, illustrations
+from stages.lib.report import illustrations
+from stages.lib.report.figures.output import png, svg
 from stages.lib.report.illustrations import Illustrated
 from stages.lib.study.settings import ILLUSTRATIONS, Study
 
@@ -45,7 +46,7 @@ def test_an_illustration_is_small_and_the_same_bytes_each_time(name: str) -> Non
         assert all(len(row) == len(each.header) for row in each.rows)
         assert "\n" not in each.finding
         assert "  " not in each.finding + each.caption
-        return figures.png(each.figure) if each.image else figures.svg(each.figure)
+        return png(each.figure) if each.image else svg(each.figure)
 
     first = content()
     assert 0 < len(first) < 300_000

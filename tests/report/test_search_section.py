@@ -17,7 +17,8 @@ from helpers.runs import complete_facts, write_runs
 from helpers.search import Pretender, edited, found_by, searching
 from helpers.study import study_with
 from stages import evaluate, plot, search
-from stages.lib.report import search_figures, search_section
+from stages.lib.report import search_section
+from stages.lib.report.figures.search import best_so_far
 
 LOSS = {"metric": "val_loss", "direction": "minimize", "claims": ..., "strategies.few.reported": ...}
 
@@ -90,7 +91,7 @@ def test_the_best_so_far_skips_what_diverged_and_what_was_pruned() -> None:
     scores = ["diverged", 0.5, 0.2, 0.4, 0.6, 0.3, "diverged", 0.7]
     states = ["complete"] * 2 + ["pruned"] + ["complete"] * 5
     table = pd.DataFrame({"strategy": "blind", "seed": [0] * 4 + [1] * 4, "state": states, "val_loss": scores})
-    (best,) = search_figures.best_so_far(settings, table).values()
+    (best,) = best_so_far(settings, table).values()
     np.testing.assert_array_equal(best, [[math.nan, 0.5, 0.5, 0.4], [0.6, 0.3, 0.3, 0.3]])
 
 

@@ -27,6 +27,9 @@ FOLD = 4.0
 BATCH = 500
 """Training rows, the first ones, that gradients and activations are measured on."""
 
+DEEP = 3
+"""Hidden layers from which on a variant's gradients are drawn."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -61,6 +64,16 @@ class Evidence:
     dead: str = ""
     saturated: float = math.nan
     flat: str = ""
+
+
+def deep_variants(study: Study, diagnostics: pd.DataFrame) -> dict[str, str]:
+    """Variant -> activation, of those with at least DEEP hidden layers whose gradients were measured."""
+    known = set(diagnostics["variant"])
+    return {
+        name: recipe.model.activation
+        for name, recipe in study.recipes.items()
+        if name in known and len(recipe.model.conv) + len(recipe.model.hidden) >= DEEP
+    }
 
 
 def ratio(layers: pd.DataFrame) -> float:

@@ -21,7 +21,8 @@ from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
 from stages.lib.judging.reported import decimals
 from stages.lib.judging.units import short_number, significant, with_minus
-from stages.lib.report.figures import BLUE, GREEN, GREY, ORANGE, STYLED, WIDTH, grid, short
+from stages.lib.report.figures.layout import grid, short
+from stages.lib.report.figures.style import BLUE, GREEN, GREY, ORANGE, STYLED, WIDTH
 from stages.lib.study.settings import Study
 
 SAMPLE_ROWS = 2000

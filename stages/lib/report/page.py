@@ -9,7 +9,6 @@ import platform
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,16 @@ from stages.lib.judging.reported import STANDINGS, decimals, distance, standing
 from stages.lib.judging.tables import HEADLINES
 from stages.lib.judging.units import Unit, finite_column, short_number, significant, unit_of, with_minus
 from stages.lib.judging.verdicts import FEWEST, FEWEST_RANKED, difference_interval
-from stages.lib.report import evidence, figures
-from stages.lib.report.evidence import Evidence
-from stages.lib.report.figures import ranked
+from stages.lib.report import evidence
+from stages.lib.report.evidence import Evidence, deep_variants
+from stages.lib.report.figures.claims import claim_strips
+from stages.lib.report.figures.curves import comparison, curve_panels, measures
+from stages.lib.report.figures.leaderboard import leaderboard_strips as leaderboard_figures
+from stages.lib.report.figures.leaderboard import ranked
+from stages.lib.report.figures.output import inline
+from stages.lib.report.figures.style import WIDTH
 from stages.lib.report.illustrations import Illustrated, compared
+from stages.lib.report.results import Results
 from stages.lib.report.words import MARKS, WORDS
 from stages.lib.study.metrics import METRICS, finite
 from stages.lib.study.places import is_place, target_of
@@ -36,32 +41,7 @@ LIBRARIES = (
     "tensorflow tensorflow-cpu keras jax torch numpy pandas scipy scikit-learn optuna matplotlib dask pydantic dvc"
 ).split()
 """Whose versions the page names, where they are installed."""
-DEEP = 3
-"""Hidden layers from which on a variant's gradients are drawn."""
 MIME = {".svg": "image/svg+xml", ".png": "image/png"}
-
-
-@dataclass(frozen=True)
-class Results:
-    """What the figures and the page are made of.
-
-    claims, timed: the columns of claims.csv, and `groups`, what is compared; `timed` are the claims about time.
-    summary, replicates, curves, confusion, residuals, diagnostics: as `evaluate` writes them; a regression has residuals and no
-    confusion, and a study that measures no gradients has no rows of diagnostics.
-    durations: variant, seed, seconds, seconds_per_epoch.
-    timings: the whole of timings.json.
-    """
-
-    claims: pd.DataFrame
-    timed: pd.DataFrame
-    summary: pd.DataFrame
-    replicates: pd.DataFrame
-    curves: pd.DataFrame
-    confusion: pd.DataFrame | None
-    residuals: pd.DataFrame | None
-    diagnostics: pd.DataFrame
-    durations: pd.DataFrame
-    timings: Mapping[str, Any]
 
 
 def flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -121,7 +101,7 @@ def claim_rows(
     study: Study, folder: Path, table: pd.DataFrame, task: str, known: Mapping[str, Evidence]
 ) -> list[dict[str, Any]]:
     """The claims with their verdicts, and what there is to know of them: what differs, why, whether it always holds."""
-    strips = figures.claim_strips(table, task)
+    strips = claim_strips(table, task)
     rows = []
     for row in table.to_dict("records"):
         name, claim = row["claim"], study.claims[row["claim"]]
@@ -131,7 +111,7 @@ def claim_rows(
         rows.append(
             {
                 **verdict_row(claim, row, task),
-                "strip": Markup(figures.inline(strips[name], f"{name}-")),  # noqa: S704  # drawn here
+                "strip": Markup(inline(strips[name], f"{name}-")),  # noqa: S704  # drawn here
                 "judged": judged,
                 "other": other,
                 "differs": changes(study, judged, other),
@@ -241,7 +221,7 @@ def leaderboard_strips(study: Study, results: Results, task: str) -> tuple[Marku
     metric = HEADLINES[task]
     unit, replicates = unit_of(metric, task), results.replicates
     reported = {name: each.reported[metric] for name, each in study.variants.items() if metric in each.reported}
-    head, strips = figures.leaderboard_strips(results.summary, replicates, reported, metric, task)
+    head, strips = leaderboard_figures(results.summary, replicates, reported, metric, task)
     found = {}
     for variant, strip in strips.items():
         rows = replicates[replicates["variant"] == variant]
@@ -251,8 +231,8 @@ def leaderboard_strips(study: Study, results: Results, task: str) -> tuple[Marku
         }
         if variant in reported:
             marks["reported"] = {"title": f"reported by the source: {unit.value(reported[variant])}"}
-        found[variant] = Markup(figures.inline(strip, f"{variant}-", marks))  # noqa: S704  # drawn here
-    return Markup(figures.inline(head, "leaderboard-")), found  # noqa: S704  # drawn here
+        found[variant] = Markup(inline(strip, f"{variant}-", marks))  # noqa: S704  # drawn here
+    return Markup(inline(head, "leaderboard-")), found  # noqa: S704  # drawn here
 
 
 def against_parent(study: Study, results: Results, task: str, variant: str) -> str:
@@ -342,16 +322,6 @@ def reported_rows(study: Study, results: Results, task: str) -> list[dict[str, A
                 }
             )
     return rows
-
-
-def deep_variants(study: Study, diagnostics: pd.DataFrame) -> dict[str, str]:
-    """Variant -> activation, of those with at least DEEP hidden layers whose gradients were measured."""
-    known = set(diagnostics["variant"])
-    return {
-        name: recipe.model.activation
-        for name, recipe in study.recipes.items()
-        if name in known and len(recipe.model.conv) + len(recipe.model.hidden) >= DEEP
-    }
 
 
 def gradient_rows(study: Study, diagnostics: pd.DataFrame, known: Mapping[str, Evidence]) -> list[dict[str, Any]]:
@@ -462,21 +432,20 @@ def curve_pictures(study: Study, curves: pd.DataFrame) -> dict[str, dict[str, An
     """Measure -> the picture in which variants are compared, and the panel of each variant."""
     parents = {name: each.extends for name, each in study.variants.items()}
     found = {}
-    for measure in figures.measures(curves):
+    for measure in measures(curves):
         marks = {
             f"{kind}{part} {variant}": {"class": f"curve{part}", "data-variant": variant, "data-kind": kind, "title": variant}
             for variant in study.variants
             for kind in (measure, f"val_{measure}")
             for part in ("", "-band")
         }
-        panels, drawn = figures.curve_panels(curves, parents, measure), figures.comparison(curves, measure)
+        panels, drawn = curve_panels(curves, parents, measure), comparison(curves, measure)
         found[measure] = {
             "kinds": [kind for kind in (measure, f"val_{measure}") if f"{kind}_mean" in curves],
-            "comparison": Markup(figures.inline(drawn, f"{measure}-", marks)),  # noqa: S704  # drawn here
-            "axis": [72 * figures.WIDTH * edge for edge in drawn.axes[0].get_position().intervalx]
-            + list(drawn.axes[0].get_xlim()),
+            "comparison": Markup(inline(drawn, f"{measure}-", marks)),  # noqa: S704  # drawn here
+            "axis": [72 * WIDTH * edge for edge in drawn.axes[0].get_position().intervalx] + list(drawn.axes[0].get_xlim()),
             "panels": {
-                name: Markup(figures.inline(panel, f"{measure}-{name}-"))  # noqa: S704  # drawn here
+                name: Markup(inline(panel, f"{measure}-{name}-"))  # noqa: S704  # drawn here
                 for name, panel in panels.items()
             },
             "ends": {
@@ -492,7 +461,7 @@ def curve_pictures(study: Study, curves: pd.DataFrame) -> dict[str, dict[str, An
 def curve_values(curves: pd.DataFrame) -> dict[str, Any]:
     """What the page's script tells of a curve: measure -> variant -> epochs and, of each kind, three lists: mean, low, high."""
     found: dict[str, Any] = {}
-    for measure in figures.measures(curves):
+    for measure in measures(curves):
         kinds = [kind for kind in (measure, f"val_{measure}") if f"{kind}_mean" in curves]
         found[measure] = {
             variant: {

@@ -1,31 +1,42 @@
-"""What the report shows: the tables of metrics/, and the figures made of them."""
+"""What the report shows: the tables of metrics/ and the durations."""
 
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from stages.lib.cli import UserError
-from stages.lib.data.prepared import Prepared
-from stages.lib.files import write_bytes
 from stages.lib.judging.claims import COLUMNS, judge_claims, values_of
 from stages.lib.judging.reported import single_runs
-from stages.lib.judging.tables import HEADLINES
-from stages.lib.report import figures
-from stages.lib.report.page import Results, deep_variants
 from stages.lib.study.settings import Study
-from stages.lib.training import views
 
-SAMPLE_ROWS = 2000
-"""Rows of each split that histograms and the range of a view are drawn from."""
-SAMPLE_CLASSES = 10
-"""Classes of which an image is shown."""
+
+@dataclass(frozen=True)
+class Results:
+    """What the figures and the page are made of.
+
+    claims, timed: the columns of claims.csv, and `groups`, what is compared; `timed` are the claims about time.
+    summary, replicates, curves, confusion, residuals, diagnostics: as `evaluate` writes them; a regression has residuals and no
+    confusion, and a study that measures no gradients has no rows of diagnostics.
+    durations: variant, seed, seconds, seconds_per_epoch.
+    timings: the whole of timings.json.
+    """
+
+    claims: pd.DataFrame
+    timed: pd.DataFrame
+    summary: pd.DataFrame
+    replicates: pd.DataFrame
+    curves: pd.DataFrame
+    confusion: pd.DataFrame | None
+    residuals: pd.DataFrame | None
+    diagnostics: pd.DataFrame
+    durations: pd.DataFrame
+    timings: Mapping[str, Any]
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -113,56 +124,3 @@ def read_search(study: Study, folder: Path) -> dict[str, pd.DataFrame]:
     claims = found["claims"][found["claims"]["claim"].isin(list(study.search.claims))]
     groups = [" − ".join(reversed(study.search.claims[name].variants)) for name in claims["claim"]]
     return {**found, "claims": claims.assign(groups=groups)}
-
-
-def result_figures(study: Study, results: Results, task: str, target: str = "") -> dict[str, Figure]:
-    """File name -> figure of what was measured, save durations.
-
-    target: what a regression predicts.
-    """
-    metric = HEADLINES[task]
-    reported = {name: each.reported[metric] for name, each in study.variants.items() if metric in each.reported}
-    parents = {name: each.extends for name, each in study.variants.items()}
-    drawn = {"leaderboard.svg": figures.leaderboard(results.summary, results.replicates, reported, metric, task)}
-    if len(results.claims):
-        drawn["claims.svg"] = figures.claims(results.claims, task)
-    for measure in figures.measures(results.curves):
-        drawn[f"curves_{measure}.svg"] = figures.learning_curves(results.curves, parents, measure)
-    means = results.summary[results.summary["metric"] == metric]
-    diverged = set(means.loc[means["mean"].astype(str) == "diverged", "variant"])
-    if results.confusion is not None:
-        drawn["confusion.svg"] = figures.confusion(results.confusion, diverged)
-    if results.residuals is not None:
-        drawn["residuals.svg"] = figures.residuals(results.residuals, diverged, target)
-    if kinds := deep_variants(study, results.diagnostics):
-        drawn["gradients.svg"] = figures.gradients(results.diagnostics, kinds)
-    return drawn
-
-
-def input_figures(study: Study, prepared: Prepared) -> dict[str, Figure]:
-    """File name -> figure of what the networks see under each view."""
-    train, (test, labels) = prepared.splits["train"][0][:SAMPLE_ROWS], prepared.splits["test"]
-    fitted = {name: prepared.views[name] for name in study.views}
-    trained_on = {name: views.apply(view, train, "train") for name, view in fitted.items()}
-    tested_on = {name: views.apply(view, test, "test") for name, view in fitted.items()}  # all rows: noise is drawn in one go
-    values = {
-        name: {"train": trained_on[name]} | ({"test": tested_on[name][:SAMPLE_ROWS]} if view.test_noise else {})
-        for name, view in fitted.items()
-    }
-    drawn = {"histograms.svg": figures.histograms(values)}
-    if prepared.task == "classification" and test.ndim > 2:
-        present = [label for label in range(len(prepared.facts["class_names"])) if (labels == label).any()][:SAMPLE_CLASSES]
-        first = [int(np.argmax(labels == label)) for label in present]
-        limits = {name: (float(inputs.min()), float(inputs.max())) for name, inputs in trained_on.items()}
-        samples = {name: inputs[first] for name, inputs in tested_on.items()}
-        drawn["views.png"] = figures.view_samples(samples, limits, [prepared.facts["class_names"][label] for label in present])
-    return drawn
-
-
-def write_figures(folder: Path, pictures: dict[str, bytes]) -> None:
-    """The pictures and tables, and nothing else, in `folder`."""
-    for path in folder.glob("*"):
-        if path.name not in pictures:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for name, content in pictures.items():
-        write_bytes(folder / name, content)

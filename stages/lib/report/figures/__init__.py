@@ -1,0 +1,1 @@
+"""The figures, one module a subject: tables in, Matplotlib figures out."""

@@ -1,0 +1,66 @@
+"""Curves: parents, what explodes, what is missing, and how large the file gets."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.figures import words
+from stages.lib.report.figures.curves import learning_curves, thinned
+from stages.lib.report.figures.output import svg
+
+
+def curves_of(**losses: list[float]) -> pd.DataFrame:
+    """Curves of variants without validation rows, by their training loss; the band is the mean itself."""
+    rows = [
+        {"variant": variant, "epoch": epoch, "replicates": 5, **{f"loss_{how}": loss for how in ("mean", "min", "max")}}
+        for variant, values in losses.items()
+        for epoch, loss in enumerate(values, 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_curves_without_validation_rows_show_each_against_its_parent() -> None:
+    figure = learning_curves(curves_of(first=[2, 1], second=[2, 0.5]), {"first": None, "second": "first"}, "loss")
+    text = words(figure)
+    assert {"first", "second", "grey: first"} <= text
+    assert "validation rows" not in text
+    assert "diverged" not in text
+
+
+def test_a_curve_that_explodes_is_marked_and_leaves_room_for_the_others() -> None:
+    figure = learning_curves(curves_of(calm=[2, 1, 1], wild=[3, 1e30, math.nan]), {}, "loss")
+    assert "diverged" in words(figure)
+    assert figure.axes[0].get_ylim()[1] < 100
+
+
+@pytest.mark.parametrize("losses", [[1.0], [math.nan], [0.0, 0.0]])
+def test_curves_of_one_epoch_of_zeros_and_of_nothing(losses: list[float]) -> None:
+    assert "only" in words(learning_curves(curves_of(only=losses), {"only": None}, "loss"))
+
+
+def test_forty_variants_of_a_hundred_epochs_stay_small() -> None:
+    draw = np.random.default_rng(0)
+    names = [f"variant_{number}" for number in range(40)]
+    curves = curves_of(**{name: list(draw.random(100)) for name in names})
+    measured = [f"loss_{how}" for how in ("mean", "min", "max")]
+    curves = curves.join(draw.random() + curves[measured].add_prefix("val_"))
+    assert len(svg(learning_curves(curves, dict.fromkeys(names[1:], names[0]), "loss"))) < 300_000
+
+
+def test_thinned_curves_keep_their_ends() -> None:
+    group = pd.DataFrame({"epoch": range(1, 101)})
+    assert list(thinned(group, 3)["epoch"]) == [1, 51, 100]
+    assert len(thinned(group, 200)) == 100
+
+
+def test_variants_without_validation_curves_stand_beside_those_with() -> None:
+    curves = curves_of(without=[2, 1], validated=[2, 1])
+    for how in ("mean", "min", "max"):
+        curves[f"val_loss_{how}"] = curves[f"loss_{how}"].where(curves["variant"] == "validated")
+    text = words(learning_curves(curves, {}, "loss"))
+    assert {"without", "validated", "validation rows"} <= text
+    assert "diverged" not in text
