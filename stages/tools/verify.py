@@ -16,7 +16,9 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,14 +26,14 @@ import pandas as pd
 
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.data.prepared import Prepared, read_prepared
-from stages.lib.engine import cluster, dispatch
-from stages.lib.engine.progress import ReplicateProgress
-from stages.lib.engine.runs import jobs_of
+from stages.lib.engine import cluster, dispatch, runs
+from stages.lib.engine.cache import ReplicateCache
 from stages.lib.judging import replicates
 from stages.lib.judging.claims import replicates_of
 from stages.lib.judging.repeated import Numbers, Run, committed_replicates, compare, differences, same_trial
-from stages.lib.searching.results import complete_trials, fold_columns, settings_of
-from stages.lib.searching.trials import fold_seed, trial_recipe
+from stages.lib.searching.results import read_trials
+from stages.lib.searching.rounds import TrialTrainer, score
+from stages.lib.searching.trials import Trial
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.metrics import DIGITS, finite, round_or_word
 from stages.lib.study.places import is_place, target_of
@@ -39,8 +41,6 @@ from stages.lib.study.settings import Search, Study
 from stages.lib.study.strict_yaml import unknown
 from stages.lib.training.result import Result
 
-Rows = Mapping[Run, Mapping[str, str]]
-"""Trial and seed -> its row of trials.csv."""
 T = TypeVar("T")
 
 
@@ -70,60 +70,41 @@ def prepare(study: Path) -> None:
         raise UserError(f"`dvc repro {target}` failed, so there are no data to train on")
 
 
-def train(study: Study, prepared: Prepared, jobs: Sequence[dispatch.Job]) -> Iterator[tuple[dispatch.Job, Result]]:
-    """Train the jobs without the replicate cache, and yield each as it ends."""
-    with (
-        ReplicateProgress(len(jobs), 0, sum(job.cost for job in jobs)) as progress,
-        cluster.workers(len(jobs), study.replicates.backend, progress.say) as workers,
-    ):
-        for job, result in dispatch.run(workers, jobs, prepared, study.replicates.time_limit, progress.tick):
-            progress.finished(job.cost)
-            yield job, result
-
-
-def train_replicates(study: Study, prepared: Prepared, jobs: Sequence[dispatch.Job]) -> Numbers:
+def train_replicates(
+    study: Study, prepared: Prepared, jobs: Sequence[dispatch.Job], cache: ReplicateCache, start: runs.Start
+) -> Numbers:
     """The metrics of replicates, as evaluate writes them."""
     labels = {split: y for split, (_, y) in prepared.splits.items()}
     numbers: dict[Run, dict[str, float]] = {}
-    for job, result in train(study, prepared, jobs):
+
+    def finish(job: dispatch.Job, result: Result) -> None:
         measured = replicates.measure(study, job.variant, replicates.parse(result.files), labels, prepared.task)
         rounded = pd.Series(measured, dtype=float).round(DIGITS)  # pandas rounds unlike Python
         numbers[job.variant, job.seed] = {str(metric): float(value) for metric, value in rounded.items()}
-    return numbers
+
+    runs.train_missing(jobs, prepared, cache, study.replicates.time_limit, start, finish, "verify")
+    return {(job.variant, job.seed): numbers[job.variant, job.seed] for job in jobs}
 
 
-def train_trials(study: Study, search: Search, prepared: Prepared, rows: Rows) -> Numbers:
-    """The scores of every fold of trials, as the search stage writes them."""
-    view = study.view_of(search.variant)
-    labels = {"test": prepared.splits["test"][1]}
-    jobs = []
-    place: dict[str, tuple[Run, str]] = {}
-    for (name, seed), row in rows.items():
-        recipe = trial_recipe(study, search, settings_of(search, row))
-        for fold, column in enumerate(fold_columns(search)):
-            key = f"{name} {seed} {column}"
-            job = dispatch.Job(f"{name} {seed}", fold_seed(search, seed, fold), recipe, view, key, 1.0)
-            jobs.append(job)
-            place[str(job)] = ((name, seed), column)
-    numbers: dict[Run, dict[str, float]] = {run: {} for run in rows}
-    for job, result in train(study, prepared, jobs):
-        run, column = place[str(job)]
-        score = replicates.metrics(replicates.parse(result.files), labels, prepared.task)[search.metric]
-        numbers[run][column] = finite(round_or_word(search.metric, score))
-    return {run: dict(sorted(scores.items())) for run, scores in numbers.items()}
-
-
-def drawn_trials(search: Search, metrics: Path, count: int, seed: int, exact: bool) -> Rows:
+def drawn_trials(study: Study, search: Search, metrics: Path, count: int, seed: int, exact: bool) -> list[Trial]:
     """The trials to train again, which are printed."""
     if not exact and search.folds == 1:
         print("no trial is trained again: one fold gives no interval to compare with on another machine", flush=True)
-        return {}
-    rows = complete_trials(search, metrics / "search" / "trials.csv")
-    drawn = {run: rows[run] for run in draw(list(rows), count, seed)}
+        return []
+    drawn = draw(read_trials(study, search, metrics / "search" / "trials.csv"), count, seed)
     if drawn:
-        names = "; ".join(f"{name}, seed {each}" for name, each in drawn)
-        print(f"{len(drawn)} trials, drawn with --seed {seed}: {names}", flush=True)
+        print(f"{len(drawn)} trials, drawn with --seed {seed}: {'; '.join(map(str, drawn))}", flush=True)
     return drawn
+
+
+def fold_scores(search: Search, trials: Sequence[Trial]) -> Numbers:
+    """The scores of every fold of trials, as the search stage writes them."""
+    return {
+        (f"{trial.strategy}, trial {trial.number}", trial.seed): {
+            f"fold_{fold}": finite(round_or_word(search.metric, score)) for fold, score in sorted(trial.scores.items())
+        }
+        for trial in trials
+    }
 
 
 def verify(folder: Path, count: int, seed: int, claim: str | None = None, trials: int = 0) -> list[str]:
@@ -138,18 +119,23 @@ def verify(folder: Path, count: int, seed: int, claim: str | None = None, trials
     exact = not reasons
     prepared = read_prepared(folder / "data" / "prepared")
     check_task(study, prepared.task)
-    jobs = jobs_of(study, prepared)
+    jobs = runs.jobs_of(study, prepared)
     jobs = jobs_of_claim(study, jobs, claim) if claim else draw(jobs, count, seed)
     how = f"which {claim} is judged by" if claim else f"drawn with --seed {seed}"
     print(f"{len(jobs)} replicates, {how}: {'; '.join(map(str, jobs))}", flush=True)
     for reason in reasons:
         print(f"not comparable bit for bit: {reason}", flush=True)
     search = None if claim or not trials else study.search
-    drawn = drawn_trials(search, metrics, trials, seed, exact) if search else {}
-    found = compare(committed, train_replicates(study, prepared, jobs), exact)
-    if search and drawn:
-        scores = {run: {fold: float(row[fold]) for fold in fold_columns(search)} for run, row in drawn.items()}
-        found |= compare(scores, train_trials(study, search, prepared, drawn), exact, same_trial)
+    drawn = drawn_trials(study, search, metrics, trials, seed, exact) if search else []
+    most = max(len(jobs), len(drawn) * search.folds if search else 0)
+    with tempfile.TemporaryDirectory() as empty, runs.workers_on_demand(study.replicates.backend, most) as start:
+        cache = ReplicateCache(Path(empty), sys.maxsize)
+        found = compare(committed, train_replicates(study, prepared, jobs, cache, start), exact)
+        if search and drawn:
+            trainer = TrialTrainer(study, search.variant, prepared, cache, start)
+            again = [replace(trial, scores={}, epochs={}) for trial in drawn]
+            score(trainer, search, [again])
+            found |= compare(fold_scores(search, drawn), fold_scores(search, again), exact, same_trial)
     verdict = "the same, to the last digit" if exact else "within the tolerance"
     for name, lines in found.items():
         print("\n".join(lines) or f"{name}: {verdict}")

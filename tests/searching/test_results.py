@@ -18,7 +18,7 @@ from stages import search
 from stages.lib.cli import UserError
 from stages.lib.judging import claims as claims_of
 from stages.lib.report import results
-from stages.lib.searching.results import complete_trials, judge_strategies, settings_of
+from stages.lib.searching.results import judge_strategies, read_trials
 from stages.lib.study.settings import Study
 
 
@@ -117,11 +117,13 @@ blind,2,2,complete,0.04,tanh,0.35,0.3,0.4,3.0
 
 def test_trials_that_ended_well_have_the_settings_of_the_table(tmp_path: Path) -> None:
     (tmp_path / "trials.csv").write_text(TRIALS)
-    _, search = searching(**BLIND)
-    rows = complete_trials(search, tmp_path / "trials.csv")
-    assert list(rows) == [("default, trial 0", 0), ("blind, trial 2", 2)]
-    assert [settings_of(search, row) for row in rows.values()] == [{}, {"rate": 0.04, "activation": "tanh"}]
-    assert complete_trials(search, tmp_path / "none.csv") == {}
+    study, search = searching(**BLIND)
+    trials = read_trials(study, search, tmp_path / "trials.csv")
+    assert [str(trial) for trial in trials] == ["default 0, trial 0", "blind 2, trial 2"]
+    assert [trial.settings for trial in trials] == [{}, {"rate": 0.04, "activation": "tanh"}]
+    assert [trial.scores for trial in trials] == [{0: 0.3, 1: 0.3}, {0: 0.3, 1: 0.4}]
+    assert (trials[1].recipe.train.learning_rate, trials[1].recipe.model.activation) == (0.04, "tanh")
+    assert read_trials(study, search, tmp_path / "none.csv") == []
     _, other = searching(**BLIND, folds=3)
     with pytest.raises(UserError, match=r"trials\.csv: has no fold_2; `dvc repro` first"):
-        complete_trials(other, tmp_path / "trials.csv")
+        read_trials(study, other, tmp_path / "trials.csv")

@@ -64,14 +64,17 @@ Start = Callable[[int, Callable[[str], None]], cluster.Workers]
 
 
 @contextmanager
-def workers_on_demand(backend: str) -> Iterator[Start]:
-    """A function that starts the workers when it is first called, and then hands the same ones on until the end."""
+def workers_on_demand(backend: str, at_least: int = 0) -> Iterator[Start]:
+    """A function that starts the workers when it is first called, and then hands the same ones on until the end.
+
+    at_least: replicates to start workers for. The first call may ask for few, and later ones for many.
+    """
     started: list[cluster.Workers] = []
     with ExitStack() as stack:
 
         def start(jobs: int, say: Callable[[str], None]) -> cluster.Workers:
             if not started:
-                started.append(stack.enter_context(cluster.workers(jobs, backend, say)))
+                started.append(stack.enter_context(cluster.workers(max(jobs, at_least), backend, say)))
             started[0].say = say
             return started[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,10 +16,10 @@ from scipy.stats import rankdata
 from stages.lib.cli import UserError
 from stages.lib.judging import claims, verdicts
 from stages.lib.searching.strategies import distributions
-from stages.lib.searching.trials import Trial, badness, refit_recipe
+from stages.lib.searching.trials import Trial, badness, refit_recipe, trial_recipe
 from stages.lib.study import space
 from stages.lib.study.metrics import finite, rank_value, round_or_word
-from stages.lib.study.settings import Search
+from stages.lib.study.settings import Search, Study
 
 FEWEST_FOR_IMPORTANCE = 20
 """With fewer trials, the best tenth, by which Optuna judges importance, is a trial or two."""
@@ -65,27 +65,29 @@ def _cell(metric: str, value: float | None) -> float | str:
     return "" if value is None else round_or_word(metric, value)
 
 
-def complete_trials(search: Search, path: Path) -> dict[tuple[str, int], dict[str, str]]:
-    """The rows of trials.csv with a score on every fold, by trial and seed; none if there is no file.
+def read_trials(study: Study, search: Search, path: Path) -> list[Trial]:
+    """The trials of trials.csv that have a score on every fold; none if there is no file.
 
-    Raises UserError for the rows of a search with other ranges or folds.
+    Raises UserError for the trials of a search with other ranges or folds.
     """
     if not path.is_file():
-        return {}
+        return []
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     folds = fold_columns(search)
     needed = {"strategy", "seed", "trial", "state", *(each.key for each in search.space.values()), *folds}
     if not needed <= set(table):
         raise UserError(f"{path}: has no {', '.join(sorted(needed - set(table)))}; `dvc repro` first")
-    rows = ({str(column): str(cell) for column, cell in row.items()} for row in table.to_dict("records"))
-    return {
-        (f"{row['strategy']}, trial {row['trial']}", int(row["seed"])): row
-        for row in rows
-        if row["state"] == "complete" and all(row[fold] != "diverged" for fold in folds)
-    }
+    trials = []
+    for row in table.to_dict("records"):
+        if row["state"] == "complete" and "diverged" not in [row[fold] for fold in folds]:
+            settings = _settings_of(search, row)
+            scores = {number: float(row[fold]) for number, fold in enumerate(folds)}
+            recipe = trial_recipe(study, search, settings)
+            trials.append(Trial(row["strategy"], int(row["seed"]), int(row["trial"]), settings, recipe, scores))
+    return trials
 
 
-def settings_of(search: Search, row: Mapping[str, str]) -> dict[str, Any]:
+def _settings_of(search: Search, row: Mapping[Hashable, str]) -> dict[str, Any]:
     """The settings in a row of trials.csv, by the names of the ranges; empty for the default."""
     if row["strategy"] == space.DEFAULT:
         return {}

@@ -88,11 +88,7 @@ def search_study(study: Study, search: Search, prepared: Prepared, cache: Replic
     defaults = [default_trial(study, search, seed) for seed in seeds]
     searchers = [Searcher(study, search, name, seed) for name in search.strategies for seed in seeds]
     most = len(searchers) * search.batch * search.folds
-    with runs.workers_on_demand(study.replicates.backend) as workers:
-
-        def start(_: int, say: Callable[[str], None]) -> cluster.Workers:
-            return workers(most, say)  # the first round that trains may train little, and later ones much
-
+    with runs.workers_on_demand(study.replicates.backend, most) as start:
         trainer = TrialTrainer(study, search.variant, prepared, cache, start)
         score(trainer, search, [defaults])
         run_batches(trainer, search, searchers)
