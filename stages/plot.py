@@ -16,8 +16,9 @@ from stages.lib.data.prepared import read_prepared
 from stages.lib.files import write_text
 from stages.lib.report.drawing import encoded, input_figures, result_figures, write_figures
 from stages.lib.report.figures.search import search_figures
-from stages.lib.report.illustrations import compared as compared_numbers
-from stages.lib.report.illustrations import illustrate
+from stages.lib.report.illustrations.comparison import compared
+from stages.lib.report.illustrations.illustrated import file_of
+from stages.lib.report.illustrations.registry import illustrate
 from stages.lib.report.page import page
 from stages.lib.report.results import read_results, read_search, require
 from stages.lib.report.search_section import section
@@ -36,9 +37,9 @@ def main() -> None:
         if study.search:
             drawn |= search_figures(study.search, searched, prepared.task)
         illustrated = illustrate(study, prepared)
-        drawn |= {each.file: each.figure for each in illustrated.values()}
+        drawn |= {file_of(name, each): each.figure for name, each in illustrated.items()}
         pictures = encoded(drawn)
-        numbers = compared_numbers(study, illustrated)
+        numbers = compared(study, illustrated)
         tables = {"illustrations.csv": numbers.to_csv(index=False, lineterminator="\n").encode()} if len(numbers) else {}
         write_figures(folder / "metrics" / "figures", pictures | tables)
         same_test = "validation" in prepared.splits and np.array_equal(

@@ -25,7 +25,7 @@ from stages import evaluate, plot
 from stages.lib.cli import UserError
 from stages.lib.report import page as report
 from stages.lib.report.drawing import input_figures, result_figures
-from stages.lib.report.illustrations import illustrate
+from stages.lib.report.illustrations.registry import illustrate
 
 
 @pytest.fixture

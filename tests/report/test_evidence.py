@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.checkout import ROOT
-from helpers.study import study_with
+from helpers.study import prepared_for, study_with
 from stages.lib.report.evidence import (
     BATCH,
     FOLD,
@@ -23,8 +23,9 @@ from stages.lib.report.evidence import (
     training_rows,
     words,
 )
+from stages.lib.training.views import of_replicate
 
-SPLITS = {name: {"shape": [rows, 8, 8]} for name, rows in (("train", 120), ("validation", 40), ("test", 40))}
+ROWS = {"train": 120, "validation": 40, "test": 40}
 PLAIN = Evidence(rows=120, updates=4, epochs=3.0, planned=3, lost=0, replicates=3)
 
 
@@ -48,7 +49,7 @@ def test_the_numbers_come_from_the_first_the_worst_and_the_last() -> None:
         zero_share=[0, math.nan, 0.1, math.nan, 0.75, math.nan],
         saturated_share=[0.9, math.nan, 0.2, math.nan, 0.25, math.nan],
     )
-    found = evidence_of(study_with(), "plain", replicates(), table, SPLITS)
+    found = evidence_of(study_with(), "plain", replicates(), table, ROWS)
     assert (found.rows, found.updates, found.epochs, found.planned, found.lost) == (120, 4, 3, 3, 0)  # 120 / 32, rounded up
     assert (found.first, found.before, found.after, found.moved) == (0.5, 0.25, 2, 0.25)
     assert (found.grown, found.growing) == (5, "hidden_1")
@@ -56,7 +57,7 @@ def test_the_numbers_come_from_the_first_the_worst_and_the_last() -> None:
 
 
 def test_what_was_not_measured_is_no_number() -> None:
-    found = evidence_of(study_with(), "plain", replicates(train_loss=[0.5, math.nan, math.inf]), diagnostics().iloc[:0], SPLITS)
+    found = evidence_of(study_with(), "plain", replicates(train_loss=[0.5, math.nan, math.inf]), diagnostics().iloc[:0], ROWS)
     assert found.lost == 2
     assert all(
         math.isnan(value) for value in (found.first, found.before, found.moved, found.early, found.zero, found.saturated)
@@ -66,7 +67,7 @@ def test_what_was_not_measured_is_no_number() -> None:
 
 def test_weights_and_gradients_that_are_lost_are_no_numbers() -> None:
     nan = [1.0, 1.0, math.nan, math.nan, math.nan, math.nan]
-    found = evidence_of(study_with(), "plain", replicates(), diagnostics(weights_norm=nan, gradient_norm=nan), SPLITS)
+    found = evidence_of(study_with(), "plain", replicates(), diagnostics(weights_norm=nan, gradient_norm=nan), ROWS)
     assert found.before == 1
     assert math.isnan(found.after)
     assert math.isnan(found.grown)
@@ -85,8 +86,12 @@ def test_a_gradient_of_zero_has_no_ratio() -> None:
         ({"data": {"k_fold": {"folds": 4, "repeats": 1, "seed": 0}}, "variants": {"plain": {"k_fold": True}}}, 120),
     ],
 )
-def test_rows_of_an_epoch(changes: dict[str, Any], rows: int) -> None:
-    assert training_rows(study_with(changes), "plain", SPLITS) == rows
+def test_rows_of_an_epoch_are_those_that_a_replicate_trains_on(changes: dict[str, Any], rows: int) -> None:
+    study = study_with(changes)
+    prepared = prepared_for(study)
+    recipe = study.recipes["plain"]
+    seen, _ = of_replicate(recipe, prepared.views[study.view_of("plain")], prepared.splits, seed=0)
+    assert training_rows(recipe, ROWS) == len(seen["train"][1]) == rows
 
 
 @pytest.mark.parametrize(

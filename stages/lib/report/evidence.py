@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from stages.lib.judging.units import finite_column, significant
-from stages.lib.study.settings import Study
+from stages.lib.study.settings import Recipe, Study
 
 SMALL = 0.01
 """Share of the output layer's gradient below which the first layer's is called out."""
@@ -110,16 +110,25 @@ def _of_layers(table: pd.DataFrame) -> dict[str, float | str]:
     return found
 
 
-def training_rows(study: Study, variant: str, splits: Mapping[str, Mapping[str, list[int]]]) -> int:
-    """Rows of an epoch: of the training split, less what the variant sets apart to validate on.
+def training_rows(recipe: Recipe, rows: Mapping[str, int]) -> int:
+    """Rows of an epoch: the training split without the rows that the recipe validates on, as stages/lib/training/views.py does.
 
-    splits: name -> its facts, with the `shape` of its rows.
+    Folds may differ by one row; this is the first fold.
+
+    rows: split -> its rows.
     """
-    recipe, rows = study.recipes[variant], splits["train"]["shape"][0]
     if recipe.k_fold:
-        both = rows + (splits["validation"]["shape"][0] if "validation" in splits else 0)
+        both = rows["train"] + rows.get("validation", 0)
         return both - math.ceil(both / recipe.k_fold.folds)
-    return max(rows - recipe.train.validation_rows, -(-rows // 2))
+    return max(rows["train"] - recipe.train.validation_rows, math.ceil(rows["train"] / 2))
+
+
+def updates_of_an_epoch(recipe: Recipe, rows: Mapping[str, int]) -> int:
+    """Updates of the weights: one for each batch, the last of which may be smaller.
+
+    rows: split -> its rows.
+    """
+    return math.ceil(training_rows(recipe, rows) / recipe.train.batch_size)
 
 
 def evidence_of(
@@ -127,13 +136,17 @@ def evidence_of(
     variant: str,
     replicates: pd.DataFrame,
     diagnostics: pd.DataFrame,
-    splits: Mapping[str, Mapping[str, list[int]]],
+    rows: Mapping[str, int],
 ) -> Evidence:
+    """What is known of a variant.
+
+    rows: split -> its rows.
+    """
     recipe, own = study.recipes[variant], replicates[replicates["variant"] == variant]
-    rows, table = training_rows(study, variant, splits), diagnostics[diagnostics["variant"] == variant]
+    table = diagnostics[diagnostics["variant"] == variant]
     return Evidence(
-        rows=rows,
-        updates=math.ceil(rows / recipe.train.batch_size),
+        rows=training_rows(recipe, rows),
+        updates=updates_of_an_epoch(recipe, rows),
         epochs=float(np.mean(finite_column(own["epochs"]))),
         planned=recipe.train.epochs,
         lost=int(np.isnan(finite_column(own["train_loss"])).sum()),

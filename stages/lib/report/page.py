@@ -30,7 +30,8 @@ from stages.lib.report.figures.leaderboard import leaderboard_strips as leaderbo
 from stages.lib.report.figures.leaderboard import ranked
 from stages.lib.report.figures.output import inline
 from stages.lib.report.figures.style import WIDTH
-from stages.lib.report.illustrations import Illustrated, compared
+from stages.lib.report.illustrations.comparison import compared, printed_decimals
+from stages.lib.report.illustrations.illustrated import Illustrated, file_of
 from stages.lib.report.results import Results
 from stages.lib.report.words import MARKS, WORDS
 from stages.lib.study.metrics import METRICS, finite
@@ -368,12 +369,20 @@ def illustration_rows(study: Study, illustrated: Mapping[str, Illustrated]) -> l
         printed = []
         for key, reported in study.illustrations[name].reported.items():
             chosen = table[(table["name"] == name) & (table["key"] == key)]
-            digits = max(map(decimals, reported), default=0)
+            digits = printed_decimals(reported)
             texts = [[with_minus(f"{value:,.{digits}f}") for value in chosen[how]] for how in ("reported", "measured")]
             printed.append(
                 {"key": key, "numbers": list(zip(*texts, chosen["agrees"], strict=True)), "all": bool(chosen["agrees"].all())}
             )
-        rows.append({"name": name, "says": study.illustrations[name].says, "drawn": each, "printed": printed})
+        rows.append(
+            {
+                "name": name,
+                "file": file_of(name, each),
+                "says": study.illustrations[name].says,
+                "drawn": each,
+                "printed": printed,
+            }
+        )
     return rows
 
 
@@ -521,10 +530,8 @@ def page(
     judged = pd.concat([table for table in (results.claims, results.timed) if len(table)] or [results.claims])
     verdicts = Counter([*judged["verdict"], *(row["verdict"] for row in (search or {}).get("claims", ()))])
     reported = reported_rows(study, results, task)
-    known = {
-        name: evidence.evidence_of(study, name, results.replicates, results.diagnostics, facts["splits"])
-        for name in study.variants
-    }
+    rows = {split: each["shape"][0] for split, each in facts["splits"].items()}
+    known = {name: evidence.evidence_of(study, name, results.replicates, results.diagnostics, rows) for name in study.variants}
     gradients = gradient_rows(study, results.diagnostics, known)
     axis, strips = leaderboard_strips(study, results, task)
     return rendered(
