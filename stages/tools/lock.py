@@ -81,7 +81,7 @@ def locked_stages(study: Path) -> Mapping[str, Entry]:
         return {}
     stages = read_yaml(path).get("stages")
     if not isinstance(stages, dict):
-        raise UserError(f"{path}: lists no stages; `git checkout {path}` brings back the committed file")
+        raise UserError(f"{path}: lists no stages; `python -m stages.tools restore` brings back the committed file")
     return stages
 
 

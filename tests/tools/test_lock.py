@@ -181,7 +181,7 @@ def test_it_says_where_it_has_to_run(tmp_path: Path) -> None:
         ("stages: [", "studies/one/dvc.lock: line 1: not valid YAML: expected the node content, but found '<stream end>'"),
         (
             "schema: '2.0'",
-            "studies/one/dvc.lock: lists no stages; `git checkout studies/one/dvc.lock` brings back the committed",
+            "studies/one/dvc.lock: lists no stages; `python -m stages.tools restore` brings back the committed",
         ),
         ("stages: {}", "dvc: './studies/one/dvc.lock' validation failed."),
     ],
