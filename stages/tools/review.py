@@ -1,44 +1,45 @@
-"""Write what a change does to metrics and verdicts, for its reviewer: `python -m stages.tools.review [BASE]` (default: main).
+"""Write what a change does to metrics and verdicts, for its reviewer: `python -m stages.tools review [BASE]`.
 
-Compares the working tree with a Git revision: `dvc params diff`, `dvc metrics diff`, and the replicates that both have in Git,
-those of variants and those of searches, whose strategies are reviewed as variants are.
-Reads the starter and studies/*; needs neither data nor training. Writes review.md, Markdown for a comment on a pull request,
-and prints its path. No stage of the pipeline: its result depends on another revision.
+Compares the working tree with a Git revision (default: main): parameters, committed metrics, and replicates, of the variants of
+every study and of the strategies of every search. Needs neither data nor training. Writes review.md, Markdown for a comment on
+a pull request, and prints its path. No stage of a pipeline does this, because the result depends on another revision.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from itertools import product
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
-import pandas as pd
-
 from stages.lib.cli import UserError, arguments, one_line_errors
+from stages.lib.data.catalogue import CATALOGUE
 from stages.lib.files import write_text
-from stages.lib.git import git
-from stages.lib.review.comparison import Pair, Review, Side, code, markdown, paired, plain
-from stages.lib.study.load import load_study
-from stages.lib.study.settings import JUDGED_BY, Study
+from stages.lib.git import git, paths
+from stages.lib.markdown import code, escape
+from stages.lib.review.page import Review, markdown
+from stages.lib.review.pairs import Pair, paired
+from stages.lib.review.rows import Links, Values
+from stages.lib.review.sides import FIGURES, Read, absent, read_side, settings_in
+from stages.lib.study.places import FOLDER, SETTINGS, STARTER, is_place, studies
 
 TARGET = Path("review.md")
-SHARED = "data/datasets.yaml"
-"""Parameters that belong to no study."""
 
-Flat = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""What `dvc params diff --json` prints: path -> key -> old and new."""
+
+class Revision(NamedTuple):
+    """A commit, or the working tree.
+
+    studies: their folders.
+    hashes: path -> Git's hash, of the figures at least.
+    """
+
+    read: Read
+    hashes: Mapping[str, str]
+    studies: set[Path]
 
 
 def commit_of(base: str) -> str:
@@ -68,266 +69,130 @@ def commit_of(base: str) -> str:
 
 def hashes_at(commit: str) -> dict[str, str]:
     """Path -> Git's hash of every file below the current folder."""
-    lines = (line.split("\t", 1) for line in git("ls-tree", "-r", "-z", commit).split("\0") if line)
+    lines = (line.split("\t", 1) for line in paths("ls-tree", "-r", "-z", commit))
     return {path: facts.split()[2] for facts, path in lines}
 
 
-def hashes_here(paths: Iterable[str]) -> dict[str, str]:
-    known = sorted(paths)
-    return dict(zip(known, git("hash-object", "--stdin-paths", given="\n".join(known)).split(), strict=True))
+def revision_at(commit: str) -> Revision:
+    hashes = hashes_at(commit)
+    places = {Path(path).parent for path in hashes if Path(path).name == SETTINGS and is_place(Path(path).parent)}
+
+    def read(path: Path) -> str | None:
+        blob = hashes.get(path.as_posix())
+        return git("cat-file", "blob", blob) if blob else None
+
+    return Revision(read, hashes, places)
 
 
-def diffs(commit: str, params: Iterable[str], metrics: Iterable[str]) -> tuple[Flat, Flat]:
-    """Every parameter and every metric of the working tree and of the revision, as DVC reads them; both at once.
+def working_tree() -> Revision:
+    """What is checked out, with every change. Raises UserError outside of a checkout."""
+    found = studies()
+    if STARTER not in found:
+        raise UserError(f"{SETTINGS} does not exist; is this the checkout's root?")
+    figures = sorted(path.as_posix() for study in found for path in (study / FIGURES).glob("*") if path.is_file())
+    hashes = git("hash-object", "--stdin-paths", given="\n".join(figures)).split()
 
-    With `--all` and paths, renamed studies can be put side by side, and studies that no dvc.yaml names are read too.
-    """
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "dvc", kind, "diff", commit, "--all", "--json", "--targets", *sorted(targets)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-        )
-        for kind, targets in (("params", params), ("metrics", metrics))
-    ]
-    printed = [process.communicate() for process in started]
-    for process, (_, errors) in zip(started, printed, strict=True):
-        if process.returncode:
-            lines = [line for line in errors.splitlines() if line.startswith("ERROR")] or errors.splitlines() or ["failed"]
-            raise UserError(f"dvc: {lines[0].removeprefix('ERROR: ')}")
-    found_params, found_metrics = (json.loads(output or "{}") for output, _ in printed)
-    return found_params, found_metrics
+    def read(path: Path) -> str | None:
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+
+    return Revision(read, dict(zip(figures, hashes, strict=True)), set(found))
 
 
-def renamed_studies(commit: str, gone: set[str], come: set[str]) -> dict[str, str]:
-    """New folder -> old folder, by what Git finds renamed, file by file; files that are not yet added count too."""
+def renamed_studies(commit: str, gone: set[Path], come: set[Path]) -> dict[Path, Path]:
+    """New folder -> old folder, by the files that Git finds renamed. Files that were not added to Git count too."""
     if not (gone and come):
         return {}
     with tempfile.TemporaryDirectory() as folder:
-        index, own = Path(folder) / "index", Path(git("rev-parse", "--git-path", "index").strip())
+        index = Path(folder) / "index"
+        own = Path(git("rev-parse", "--git-path", "index").strip())
         if own.exists():
             shutil.copyfile(own, index)
-        git("add", "--intent-to-add", "--", "studies", index=index)
-        fields = git("diff", "--name-status", "--relative", "-z", "-M", "-l0", commit, "--", "studies", index=index).split("\0")
-    votes: Counter[tuple[str, str]] = Counter()
+        git("add", "--intent-to-add", "--", str(FOLDER), index=index)
+        options = ("--name-status", "--relative", "-z", "-M", "-l0")
+        fields = git("diff", *options, commit, "--", str(FOLDER), index=index).split("\0")
+    votes: Counter[tuple[Path, Path]] = Counter()
     for position, status in enumerate(fields):
         if status.startswith("R") and status[1:].isdigit():
-            old, new = ("/".join(path.split("/")[:2]) for path in fields[position + 1 : position + 3])
+            old, new = (FOLDER / Path(path).parts[1] for path in fields[position + 1 : position + 3])
             votes[old, new] += 1
-    found: dict[str, str] = {}
+    found: dict[Path, Path] = {}
     for (old, new), _ in sorted(votes.items(), key=lambda each: (-each[1], each[0])):
         if old in gone and new in come and new not in found and old not in found.values():
             found[new] = old
     return found
 
 
-def study_of(text: str | None, path: str) -> Study | str:
-    """The settings in a params.yaml, or why they cannot be read."""
-    with tempfile.TemporaryDirectory() as folder:
-        if text is not None:
-            (Path(folder) / "params.yaml").write_text(text, encoding="utf-8")
-        try:
-            return load_study(Path(folder))
-        except UserError as error:
-            return str(error).replace(f"{folder}/params.yaml", joined(path, "params.yaml"))
+def linker(commit: str, here: Mapping[str, str]) -> Links:
+    """What the cell of a figure shows.
 
-
-def joined(study: str, name: str) -> str:
-    return str(PurePosixPath(study) / name)
-
-
-def rows_of(text: str | None, *columns: str) -> pd.DataFrame | None:
-    """A committed table as text, or None where there is none with these columns."""
-    try:
-        table = pd.read_csv(io.StringIO(text or ""), dtype=str, keep_default_na=False)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError):
-        return None
-    return table if set(columns) <= set(table) else None
-
-
-def numbered(table: pd.DataFrame | None, name: str) -> pd.DataFrame | None:
-    """The table with numbers in every column but `name`; NaN for a word."""
-    if table is not None:
-        numbers = table.columns.drop(name)
-        table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
-    return table
-
-
-def claims_of(text: str | None) -> dict[str, dict[str, str]]:
-    table = rows_of(text, "claim")
-    rows = [] if table is None else table.to_dict("records")
-    return {str(row["claim"]): {str(name): str(value) for name, value in row.items()} for row in rows}
-
-
-def side_of(
-    path: str,
-    read: Callable[[str], str | None],
-    params: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    found: Mapping[str, Any],
-    hashes: Mapping[str, str],
-) -> tuple[Side, str]:
-    """One side of a study, and what is wrong with its settings; `found` is what its search found."""
-    study = study_of(read(joined(path, "params.yaml")), path)
-    replicates = numbered(rows_of(read(joined(path, "metrics/replicates.csv")), "variant", "seed"), "variant")
-    summary = rows_of(read(joined(path, "metrics/summary.csv")), "variant", "metric")
-    measured = None if summary is None else frozenset(zip(summary["variant"], summary["metric"], strict=True))
-    figures = joined(path, "metrics/figures/")
-    side = Side(
-        path,
-        params,
-        metrics,
-        None if isinstance(study, str) else study,
-        replicates,
-        measured,
-        claims_of(read(joined(path, "metrics/claims.csv"))),
-        {name.removeprefix(f"{figures}/"): value for name, value in hashes.items() if name.startswith(f"{figures}/")},
-    )
-    return with_search(side, read, found), study if isinstance(study, str) else ""
-
-
-def with_search(side: Side, read: Callable[[str], str | None], found: Mapping[str, Any]) -> Side:
-    """The side with its search, if it has one, told like a study: strategies as variants, winners as replicates.
-
-    found: metrics/search.json, as `dvc metrics diff` names it; of a strategy's metric it has the mean, low and high.
-    """
-    start = "search."
-    params = {
-        re.sub("^strategies", "variants", key.removeprefix(start)): value
-        for key, value in side.params.items()
-        if key.startswith(start)
-    }
-    if not params:
-        return side
-    metrics = {
-        re.sub(r"^strategies(.*)\.mean$", r"variants\1", key): value
-        for key, value in found.items()
-        if not (key.startswith("strategies.") and key.endswith((".low", ".high")))
-    }
-    winners = numbered(rows_of(read(joined(side.path, "metrics/search/winners.csv")), "strategy", "seed"), "strategy")
-    measured = None
-    if winners is not None:
-        scores = [name for name in winners if name in (*JUDGED_BY, *JUDGED_BY.values())]
-        winners = winners[["strategy", "seed", *scores]].rename(columns={"strategy": "variant"})
-        measured = frozenset(product(winners["variant"], scores))
-    search = Side(
-        side.path,
-        params,
-        metrics,
-        side.study,
-        winners,
-        measured,
-        claims_of(read(joined(side.path, "metrics/search/claims.csv"))),
-        of_search=True,
-    )
-    return replace(side, params={key: value for key, value in side.params.items() if not key.startswith(start)}, search=search)
-
-
-def studies_among(paths: Iterable[str]) -> set[str]:
-    known = (PurePosixPath(path) for path in paths)
-    return {
-        str(path.parent)
-        for path in known
-        if path.name == "params.yaml" and (len(path.parts) == 1 or (len(path.parts) == 3 and path.parts[0] == "studies"))
-    }
-
-
-def values(found: Flat, path: str, side: str) -> dict[str, Any]:
-    return {key: each[side] for key, each in found.get(path, {}).items() if each.get(side) is not None}
-
-
-def linker(commit: str, committed: Mapping[str, str], here: Mapping[str, str]) -> Callable[[bool, str], str]:
-    """What a figure's cell shows.
-
-    On GitHub, which names itself in the environment, the picture at the last commit that touched it, so that the next push does
-    not change the link; elsewhere the path here, or what prints the base's.
+    On GitHub, which names itself in the environment, the cell shows the picture at the last commit that touched it, so that the
+    next push does not change the link. Elsewhere it links the file here, or has the command that prints the base's.
     """
     server, repository = (os.environ.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY"))
     prefix = git("rev-parse", "--show-prefix").strip()
+    committed = hashes_at("HEAD")
 
-    def link(of_head: bool, path: str) -> str:
-        path = str(PurePosixPath(path))
-        name = quote(path)
+    def link(of_head: bool, figure: Path) -> str:
+        path = figure.as_posix()
         if server and repository and not (of_head and committed.get(path) != here.get(path)):
             touched = git("rev-list", "-1", "HEAD" if of_head else commit, "--", path).strip()
-            url = f"{server}/{repository}/raw/{touched}/{quote(prefix)}{name}"
+            url = f"{server}/{repository}/raw/{touched}/{quote(prefix)}{quote(path)}"
             return f"[![{'after' if of_head else 'before'}]({url})]({url})"
-        return f"[{plain(path)}]({name})" if of_head else code(f"git show {commit[:10]}:./{path}", 200)
+        return f"[{escape(path)}]({quote(path)})" if of_head else code(f"git show {commit[:10]}:./{path}", 200)
 
     return link
 
 
-def base_name(base: str, commit: str) -> str:
-    return code(base) if commit.startswith(base) else f"{code(base)} ({commit[:10]})"
-
-
 def about(base: str, commit: str) -> list[str]:
     """What is compared with what."""
+    name = code(base) if commit.startswith(base) else f"{code(base)} ({commit[:10]})"
     dirty = bool(git("status", "--porcelain").strip())
     head = "the working tree, **with changes that are not committed**" if dirty else "the commit that is checked out"
-    found = [f"Base: {base_name(base, commit)}. Head: {head}."]
-    try:
-        fork = git("merge-base", commit, "HEAD").strip()
-    except UserError:
-        fork = ""
+    sentences = [f"Base: {name}. Head: {head}."]
+    fork = git("merge-base", commit, "HEAD", endings=(0, 1)).strip()
     if fork and fork != commit:
-        found.append(
-            f"The base has commits that the head lacks, and they count as changes too; the head's alone: "
-            f"`python -m stages.tools.review {fork[:10]}`."
+        sentences.append(
+            "The base has commits that the head lacks. They count as changes too. To see the changes of the head alone: "
+            f"`python -m stages.tools review {fork[:10]}`."
         )
-    return found
+    return sentences
 
 
-def pairs_of(commit: str) -> tuple[list[Pair], list[str], dict[str, dict[str, tuple[Any, Any]]], Callable[[bool, str], str]]:
-    """Every study on both sides, what is wrong with the base's settings, other parameters, and links to figures."""
-    before = hashes_at(commit)
-    old, new = (
-        studies_among(before),
-        studies_among([*map(str, Path().glob("params.yaml")), *map(str, Path().glob("studies/*/params.yaml"))]),
-    )
-    if "." not in new:
-        raise UserError("params.yaml does not exist; is this the checkout's root?")
-    was = {path: path for path in old & new} | renamed_studies(commit, old - new, new - old)
-    params, metrics = diffs(
-        commit,
-        [*(joined(path, "params.yaml") for path in old | new), SHARED],
-        [joined(path, f"metrics/{name}.json") for path in old | new for name in ("metrics", "search")],
-    )
-    here = hashes_here(str(file) for path in new for file in (Path(path) / "metrics" / "figures").glob("*") if file.is_file())
-
-    def at_base(path: str) -> str | None:
-        return git("cat-file", "blob", before[path]) if path in before else None
-
-    def at_head(path: str) -> str | None:
-        return Path(path).read_text(encoding="utf-8", errors="replace") if Path(path).is_file() else None
-
-    def side(path: str, name: str) -> tuple[Side, str]:
-        read, hashes = (at_base, before) if name == "old" else (at_head, here)
-        keys = values(params, joined(path, "params.yaml"), name)
-        results, found = (values(metrics, joined(path, f"metrics/{each}.json"), name) for each in ("metrics", "search"))
-        return side_of(path, read, keys, results, found, hashes)
-
+def pairs_of(commit: str, before: Revision, after: Revision) -> tuple[list[Pair], list[str]]:
+    """Every study on both sides, and what is wrong with the base's settings. Raises UserError for a mistake in the head's."""
+    was = {study: study for study in before.studies & after.studies}
+    was |= renamed_studies(commit, before.studies - after.studies, after.studies - before.studies)
     pairs, notes = [], []
-    for path in sorted(new):
-        head, wrong = side(path, "new")
+    for study in sorted(after.studies):
+        head, wrong = read_side(study, after.read, after.hashes)
         if wrong:
             raise UserError(wrong)
-        base, wrong = side(was[path], "old") if path in was else (Side(path, exists=False), "")
+        base, wrong = read_side(was[study], before.read, before.hashes) if study in was else (absent(study), "")
         if wrong:
-            notes.append(f"The base's settings are none that the head understands, so renames go unseen: {plain(wrong)}")
+            notes.append(
+                f"This version cannot read the base's settings, so renamed names show as removed and added: {escape(wrong)}"
+            )
         pairs.append(paired(base, head))
-    pairs += [paired(side(path, "old")[0], Side(path, exists=False)) for path in sorted(old - set(was.values()))]
-    shared = {key: (each["old"], each["new"]) for key, each in params.get(SHARED, {}).items() if each["old"] != each["new"]}
-    return pairs, notes, {SHARED: shared} if shared else {}, linker(commit, hashes_at("HEAD"), here)
+    for study in sorted(before.studies - set(was.values())):
+        base, _ = read_side(study, before.read, before.hashes)
+        pairs.append(paired(base, absent(study)))
+    return pairs, notes
+
+
+def changed_settings(path: Path, before: Revision, after: Revision) -> dict[str, Values]:
+    """The keys of a file that belongs to no study whose values differ, by the file; nothing if none does."""
+    old, new = settings_in(before.read(path)), settings_in(after.read(path))
+    changed = {key: (old.get(key), new.get(key)) for key in {**old, **new} if old.get(key) != new.get(key)}
+    return {path.as_posix(): changed} if changed else {}
 
 
 def review(base: str) -> str:
-    """The review of the working tree against `base`, as Markdown. Raises UserError for an unknown revision, and such."""
+    """The review of the working tree against `base`, as Markdown. Raises UserError for an unknown revision."""
     commit = commit_of(base)
-    pairs, notes, other, links = pairs_of(commit)
-    return markdown(pairs, Review(base, commit, [*about(base, commit), *notes], other, links))
+    before, after = revision_at(commit), working_tree()
+    pairs, notes = pairs_of(commit, before, after)
+    other = changed_settings(Path(CATALOGUE), before, after)
+    return markdown(pairs, Review(base, commit, [*about(base, commit), *notes], other, linker(commit, after.hashes)))
 
 
 def main() -> None:

@@ -1,0 +1,170 @@
+"""Rows of the review's tables. They are sorted by name and not by size, so that a later review differs where results do."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.lib.markdown import code, escape
+from stages.lib.review.changes import Change
+from stages.lib.review.differences import effect_changes, is_prose, listed, parameter_changes, verdict_changes
+from stages.lib.review.pairs import Pair, gained, lost
+from stages.lib.review.sides import FIGURES, Side
+from stages.lib.study.metrics import finite, round_or_word
+
+DECISIVE = ("compare", "variant", "metric", "expect", "threshold", "margin", "seeds")
+"""The keys of a claim that can change its verdict although no replicate changed."""
+
+Row = Sequence[str]
+Values = Mapping[str, tuple[Any, Any]]
+"""Key -> its value before and after."""
+Links = Callable[[bool, Path], str]
+"""What the cell of a figure shows: (whether of the head, path) -> Markdown."""
+
+
+def value_cell(value: Any) -> str:
+    return "" if value is None else code(value if isinstance(value, str) else json.dumps(value))
+
+
+def figure(value: object, digits: int = 3) -> str:
+    """A number, or the word that stands for one."""
+    try:
+        return f"{float(str(value)):.{digits}g}"
+    except ValueError:
+        return "never reached" if value == "never" else escape(str(value))
+
+
+def now_and_then(name: str, old: str) -> str:
+    return code(name) if name == old else f"{code(name)} (was {code(old)})"
+
+
+def effect_cell(side: Side, claim: str) -> str:
+    """A claim's effect with its interval."""
+    row = side.outcome.verdicts.get(claim)
+    if row is None:
+        return ""
+    interval = "by rank" if math.isnan(finite(row["low"])) else f"{figure(row['low'])} to {figure(row['high'])}"
+    return f"{figure(row['effect'])} ({interval})"
+
+
+def verdict_cell(side: Side, claim: str) -> str:
+    row = side.outcome.verdicts.get(claim)
+    if row is None:
+        return "not judged"
+    return f"{escape(row['verdict'])}{' (close)' if row['close'] == 'True' else ''}"
+
+
+def verdict_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
+    """Claims that were judged on both sides, and differently."""
+    for pair in pairs:
+        changed = parameter_changes(pair)
+        for name, old in verdict_changes(pair):
+            moved = [key for key in DECISIVE if f"{pair.head.claims_section}.{name}.{key}" in changed]
+            claim = now_and_then(name, old) + (f"; its {listed(moved)} changed" if moved else "")
+            verdicts = [verdict_cell(pair.base, old), f"**{verdict_cell(pair.head, name)}**"]
+            yield [pair.name, claim, *verdicts, effect_cell(pair.base, old), effect_cell(pair.head, name)]
+
+
+def effect_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
+    for pair in pairs:
+        for name, old in effect_changes(pair):
+            claim = [now_and_then(name, old), verdict_cell(pair.head, name)]
+            yield [pair.name, *claim, effect_cell(pair.base, old), effect_cell(pair.head, name)]
+
+
+def change_row(study: str, change: Change) -> Row:
+    if change.by_rank:
+        difference = f"by rank: {'they overlap' if not change.apart else 'all higher' if change.rose else 'all lower'}"
+    else:
+        interval = f"{figure(change.judgement.low)} to {figure(change.judgement.high)}"
+        difference = f"{figure(change.judgement.effect)} ({interval})"
+    means = [figure(round_or_word(change.metric, mean), 5) for mean in change.means]
+    sizes = dict.fromkeys((len(change.before), len(change.after)))
+    seeds = " → ".join(map(str, sizes))
+    return [study, now_and_then(change.name, change.old), code(change.metric), *means, difference, change.mark, seeds]
+
+
+def came_and_went(
+    base: Iterable[str], head: Iterable[str], shared: Mapping[str, str], pair: Pair
+) -> Iterator[tuple[str, Side, str]]:
+    """What became of variants, strategies or claims: in words, the side that has it, and its name there."""
+    yield from (("added", pair.head, name) for name in gained(head, shared))
+    yield from (("removed", pair.base, name) for name in lost(base, shared))
+    yield from ((f"renamed from {code(old)}", pair.head, name) for name, old in shared.items() if name != old)
+
+
+def variant_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
+    """Variants or strategies that came, went or were renamed, with what they change and what was measured."""
+    for pair in pairs:
+        for change, side, name in came_and_went(pair.base.names, pair.head.names, pair.names, pair):
+            own = side.settings_below(side.section, name).items()
+            kept = {key: value for key, value in own if key.split(".")[0] not in ("tip", "reported", "ours")}
+            texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in kept.items()}
+            settings = code(", ".join(f"{key}: {text}" for key, text in texts.items()))
+            measured = [f"{code(metric)} {figure(value, 5)}" for metric, value in side.headlines(name).items()]
+            yield [pair.name, change, code(name), settings, ", ".join(measured) or "not measured"]
+
+
+def claim_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
+    """Claims that came, went or were renamed, or that one side alone judged."""
+    for pair in pairs:
+        found = list(came_and_went(pair.base.claims, pair.head.claims, pair.claims, pair))
+        for name, old in pair.claims.items():
+            before, after = pair.base.verdict(old), pair.head.verdict(name)
+            if name == old and (before is None) != (after is None):
+                found.append(("judged for the first time", pair.head, name) if after else ("no longer judged", pair.base, name))
+        for change, side, name in found:
+            says = escape(str(side.settings.get(f"{side.claims_section}.{name}.says", "")))
+            yield [pair.name, change, code(name), verdict_cell(side, name), effect_cell(side, name), says]
+
+
+def winner_of(side: Side, now: Mapping[str, str]) -> dict[str, str]:
+    """The best trial of a search, in words: what found it, its scores, and its settings by key.
+
+    now: a strategy's name in the base -> its name in the head.
+    """
+    winner = dict(side.metrics.get("winner", {}))
+    if not winner:
+        return {}
+    strategy, seed, trial, low, high = (winner.pop(name, None) for name in ("strategy", "seed", "trial", "low", "high"))
+    settings = winner.pop("settings", {})
+    words = {"found by": f"{code(now.get(str(strategy), strategy))}, seed {seed}, trial {trial}"}
+    for metric, value in sorted(winner.items()):
+        with_interval = low is not None and metric == side.settings.get("search.metric")
+        words[code(metric)] = figure(value, 5) + (f" ({figure(low)} to {figure(high)})" if with_interval else "")
+    for name, value in sorted(settings.items()):
+        words[code(side.settings.get(f"search.space.{name}.key", name))] = value_cell(value)
+    return words
+
+
+def winner_rows(searches: Iterable[Pair]) -> Iterator[Row]:
+    for pair in searches:
+        before = winner_of(pair.base, {old: new for new, old in pair.names.items()})
+        after = winner_of(pair.head, {})
+        for what in {**before, **after}:
+            if before.get(what) != after.get(what):
+                yield [pair.name, what, before.get(what, ""), after.get(what, "")]
+
+
+def parameter_rows(pairs: Iterable[Pair], other: Mapping[str, Values]) -> Iterator[Row]:
+    for pair in pairs:
+        if pair.complete:
+            changed = [item for part in pair.parts for item in parameter_changes(part).items()]
+            for key, values in sorted(changed, key=lambda item: is_prose(item[0])):
+                yield [pair.name, code(key), *map(value_cell, values)]
+    for path, keys in sorted(other.items()):
+        for key, values in sorted(keys.items()):
+            yield [escape(path), code(key), *map(value_cell, values)]
+
+
+def figure_rows(pairs: Iterable[Pair], links: Links) -> Iterator[Row]:
+    for pair in pairs:
+        before, after = pair.base.figures, pair.head.figures
+        for name in sorted({*before, *after}):
+            if before.get(name) != after.get(name):
+                was = links(False, pair.base.folder / FIGURES / name) if name in before else "none"
+                now = links(True, pair.head.folder / FIGURES / name) if name in after else "none"
+                yield [pair.name, code(name), was, now]

@@ -1,0 +1,201 @@
+"""One side of a comparison: the variants of a study, or the strategies of its search, in one revision.
+
+Both have settings, claims and replicates. A replicate of a strategy is the best trial of one seed.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+
+from stages.lib.cli import UserError
+from stages.lib.judging.outcome import Outcome, of_strategies, of_variants
+from stages.lib.study import space
+from stages.lib.study.load import load_study
+from stages.lib.study.places import SETTINGS, name_of
+from stages.lib.study.settings import Study
+
+Read = Callable[[Path], str | None]
+"""A file, relative to the checkout's root -> its text in a revision; None if the revision lacks it."""
+FIGURES = "metrics/figures"
+
+
+def nothing(_: str) -> None:
+    """A reader for a side that is not there."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """The variants of a study, or the strategies of its search.
+
+    exists: whether the revision has the study, or the search.
+    settings: dotted key in params.yaml -> value. Those of a search are no part of its study's.
+    study: None if params.yaml cannot be read by this version.
+    metrics: metrics.json, or search.json.
+    figures: file name -> Git's hash.
+    search: the study's search, if it has one.
+    """
+
+    folder: Path
+    outcome: Outcome
+    exists: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    study: Study | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)
+    search: Side | None = None
+
+    @property
+    def of_search(self) -> bool:
+        return self.outcome.kind == "strategy"
+
+    @property
+    def name(self) -> str:
+        return f"{name_of(self.folder)}, search" if self.of_search else name_of(self.folder)
+
+    @property
+    def section(self) -> str:
+        """The key of the variants, or strategies, in params.yaml."""
+        return "search.strategies" if self.of_search else "variants"
+
+    @property
+    def claims_section(self) -> str:
+        return "search.claims" if self.of_search else "claims"
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The variants, or strategies."""
+        return names_below(self.section, self.settings)
+
+    @cached_property
+    def claims(self) -> list[str]:
+        return names_below(self.claims_section, self.settings)
+
+    @cached_property
+    def recipes(self) -> Mapping[str, object]:
+        """What decides the replicates of each variant or strategy; nothing if params.yaml cannot be read."""
+        if self.study is None:
+            return {}
+        return search_recipes(self.study) if self.of_search else self.study.recipes
+
+    def settings_below(self, section: str, name: str) -> dict[str, Any]:
+        start = f"{section}.{name}."
+        return {key.removeprefix(start): value for key, value in sorted(self.settings.items()) if key.startswith(start)}
+
+    def headlines(self, name: str) -> dict[str, Any]:
+        """Metric -> mean of a variant or strategy, as metrics.json or search.json has it."""
+        measured = self.metrics.get("strategies" if self.of_search else "variants", {}).get(name, {})
+        return {metric: value["mean"] if isinstance(value, dict) else value for metric, value in sorted(measured.items())}
+
+    def verdict(self, claim: str) -> str | None:
+        """None if the claim was not judged."""
+        row = self.outcome.verdicts.get(claim)
+        return row["verdict"] if row else None
+
+
+def names_below(section: str, settings: Mapping[str, Any]) -> list[str]:
+    start = f"{section}."
+    return sorted({key.removeprefix(start).partition(".")[0] for key in settings if key.startswith(start)})
+
+
+def search_recipes(study: Study) -> dict[str, object]:
+    """Strategy -> what decides which trials win. The points of a grid matter to a grid alone."""
+    search = study.search
+    if search is None:
+        return {}
+    own = dict.fromkeys(("variant", "strategies", "trials", "claims"), True)
+    shared = search.model_dump(exclude={**own, "space": {"__all__": {"grid"}}})
+    points = [space.points(values) for values in search.space.values()]
+    return {
+        name: (
+            study.recipes[search.variant],
+            shared,
+            strategy.method,
+            points if strategy.method == "grid" else None,
+            search.trials_of(name),
+        )
+        for name, strategy in search.strategies.items()
+    }
+
+
+def flattened(content: Any, start: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings by its dotted key, as `dvc params diff` names it. A list is a value."""
+    for key, value in content.items() if isinstance(content, dict) else ():
+        if isinstance(value, dict):
+            yield from flattened(value, f"{start}{key}.")
+        elif value is not None:
+            yield f"{start}{key}", value
+
+
+def settings_in(text: str | None) -> dict[str, Any]:
+    """Dotted key -> value of a YAML file; nothing for one that is missing or cannot be read."""
+    try:
+        return dict(flattened(YAML(typ="safe", pure=True).load(text or "")))
+    except (YAMLError, ValueError):
+        return {}
+
+
+def study_in(text: str | None, folder: Path) -> tuple[Study | None, str]:
+    """The study in the text of a params.yaml, or None and what is wrong with it."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        if text is not None:
+            (place / SETTINGS).write_text(text, encoding="utf-8")
+        try:
+            return load_study(place), ""
+        except UserError as error:
+            return None, str(error).replace(str(place / SETTINGS), str(folder / SETTINGS))
+
+
+def json_in(text: str | None) -> dict[str, Any]:
+    try:
+        content = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_side(folder: Path, read: Read, hashes: Mapping[str, str]) -> tuple[Side, str]:
+    """A study in one revision, and what is wrong with its settings.
+
+    hashes: path -> Git's hash of every file in the revision.
+    """
+
+    def metrics(name: str) -> str | None:
+        return read(folder / "metrics" / name)
+
+    text = read(folder / SETTINGS)
+    study, wrong = study_in(text, folder)
+    settings = settings_in(text)
+    of_search = {key: value for key, value in settings.items() if key.startswith("search.")}
+    search = None
+    if of_search:
+        found = json_in(metrics("search.json"))
+        search = Side(folder, of_strategies(study, metrics), settings=of_search, study=study, metrics=found)
+    place = f"{(folder / FIGURES).as_posix()}/"
+    side = Side(
+        folder,
+        of_variants(study, metrics),
+        settings={key: value for key, value in settings.items() if key not in of_search},
+        study=study,
+        metrics=json_in(metrics("metrics.json")),
+        figures={path.removeprefix(place): value for path, value in hashes.items() if path.startswith(place)},
+        search=search,
+    )
+    return side, wrong
+
+
+def absent(folder: Path) -> Side:
+    """A study that a revision does not have."""
+    return Side(folder, of_variants(None, nothing), exists=False)
+
+
+def absent_search(folder: Path) -> Side:
+    return Side(folder, of_strategies(None, nothing), exists=False)
