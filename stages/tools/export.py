@@ -1,16 +1,17 @@
-"""Export a trained replicate, with its scaling inside: `python -m stages.tools.export STUDY VARIANT [--seed N] [--to FOLDER]`.
+"""Export a trained replicate, with its scaling inside: `python -m stages.tools export STUDY VARIANT [--seed N] [--to FOLDER]`.
 
-Reads params.yaml, data/prepared and data/runs/VARIANT/SEED. Writes to data/exports/VARIANT/SEED, or FOLDER:
+Reads params.yaml, data/prepared and data/runs/VARIANT/SEED, so run `dvc repro` first. Writes into data/exports/VARIANT/SEED of
+the study, or into FOLDER:
 
   model.keras                      for keras.saving.load_model
-  saved_model/                     for TensorFlow, which needs neither Keras nor this project
+  saved_model/                     for TensorFlow alone: it needs neither Keras nor this project
   model.json and model.weights.h5  for keras.models.model_from_json, then load_weights
-  export.json                      what it is: study, variant, seed, view, class names or target, input and output
+  export.json                      what goes in and what comes out: features in their order with their ranges in the training
+                                   rows, class names in the order of the outputs or the target, the view, the shapes
 
-Each takes raw rows, as in data/prepared: pixels or features of shape (n, ...), numbers of any type (but a SavedModel wants a
-tensor to be float32). A network with two outputs answers {"joint": ..., "deep": ...}. To load a network that was written as a
-subclass from Keras's own formats, import stages.lib.training.networks first. Noise on the test inputs is not exported.
-No stage of the pipeline: run it after `dvc repro`.
+Every format takes raw rows, as data/prepared has them: pixels or features of shape (n, ...), numbers of any type. A SavedModel
+wants a tensor to be float32. A network with two outputs answers {"joint": ..., "deep": ...}. To load a subclassed network from
+Keras's own formats, import the module that `needs` in export.json names. Noise on the test inputs is not exported.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +41,28 @@ if TYPE_CHECKING:
 
 FACTS = "export.json"
 SAMPLE_ROWS = 100
-"""Rows that an export is checked on."""
+"""Rows that an export is checked with."""
 TOLERANCE = 1e-3
-"""Far more than rounding makes of a prediction, and far less than another view or other weights do."""
+"""Rounding changes a prediction by far less, and another view or other weights by far more."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what TensorFlow logs from standard error, unless the body fails. No variable of TensorFlow's silences all of it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, UserError):
+                log.seek(0)
+                os.write(kept, log.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _write_keras(model: keras.Model, folder: Path) -> None:
@@ -63,10 +85,15 @@ FORMATS: dict[str, Callable[[keras.Model, Path], None]] = {
 }
 
 
-def trained_network(recipe: Recipe, run: Path, input_shape: tuple[int, ...], outputs: int) -> keras.Model:
-    """The network of a replicate in the folder `run`, with its weights.
+def architecture(text: str) -> Any:
+    """The content of a model.json without the modules of its classes, which may have moved since."""
+    return json.loads(text, object_hook=lambda content: {key: value for key, value in content.items() if key != "module"})
 
-    Raises UserError where it is not there, or is not what params.yaml describes now.
+
+def trained_network(recipe: Recipe, run: Path, input_shape: tuple[int, ...], outputs: int) -> keras.Model:
+    """The network of the replicate in the folder `run`, with its weights.
+
+    Raises UserError if it is missing, or if params.yaml describes another network now.
     """
     weights = run / "model.weights.h5"
     if not (run / "model.json").exists():
@@ -77,16 +104,16 @@ def trained_network(recipe: Recipe, run: Path, input_shape: tuple[int, ...], out
     from stages.lib.training import networks  # slow: Keras
 
     network = networks.build(recipe.model, input_shape, outputs, seed=0)
-    if json.loads(network.to_json()) != json.loads((run / "model.json").read_text(encoding="utf-8")):
+    if architecture(network.to_json()) != architecture((run / "model.json").read_text(encoding="utf-8")):
         raise UserError(f"{run} holds another network than params.yaml describes; run `dvc repro`, or the train stage first")
     network.load_weights(weights)
     return network
 
 
 def with_scaling(network: keras.Model, recipe: Recipe, view: views.FittedView, input_shape: tuple[int, ...]) -> keras.Model:
-    """The network behind its view: raw rows in, predictions out; of two outputs, a dictionary.
+    """The network behind its view: raw rows in, predictions out. Two outputs become a dictionary.
 
-    Two Rescaling layers, so that nothing is rounded otherwise than in training: first the shift, then the factor.
+    The shift and the factor are separate layers, because training rounds after each of them.
     """
     import keras
 
@@ -104,15 +131,18 @@ def with_scaling(network: keras.Model, recipe: Recipe, view: views.FittedView, i
 
 
 def predictions_of(outputs: Any) -> np.ndarray:
-    """What an exported model answers, as predictions.npz has it: (n, outputs), the second output beside the first."""
+    """The answer of an exported model as predictions.npz has it: (n, outputs), the second output beside the first."""
     parts = [outputs["joint"], outputs["deep"]] if isinstance(outputs, Mapping) else [outputs]
     return np.concatenate([np.asarray(part) for part in parts], axis=-1)
 
 
 def check(model: keras.Model, recipe: Recipe, run: Path, splits: views.Splits) -> None:
-    """Raises UserError where the export predicts otherwise than the replicate did, on rows scaled as the training rows are.
+    """Raises UserError if the export does not predict what the replicate predicted.
 
-    splits: the replicate's own rows. Noise is on test rows alone, so validation rows are compared where it has some.
+    Noise is on the test rows alone, so validation rows are compared if the view has noise. A view that is fitted on each split
+    scales the test rows unlike the training rows, so nothing is compared.
+
+    splits: the rows of the replicate.
     """
     predictions = read_arrays(run / "predictions.npz")
     split = "validation" if recipe.view.test_noise else "test"
@@ -125,12 +155,32 @@ def check(model: keras.Model, recipe: Recipe, run: Path, splits: views.Splits) -
         raise UserError(f"{run} was trained on other data than data/prepared, or another view; run `dvc repro`")
 
 
+def features_of(prepared: Prepared) -> list[dict[str, Any]]:
+    """The features of a row in their order, with their ranges in the training rows; nothing for rows that are no vectors."""
+    rows = prepared.splits["train"][0]
+    if rows.ndim != 2:
+        return []
+    names = prepared.facts.get("feature_names") or [None] * rows.shape[1]
+    return [
+        {"name": name, "smallest": float(column.min()), "largest": float(column.max())}
+        for name, column in zip(names, rows.T, strict=True)
+    ]
+
+
+def needs_of(recipe: Recipe) -> list[str]:
+    """The modules to import before Keras can load the network."""
+    from stages.lib.training import networks
+
+    return [networks.__name__] if recipe.model.wide_deep.api == "subclass" else []
+
+
 def facts_of(study: Study, folder: Path, variant: str, seed: int, prepared: Prepared, model: keras.Model) -> dict[str, Any]:
     """What a user of the export has to know."""
     recipe, split = study.recipes[variant], prepared.facts["splits"]["train"]
     meaning: dict[str, Any] = {"class_names": prepared.facts["class_names"]}
     if prepared.task != "classification":
         meaning = {"target": prepared.facts.get("target", "")}
+    several = isinstance(model.output, dict)
     return {
         "study": folder.as_posix(),
         "title": study.title,
@@ -143,23 +193,22 @@ def facts_of(study: Study, folder: Path, variant: str, seed: int, prepared: Prep
             "shape": [None, *split["shape"][1:]],
             "raw_type": split["type"],
             "values": [split["smallest"], split["largest"]],
+            "features": features_of(prepared),
         },
-        "output": {name: list(each.shape) for name, each in model.output.items()}
-        if isinstance(model.output, dict)
-        else list(model.output.shape),
-        "needs": ["stages.lib.training.networks"] if recipe.model.wide_deep.api == "subclass" else [],
+        "output": {name: list(of.shape) for name, of in model.output.items()} if several else list(model.output.shape),
+        "needs": needs_of(recipe),
     }
 
 
 def write_export(model: keras.Model, formats: list[str], facts: dict[str, Any], target: Path) -> None:
-    """Every format and the facts in `target`, each complete or not there; what else is there stays."""
+    """Write every format and the facts into `target`, each whole or not at all. Other files there stay."""
     target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export.", dir=target) as name:
-        made, replaced = Path(name, "made"), Path(name, "replaced")
+    with tempfile.TemporaryDirectory(prefix=".export.", dir=target) as temporary:
+        made, replaced = Path(temporary, "made"), Path(temporary, "replaced")
         made.mkdir()
         replaced.mkdir()
-        for each in formats:
-            FORMATS[each](model, made)
+        for name in formats:
+            FORMATS[name](model, made)
         for path in sorted(made.iterdir()):
             if path.is_dir() and (target / path.name).exists():
                 (target / path.name).rename(replaced / path.name)
@@ -167,26 +216,26 @@ def write_export(model: keras.Model, formats: list[str], facts: dict[str, Any], 
     write_json(target / FACTS, facts)
 
 
+def check_backend(backend: str, formats: list[str]) -> None:
+    """Choose the study's backend for Keras. Raises UserError for another one in the environment, or a format that it lacks."""
+    if backend != "tensorflow" and "saved_model" in formats:
+        raise UserError(f"a SavedModel needs replicates.backend tensorflow, not {backend}; choose --formats keras json")
+    chosen = os.environ.setdefault("KERAS_BACKEND", backend)
+    if chosen != backend:
+        raise UserError(f"KERAS_BACKEND is {chosen}, but replicates.backend is {backend}; unset or change one")
+
+
 def export(folder: Path, variant: str, seed: int, formats: list[str], target: Path) -> dict[str, Any]:
-    """Write the export of a replicate and return its facts. Raises UserError for what is not there or cannot be."""
+    """Write the export of a replicate and return its facts. Raises UserError if something is missing or does not fit."""
     study = load_study(folder)
     if variant not in study.variants:
         raise UserError(str(unknown("variant", variant, study.variants)))
     if seed not in study.seeds(variant):
         raise UserError(f"--seed {seed}: {variant} is trained with the seeds 0 to {len(study.seeds(variant)) - 1}")
-    backend = study.replicates.backend
-    if backend != "tensorflow" and "saved_model" in formats:
-        raise UserError(f"a SavedModel needs replicates.backend tensorflow, not {backend}; choose --formats keras json")
-    if os.environ.setdefault("KERAS_BACKEND", backend) != backend:
-        raise UserError(
-            f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']}, but replicates.backend is {backend}; unset or change one"
-        )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    prepared, run, recipe = (
-        read_prepared(folder / "data" / "prepared"),
-        folder / "data" / "runs" / variant / str(seed),
-        study.recipes[variant],
-    )
+    check_backend(study.replicates.backend, formats)
+    recipe = study.recipes[variant]
+    prepared = read_prepared(folder / "data" / "prepared")
+    run = folder / "data" / "runs" / variant / str(seed)
     input_shape = prepared.splits["train"][0].shape[1:]
     network = trained_network(recipe, run, input_shape, prepared.outputs)
     splits, view = views.of_replicate(recipe, prepared.views[study.view_of(variant)], prepared.splits, seed)
@@ -206,10 +255,11 @@ def main() -> None:
     options = parser.parse_args()
     with one_line_errors("export"):
         target = options.to or options.study / "data" / "exports" / options.variant / str(options.seed)
-        facts = export(options.study, options.variant, options.seed, options.formats, target)
+        with quiet():
+            facts = export(options.study, options.variant, options.seed, options.formats, target)
         print(f"{target}: {', '.join(options.formats)} and {FACTS}")
         if facts["needs"] and {"keras", "json"} & set(options.formats):
-            print(f"to load it from Keras's own formats, import {facts['needs'][0]} first; the SavedModel does not need it")
+            print(f"Import {facts['needs'][0]} before you load it from Keras's own formats; the SavedModel does not need it.")
 
 
 if __name__ == "__main__":

@@ -123,6 +123,7 @@ def train(folder: Path, changes: Mapping[str, Any], task: str, chosen: Mapping[s
     facts: dict[str, Any] = {"task": task, "class_names": list("abcd") if task == "classification" else [], "title": "made"}
     facts |= {
         "target": "a sum",
+        "feature_names": list("abcdefgh") if task == "regression" else [],
         "licence": "none",
         "citation": "none",
         "splits": {name: described(x) for name, x in raw.items()},
@@ -178,6 +179,10 @@ def test_the_export_says_what_it_is(exports: Path) -> None:
     facts = json.loads((exports / "dense" / "export.json").read_text())
     assert (facts["variant"], facts["task"], facts["target"]) == ("dense", "regression", "a sum")
     assert facts["input"]["shape"] == [None, 8]
+    rows = table(120, 0)[0]
+    ranges = [(feature["smallest"], feature["largest"]) for feature in facts["input"]["features"]]
+    assert ranges == [(column.min(), column.max()) for column in rows.T]
+    assert [feature["name"] for feature in facts["input"]["features"]] == list("abcdefgh")
     assert facts["output"] == [None, 1]
     assert facts["view"]["name"] == "scaled"
     assert facts["needs"] == []
@@ -187,6 +192,7 @@ def test_the_facts_name_the_classes(exports: Path) -> None:
     facts = json.loads((exports / "convolution" / "export.json").read_text())
     assert facts["class_names"] == list("abcd")
     assert facts["input"]["raw_type"] == "uint8"
+    assert facts["input"]["features"] == []  # pixels
 
 
 def test_two_outputs_have_names_and_a_subclass_needs_its_class(exports: Path) -> None:
@@ -256,6 +262,16 @@ def test_a_network_that_changed_since_is_refused(copy: Path) -> None:
     assert "holds another network than params.yaml describes" in refused(copy)
 
 
+def test_a_class_may_have_moved_since(studies: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(studies / "table", tmp_path / "copy"))
+    path = folder / "data" / "runs" / "subclass" / "0" / "model.json"
+    content = json.loads(path.read_text())
+    assert content["registered_name"] == "tips>WideAndDeep"
+    path.write_text(json.dumps(content | {"module": "stages.lib.models"}))
+    export.export(folder, "subclass", 0, ["json"], tmp_path / "export")
+    assert json.loads((tmp_path / "export" / "export.json").read_text())["needs"] == ["stages.lib.training.networks"]
+
+
 @pytest.mark.parametrize(("variant", "view"), [("convolution", "scaled"), ("noisy", "noisy")])
 def test_a_view_that_changed_since_is_refused(copy: Path, variant: str, view: str) -> None:
     path = copy / "data" / "prepared" / "views.json"
@@ -272,15 +288,15 @@ def test_a_saved_model_needs_tensorflow(copy: Path) -> None:
 
 
 def test_the_command_writes_beside_the_runs(copy: Path, tmp_path: Path) -> None:
-    done = stage("export", copy, "plain", "--seed", "1", "--formats", "keras", cache=tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = stage("tools.export", copy, "plain", "--seed", "1", "--formats", "keras", cache=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
     target = copy / "data" / "exports" / "plain" / "1"
     assert done.stdout == f"{target}: keras and export.json\n"
     assert sorted(path.name for path in target.iterdir()) == ["export.json", "model.keras"]
 
 
 def test_the_command_ends_with_one_line_for_a_mistake(copy: Path, tmp_path: Path) -> None:
-    done = stage("export", copy, "plane", cache=tmp_path)
+    done = stage("tools.export", copy, "plane", cache=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("export: unknown variant 'plane'")
     assert len(done.stderr.splitlines()) == 1
