@@ -81,7 +81,6 @@ def copy_of_checkout(place: Path) -> Checkout:
     folder = place / "clone"
     copy_tree(folder, lambda name: not is_result(name) and not name.startswith("studies/"))
     checkout = Checkout(folder, place / "cache")
-    checkout.environment["TIPS_WORKERS"] = "1"
     checkout.run("git", "init", "-q", "-b", "main")
     return checkout
 
@@ -89,6 +88,7 @@ def copy_of_checkout(place: Path) -> Checkout:
 # tour.md
 
 
+@pytest.mark.slow
 def test_the_tour_s_commands_run_in_turn(tmp_path: Path) -> None:
     """In a copy of the checkout whose starter is small: two variants, one seed, one epoch and few rows."""
     checkout = copy_of_checkout(tmp_path)
@@ -96,7 +96,9 @@ def test_the_tour_s_commands_run_in_turn(tmp_path: Path) -> None:
     params["variants"] = {name: params["variants"][name] for name in ("baseline", "rate_0_1")}
     params["claims"] = {}
     params["limits"] = {"rows": 200, "epochs": 1, "seeds": 1}
+    params["replicates"]["jit_compile"] = False
     params["search"] |= {"trials": 2, "batch": 1}
+    params["search"]["space"].pop("units")
     checkout.write_params(params)
     checkout.run("git", "add", "-A")
     checkout.run("git", "commit", "-q", "-m", "before")
@@ -239,6 +241,7 @@ def test_every_example_of_a_data_set_can_be_fetched_prepared_and_planned(
     assert "10 of 10 replicates to train" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_example_of_a_study_is_run_by_dvc_and_by_the_commands_of_the_page(own: Callable[[str], Path]) -> None:
     place = own("flowers")
     corrected(place)

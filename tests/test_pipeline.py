@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +10,43 @@ import pytest
 from ruamel.yaml import YAML
 
 from helpers.checkout import Checkout, copy_tree, is_result
+from helpers.processes import entries, until
 
 VARIANTS = ("baseline", "unscaled", "batch_4096", "rate_0_1")
 CLAIMS = ("scaling_helps", "huge_batch_learns_slower", "huge_batch_is_faster", "rate_0_1_hurts")
 
 
 def small(params: Any) -> Any:
-    """The starter with four variants, three seeds and three epochs, and a search of two trials."""
+    """The starter with four variants, three seeds and three epochs of some rows, and a search of one trial."""
     params["train"]["epochs"] = 3
-    params["replicates"]["seeds"] = 3
+    params["replicates"] |= {"seeds": 3, "jit_compile": False}  # XLA takes longer to compile a network than that takes to train
+    params["limits"] = {"rows": 1000}
     params["variants"] = {name: params["variants"][name] for name in VARIANTS}
     params["claims"] = {name: claim for name, claim in params["claims"].items() if name in CLAIMS}
     for claim in params["claims"].values():
         claim.pop("seeds", None)
-    params["search"] |= {"trials": 2, "batch": 1, "seeds": 1}
+    params["search"] |= {"strategies": {"random": {"method": "random"}}, "trials": 1, "batch": 1, "seeds": 1, "claims": {}}
+    params["search"]["space"].pop("units")
     return params
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The small study, reproduced once and committed on main."""
-    folder = tmp_path_factory.mktemp("checkout") / "clone"
-    copy_tree(folder, lambda name: not is_result(name))
-    made = Checkout(folder, tmp_path_factory.mktemp("cache"))
+def reproduce(folder: Path) -> None:
+    """Make folder/clone, the small study, reproduced and committed on main; its user cache is folder/cache."""
+    copy_tree(folder / "clone", lambda name: not is_result(name) and not name.startswith("studies/"))
+    made = Checkout(folder / "clone", folder / "cache")
     made.write_params(small(made.params()))
     made.run("git", "init", "-q", "-b", "main")
     made.run("dvc", "repro")
     made.run("git", "add", "-A")
     made.run("git", "commit", "-q", "-m", "small")
-    return made
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The small study, reproduced once and committed on main."""
+    folder = tmp_path_factory.mktemp("checkout")
+    reproduce(folder)
+    return Checkout(folder / "clone", folder / "cache")
 
 
 def test_repro_makes_the_metrics_and_the_report(checkout: Checkout) -> None:
@@ -61,10 +68,11 @@ def test_a_second_repro_has_nothing_to_do(checkout: Checkout) -> None:
     assert checkout.run("git", "status", "--porcelain") == ""
 
 
-def test_a_cold_run_with_one_worker_changes_only_the_durations(checkout: Checkout, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_cold_run_with_two_workers_changes_only_the_durations(checkout: Checkout, tmp_path: Path) -> None:
     checkout.run("git", "clone", "-q", ".", str(tmp_path / "second"))
     second = Checkout(tmp_path / "second", tmp_path / "cache")
-    second.environment["TIPS_WORKERS"] = "1"
+    second.environment["TIPS_WORKERS"] = "2"
     second.run("dvc", "repro")
     assert second.json("data/timings.json")["stage"]["cached"] == 0
     assert set(second.run("git", "diff", "--name-only").split()) <= {"dvc.lock"}
@@ -101,6 +109,7 @@ def test_an_experiment_changes_what_inherits_the_knob_and_trains_nothing_else(ch
     assert checkout.json("metrics/metrics.json") == before
 
 
+@pytest.mark.slow
 def test_a_temporary_experiment_leaves_the_workspace_alone(checkout: Checkout) -> None:
     before = {path: path.read_bytes() for path in (checkout.folder / "metrics").rglob("*.csv")}
     output = checkout.run("dvc", "exp", "run", "--temp", "-n", "gentle", "-S", "train.learning_rate=0.0001")
@@ -115,32 +124,29 @@ def test_a_temporary_experiment_leaves_the_workspace_alone(checkout: Checkout) -
     ("change", "message"),
     [
         ("train.learning_rate=abc", "params.yaml: train.learning_rate: 'abc' must be a number greater than 0"),
-        ("train.batch_size=0", "params.yaml: train.batch_size: 0 must be"),
-        (
+        pytest.param("train.batch_size=0", "params.yaml: train.batch_size: 0 must be", marks=pytest.mark.slow),
+        pytest.param(
             "variants.baseline.view=scalled",
             "params.yaml: variants.baseline.view: unknown view 'scalled' (did you mean 'scaled'?",
+            marks=pytest.mark.slow,
         ),
     ],
 )
 def test_a_mistake_is_refused_before_anything_trains(checkout: Checkout, change: str, message: str) -> None:
-    started = time.monotonic()
     output = checkout.run("dvc", "exp", "run", "-S", change, fails=True)
     assert message in output
     assert "Traceback" not in output
     assert "replicates" not in output
-    assert time.monotonic() - started < 60
     checkout.run("git", "checkout", "-q", "--", ".")
     checkout.run("dvc", "checkout", "dvc.yaml")
 
 
+@pytest.mark.slow
 def test_a_run_whose_dvc_was_killed_goes_on(checkout: Checkout, tmp_path: Path) -> None:
     checkout.run("git", "clone", "-q", ".", str(tmp_path / "killed"))
     killed = Checkout(tmp_path / "killed", tmp_path / "cache")
     process = subprocess.Popen(["dvc", "repro", "-q"], cwd=killed.folder, env=killed.environment)
-    deadline = time.monotonic() + 120
-    while len(list((tmp_path / "cache").glob("tips-on-trial/replicates/??/[0-9a-f]*"))) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: len(entries(tmp_path / "cache")) >= 2)
     process.kill()
     process.wait()
     killed.run("dvc", "repro")
@@ -148,11 +154,12 @@ def test_a_run_whose_dvc_was_killed_goes_on(checkout: Checkout, tmp_path: Path) 
     assert set(killed.run("git", "diff", "--name-only").split()) <= {"dvc.lock"}
 
 
+@pytest.mark.slow
 def test_two_repros_at_once_do_not_damage_each_other(checkout: Checkout, tmp_path: Path) -> None:
     checkout.run("git", "clone", "-q", ".", str(tmp_path / "twice"))
     twice = Checkout(tmp_path / "twice", tmp_path / "cache")
     both = [subprocess.Popen(["dvc", "repro", "-q"], cwd=twice.folder, env=twice.environment) for _ in range(2)]
-    assert 0 in [process.wait(timeout=300) for process in both]  # DVC's own lock may refuse the other
+    assert 0 in [process.wait() for process in both]  # DVC's own lock may refuse the other
     assert set(twice.run("git", "diff", "--name-only").split()) <= {"dvc.lock"}
     assert "up to date" in twice.run("dvc", "repro")
 

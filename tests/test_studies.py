@@ -331,6 +331,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
     return Smoke(checkout, altered, there, finished)
 
 
+@pytest.mark.slow
 def test_an_altered_original_stops_its_study_in_one_clear_line_and_no_other(smoke: Smoke) -> None:
     lines = smoke.altered.splitlines()
     assert [line for line in lines if line.startswith("fetch: ")] == [
@@ -342,11 +343,13 @@ def test_an_altered_original_stops_its_study_in_one_clear_line_and_no_other(smok
     assert smoke.still_there == set(STUDIES) - {ALTERED}
 
 
+@pytest.mark.slow
 def test_the_next_run_does_only_what_is_missing(smoke: Smoke) -> None:
     started = set(re.findall(r"Running stage '([^']+)'", smoke.finished))
     assert started == {f"studies/{ALTERED}/dvc.yaml:{stage}" for stage in ("fetch", "prepare", "train", "evaluate", "plot")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_runs_end_to_end(name: str, smoke: Smoke, studies: dict[str, Study]) -> None:
     study, folder = studies[name], smoke.study(name)
@@ -364,12 +367,14 @@ def test_every_study_runs_end_to_end(name: str, smoke: Smoke, studies: dict[str,
     assert (folder / "metrics" / "search.json").exists() == (study.search is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_illustration_is_drawn(name: str, smoke: Smoke, studies: dict[str, Study]) -> None:
     drawn = {path.name for path in (smoke.study(name) / "metrics" / "figures").glob("*.[sp][vn]g")}
     assert {Path(each).stem for each in drawn} >= {f"illustration_{each}" for each in studies[name].illustrations}
 
 
+@pytest.mark.slow
 def test_the_fashion_study_keeps_the_best_weights_and_the_logs(smoke: Smoke) -> None:
     for name in ("standardized", "maxout"):
         run = smoke.study("fashion") / "data" / "runs" / name / "0"
@@ -377,11 +382,13 @@ def test_the_fashion_study_keeps_the_best_weights_and_the_logs(smoke: Smoke) -> 
         assert any((run / "logs").rglob("events.out.tfevents.*"))
 
 
+@pytest.mark.slow
 def test_a_third_run_has_nothing_to_do(smoke: Smoke) -> None:
     assert "Running stage" not in smoke.checkout.run("dvc", "repro", "-R", "studies")
     assert "Running stage" not in smoke.checkout.run("dvc", "repro", "--dry", "--allow-missing", "-R", "studies")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_dvc_shows_the_plots_of_every_study(name: str, smoke: Smoke) -> None:
     shown = smoke.checkout.run("dvc", "plots", "show", "--out", f"plots_{name}", f"studies/{name}/dvc.yaml")

@@ -412,12 +412,6 @@ def test_other_backends_train_where_they_are_installed(small_study: Study, tmp_p
     assert float(json.loads((runs / "plain/0/scores.json").read_text())["test"]["accuracy"]) > 0.9
 
 
-def test_the_driver_imports_neither_keras_nor_tensorflow() -> None:
-    check = "import sys, stages.train; print([name for name in ('keras', 'tensorflow') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not let a process choose its core")
 def test_a_core_s_two_threads_are_not_taken_for_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     cores = sorted(os.sched_getaffinity(0))

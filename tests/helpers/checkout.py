@@ -47,14 +47,15 @@ def is_result(name: str) -> bool:
 
 
 class Checkout:
-    """A clone of this working tree with a small study, its own user cache, and an empty DVC cache."""
+    """A copy or a clone of the working tree with caches of its own, where one worker trains unless a test says otherwise."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder
         venv = str(Path(sys.executable).parent)
         identity = {f"GIT_{who}_{what}": "t@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         path = f"{venv}{os.pathsep}{os.environ['PATH']}"
-        self.environment = environment_of(cache, PATH=path, DVC_NO_ANALYTICS="1", COLUMNS="120", **identity)
+        dvc = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(cache / "dvc"), "COLUMNS": "120"}
+        self.environment = environment_of(cache, PATH=path, TIPS_WORKERS="1", **dvc, **identity)
 
     def run(self, *command: str, fails: bool = False) -> str:
         """The command's output, standard error included; it must end well, or badly where `fails`."""
