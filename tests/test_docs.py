@@ -27,6 +27,7 @@ from helpers.checkout import ROOT, Checkout, copy_tree, environment_of, is_resul
 from helpers.study import csv_entry, write_params
 from stages import evaluate, fetch, prepare, train
 from stages.lib.data.prepared import read_prepared
+from stages.lib.engine import runs
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import Study, merged
 from stages.lib.study.strict_yaml import read_yaml
@@ -369,7 +370,7 @@ def another_runs(place: Place) -> None:
     """The other one ends as soon as this one has said that it waits; then this one's own mistake ends it."""
     lock = FileLock(place.study / "data" / ".train.lock")
     lock.acquire()
-    place.monkeypatch.setattr(train, "stop_when_orphaned", lock.release)
+    place.monkeypatch.setattr(runs, "stop_when_orphaned", lock.release)
     not_prepared(place)
 
 
