@@ -1,8 +1,9 @@
 """Draw the figures, judge the claims about time, and write the report.
 
-Reads metrics/*.csv, metrics/search/*.csv where the study has a search, data/prepared, data/timings.json and params.yaml. Writes
-metrics/figures/, small and the same bytes from run to run, for Git, with illustrations.csv where the source prints numbers that
-take no training; and data/report.html, one page that holds the figures and, other than any file in Git, the durations.
+Reads metrics/*.csv, metrics/search/*.csv of a study with a search, data/prepared, data/timings.json and params.yaml.
+
+Writes metrics/figures/, which is small and the same from run to run, for Git; illustrations.csv is there if the source prints
+numbers that need no training. Writes data/report.html, one page with all figures, and with the durations, which Git never has.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.lib.cli import arguments, one_line_errors
-from stages.lib.data.prepared import read_prepared
+from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.files import write_text
 from stages.lib.report.drawing import encoded, input_figures, result_figures, write_figures
 from stages.lib.report.figures.search import search_figures
@@ -21,8 +22,14 @@ from stages.lib.report.illustrations.illustrated import file_of
 from stages.lib.report.illustrations.registry import illustrate
 from stages.lib.report.page import page
 from stages.lib.report.results import read_results, read_search, require
-from stages.lib.report.search_section import section
+from stages.lib.report.sections.search import search_section
 from stages.lib.study.load import load_study
+
+
+def validates_on_test(prepared: Prepared) -> bool:
+    """Whether the validation rows are the test rows."""
+    splits = prepared.splits
+    return "validation" in splits and np.array_equal(splits["validation"][0], splits["test"][0])
 
 
 def main() -> None:
@@ -31,22 +38,20 @@ def main() -> None:
         study = load_study(folder)
         prepared = read_prepared(folder / "data" / "prepared")
         require(study.views, prepared.views, folder / "data" / "prepared" / "views.json", "prepare")
-        results = read_results(study, folder, prepared.task)
-        drawn = result_figures(study, results, prepared.task, prepared.facts["target"]) | input_figures(study, prepared)
-        searched = read_search(study, folder)
+        results = read_results(study, folder, prepared.facts)
+        figures = result_figures(results) | input_figures(study, prepared)
+        section = None
         if study.search:
-            drawn |= search_figures(study.search, searched, prepared.task)
+            tables = read_search(study.search, folder)
+            figures |= search_figures(study.search, tables, results.task)
+            section = search_section(results, study.search, tables)
         illustrated = illustrate(study, prepared)
-        drawn |= {file_of(name, each): each.figure for name, each in illustrated.items()}
-        pictures = encoded(drawn)
+        figures |= {file_of(name, each): each.figure for name, each in illustrated.items()}
+        pictures = encoded(figures)
         numbers = compared(study, illustrated)
-        tables = {"illustrations.csv": numbers.to_csv(index=False, lineterminator="\n").encode()} if len(numbers) else {}
-        write_figures(folder / "metrics" / "figures", pictures | tables)
-        same_test = "validation" in prepared.splits and np.array_equal(
-            prepared.splits["validation"][0], prepared.splits["test"][0]
-        )
-        search = section(study, study.search, folder, searched, prepared.task) if study.search else None
-        html = page(study, folder, prepared.facts, results, pictures, same_test, illustrated, search)
+        csv = {"illustrations.csv": numbers.to_csv(index=False, lineterminator="\n").encode()} if len(numbers) else {}
+        write_figures(folder / "metrics" / "figures", pictures | csv)
+        html = page(results, pictures, illustrated, section, validates_on_test(prepared))
         write_text(folder / "data" / "report.html", html)
 
 

@@ -23,8 +23,6 @@ from helpers.runs import TIMED, complete_facts, waves, write_runs
 from helpers.study import study_with
 from stages import evaluate, plot
 from stages.lib.cli import UserError
-from stages.lib.report import page as report
-from stages.lib.report.drawing import input_figures, result_figures
 from stages.lib.report.illustrations.registry import illustrate
 
 
@@ -259,8 +257,7 @@ def test_a_missing_input_is_one_line(plotted: Callable[..., Path], name: str, mo
 
 def test_a_regression_on_features_without_validation_rows() -> None:
     made = waves()
-    drawn = result_figures(made.study, made.results, "regression", "height") | input_figures(made.study, made.prepared)
-    assert set(drawn) == {"claims.svg", "leaderboard.svg", "curves_loss.svg", "histograms.svg", "residuals.svg"}
+    assert set(made.figures()) == {"claims.svg", "leaderboard.svg", "curves_loss.svg", "histograms.svg", "residuals.svg"}
     text = made.page()
     assert "Target: height in metres." in text
     assert '<th scope="col">3</th><th scope="col">target</th>' in text  # features without names are numbered
@@ -270,7 +267,7 @@ def test_a_regression_on_features_without_validation_rows() -> None:
     assert 'href="https://example.org/?a=1&amp;b=2"' in text
     assert "x &lt;b&gt; y" in text
     assert "no validation rows" in text
-    assert "python -m stages.train studies/waves --show" in text
+    assert "python -m stages.tools show studies/waves plain" in text
     assert "0.6" in text  # as reported
     assert "not measured" in text
     assert "diverged" in text
@@ -314,7 +311,7 @@ def test_a_claim_shows_what_differs_why_whether_it_always_holds_and_how_to_run_i
         ),
         "updates of the weights, an epoch",
         "pairs of single runs",
-        f"python -m stages.tools.verify {folder.as_posix()} --claim noise_hurts",
+        f"python -m stages.tools verify {folder.as_posix()} --claim noise_hurts",
     ):
         assert expected in card
     assert "<code>view</code>" not in card  # the same of both
@@ -351,25 +348,3 @@ def test_a_note_stands_in_the_cards_of_what_it_is_about_and_leads_to_them(plotte
     first, second = part('id="notes"', "</ul>").split("<li>")[1:]
     assert "<a" not in first
     assert re.findall(r'href="([^"]+)"', second) == ["#claim-noise_hurts", "#variant-noisy"]
-
-
-@pytest.mark.parametrize(
-    ("folder", "commands"),
-    [
-        (Path(), ["python -m stages.tools.verify --claim noise_hurts", "dvc repro plot"]),
-        (
-            Path("studies/waves"),
-            ["python -m stages.tools.verify studies/waves --claim noise_hurts", "dvc repro studies/waves/dvc.yaml:plot"],
-        ),
-        (Path("mine"), ["python -m stages.tools.verify mine --claim noise_hurts", "python -m stages.evaluate mine"]),
-    ],
-)
-def test_commands_name_the_study(folder: Path, commands: list[str]) -> None:
-    found = [command for _, command in report.claim_commands(study_with(), "noise_hurts", folder)]
-    assert found[:2] == commands
-
-
-def test_a_claim_about_time_is_timed_again() -> None:
-    study = study_with({"claims": {"dropout_takes_longer": TIMED}})
-    found = [command for _, command in report.claim_commands(study, "dropout_takes_longer", Path())]
-    assert found[0] == "XDG_CACHE_HOME=$(mktemp -d) dvc repro --force --single-item train"

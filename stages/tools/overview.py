@@ -23,7 +23,7 @@ from stages.lib.judging.tables import HEADLINES
 from stages.lib.judging.units import unit_of
 from stages.lib.judging.verdicts import Verdict
 from stages.lib.markdown import CENTRE, LEFT, RIGHT, between_markers, cell, markers, one_line, table
-from stages.lib.report.page import rendered
+from stages.lib.report.document import document
 from stages.lib.report.words import MARKS, WORDS
 from stages.lib.study.load import load_study
 from stages.lib.study.metrics import finite, is_time
@@ -343,7 +343,7 @@ def shared_claims(judged: Iterable[Judged]) -> Iterator[list[Judged]]:
 def page(root: Path, found: Sequence[Sequence[Results]]) -> str:
     """The page: a row for each study, for each number that is reported or measured, and for each claim."""
     judged = [each for parts in found for part in parts for each in part.judged]
-    return rendered(
+    return document(
         "overview.html.j2",
         studies=found,
         reports={parts[0].name: report_of(root, parts[0].folder) for parts in found},

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from helpers.study import prepared_for, study_with
 from stages.lib.data.prepared import Prepared
@@ -16,9 +17,8 @@ from stages.lib.files import arrays_to_bytes, write_bytes, write_json
 from stages.lib.judging import claims as judging
 from stages.lib.judging import tables
 from stages.lib.report import drawing
-from stages.lib.report import page as report
+from stages.lib.report.page import page
 from stages.lib.report.results import Results, compared
-from stages.lib.study.settings import Study
 from stages.lib.training import views
 
 FACTS: dict[str, Any] = {"description": "", "target": "", "feature_names": [], "first_rows": []}
@@ -92,16 +92,14 @@ def write_runs(folder: Path, changes: Mapping[str, Any], diverged: str = "") -> 
 class Waves:
     """A regression on features without validation rows, with a source that is a link, and errata that look like tags."""
 
-    study: Study
     results: Results
     prepared: Prepared
-    facts: dict[str, Any]
+
+    def figures(self) -> dict[str, Figure]:
+        return drawing.result_figures(self.results) | drawing.input_figures(self.results.study, self.prepared)
 
     def page(self) -> str:
-        drawn = drawing.result_figures(self.study, self.results, "regression", "height")
-        drawn |= drawing.input_figures(self.study, self.prepared)
-        pictures = drawing.encoded(drawn)
-        return report.page(self.study, Path("studies/waves"), self.facts, self.results, pictures, False, {})
+        return page(self.results, drawing.encoded(self.figures()), {})
 
 
 def waves() -> Waves:
@@ -124,7 +122,19 @@ def waves() -> Waves:
     curves = replicates[["variant"]].drop_duplicates().assign(epoch=1, loss_mean=1.0, loss_min=0.5, loss_max=2.0)
     timings = {"stage": {"trained": 0, "cached": 9, "workers": 0, "seconds": 0.1, "busy": None}, "environment": {}}
     durations = replicates[["variant", "seed"]].assign(seconds=1.0, seconds_per_epoch=0.1)
+    splits = {name: (draw.random((count, 3)), draw.random(count)) for name, count in (("train", 60), ("test", 20))}
+    shapes = {
+        name: {"shape": [len(y), 3], "type": "float64", "smallest": 0.0, "largest": 1.0} for name, (_, y) in splits.items()
+    }
+    facts: dict[str, Any] = {"task": "regression", "class_names": [], "title": "Waves", "licence": "none"}
+    facts |= {"citation": "none", "splits": shapes}
+    rows = {split: x for split, (x, _) in splits.items()}
+    prepared = Prepared(splits, {name: views.fit(view, rows) for name, view in study.views.items()}, facts)
+    facts |= FACTS | {"views": extremes_of(prepared), "target": "height in metres", "first_rows": [[1.0, 2.0, 3.0, 4.5]]}
     results = Results(
+        study=study,
+        folder=Path("studies/waves"),
+        facts=facts,
         claims=compared(study, judging.judge_claims(study, replicates, ["noise_hurts"]), replicates),
         timed=compared(study, judging.judge_claims(study, durations, []), durations),
         summary=tables.summary_of({str(name): table for name, table in replicates.groupby("variant", sort=False)}, 0.99),
@@ -140,14 +150,4 @@ def waves() -> Waves:
         durations=durations,
         timings=timings,
     )
-    splits = {name: (draw.random((count, 3)), draw.random(count)) for name, count in (("train", 60), ("test", 20))}
-    shapes = {
-        name: {"shape": [len(y), 3], "type": "float64", "smallest": 0.0, "largest": 1.0} for name, (_, y) in splits.items()
-    }
-    facts: dict[str, Any] = {"task": "regression", "class_names": [], "title": "Waves", "licence": "none"}
-    facts |= {"citation": "none", "splits": shapes}
-    rows = {split: x for split, (x, _) in splits.items()}
-    prepared = Prepared(splits, {name: views.fit(view, rows) for name, view in study.views.items()}, facts)
-    facts |= FACTS | {"views": extremes_of(prepared), "target": "height in metres", "first_rows": [[1.0, 2.0, 3.0, 4.5]]}
-
-    return Waves(study, results, prepared, facts)
+    return Waves(results, prepared)

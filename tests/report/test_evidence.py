@@ -19,9 +19,9 @@ from stages.lib.report.evidence import (
     Evidence,
     evidence_of,
     ratio,
+    sentences,
     table_of,
     training_rows,
-    words,
 )
 from stages.lib.training.views import of_replicate
 
@@ -118,24 +118,28 @@ def test_rows_of_an_epoch_are_those_that_a_replicate_trains_on(changes: dict[str
     ],
 )
 def test_a_sentence_for_each_limit_and_none_without(changes: dict[str, Any], said: str) -> None:
-    found = words("plain", Evidence(**{**vars(PLAIN), **changes}))
+    found = sentences("plain", Evidence(**{**vars(PLAIN), **changes}))
     assert len(found) == bool(said)
     assert said in "".join(found)
 
 
 def test_updates_are_compared_with_another_variant_s() -> None:
     huge = Evidence(**{**vars(PLAIN), "updates": 1})
-    assert words("huge", huge, "plain", PLAIN) == ["huge makes 1 update of the weights in an epoch, plain makes 4."]
-    assert words("plain", PLAIN, "huge", huge) == ["plain makes 4 updates of the weights in an epoch, huge makes 1."]
-    assert words("half", Evidence(**{**vars(PLAIN), "updates": 2}), "plain", PLAIN) == []
+    assert sentences("huge", huge, "plain", PLAIN) == ["huge makes 1 update of the weights in an epoch, plain makes 4."]
+    assert sentences("plain", PLAIN, "huge", huge) == ["plain makes 4 updates of the weights in an epoch, huge makes 1."]
+    assert sentences("half", Evidence(**{**vars(PLAIN), "updates": 2}), "plain", PLAIN) == []
 
 
 def test_gradients_are_compared_with_another_variant_s() -> None:
     mild, raw = (Evidence(**{**vars(PLAIN), "first": first}) for first in (0.5, 51.0))
     said = ["Before training the gradient of the first layer of raw is 102 times that of mild."]
-    assert words("raw", raw, "mild", mild) == said
-    assert words("mild", mild, "raw", raw) == words("raw", raw, "half", Evidence(**{**vars(PLAIN), "first": 0.51})) == []
-    assert words("raw", raw, "dead", Evidence(**{**vars(PLAIN), "first": 0.0})) == words("raw", raw, "plain", PLAIN) == []
+    assert sentences("raw", raw, "mild", mild) == said
+    assert (
+        sentences("mild", mild, "raw", raw) == sentences("raw", raw, "half", Evidence(**{**vars(PLAIN), "first": 0.51})) == []
+    )
+    assert (
+        sentences("raw", raw, "dead", Evidence(**{**vars(PLAIN), "first": 0.0})) == sentences("raw", raw, "plain", PLAIN) == []
+    )
 
 
 def test_the_table_has_what_any_of_them_has() -> None:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from helpers.runs import complete_facts, write_runs
-from helpers.search import Pretender, edited, found_by, searching
+from helpers.search import Pretender, edited, found_by
 from helpers.study import study_with
 from stages import evaluate, plot, search
-from stages.lib.report import search_section
-from stages.lib.report.figures.search import best_so_far
-
-LOSS = {"metric": "val_loss", "direction": "minimize", "claims": ..., "strategies.few.reported": ...}
 
 
 @pytest.mark.parametrize("changes", [{}, {"seeds": 1, "claims": ..., "strategies.few.reported": ...}])
@@ -55,44 +48,6 @@ def test_the_report_has_a_section_and_the_figures(
             assert expected in card
         assert 'id="figure-search_progress"' in text
     assert ("What the source prints of its search" in text) == ("strategies.few.reported" not in changes)
-
-
-@pytest.mark.parametrize(
-    ("folder", "commands"),
-    [
-        (
-            Path(),
-            [
-                "dvc repro --force --single-item search",
-                "XDG_CACHE_HOME=$(mktemp -d) dvc repro --force --single-item search",
-                "dvc repro plot",
-                "dvc exp run --temp -S search.seeds=6 plot",
-            ],
-        ),
-        (
-            Path("studies/waves"),
-            [
-                "dvc repro --force --single-item studies/waves/dvc.yaml:search",
-                "XDG_CACHE_HOME=$(mktemp -d) dvc repro --force --single-item studies/waves/dvc.yaml:search",
-                "dvc repro studies/waves/dvc.yaml:plot",
-                "dvc exp run --temp -S studies/waves/params.yaml:search.seeds=6 studies/waves/dvc.yaml:plot",
-            ],
-        ),
-        (Path("mine"), ["python -m stages.search mine", "XDG_CACHE_HOME=$(mktemp -d) python -m stages.search mine"]),
-    ],
-)
-def test_a_claim_about_strategies_says_how_to_search_again(folder: Path, commands: list[str]) -> None:
-    _, settings = searching()
-    assert [command for _, command in search_section.commands(settings, folder)] == commands
-
-
-def test_the_best_so_far_skips_what_diverged_and_what_was_pruned() -> None:
-    _, settings = searching(**LOSS, strategies={"blind": {"method": "random"}})
-    scores = ["diverged", 0.5, 0.2, 0.4, 0.6, 0.3, "diverged", 0.7]
-    states = ["complete"] * 2 + ["pruned"] + ["complete"] * 5
-    table = pd.DataFrame({"strategy": "blind", "seed": [0] * 4 + [1] * 4, "state": states, "val_loss": scores})
-    (best,) = best_so_far(settings, table).values()
-    np.testing.assert_array_equal(best, [[math.nan, 0.5, 0.5, 0.4], [0.6, 0.3, 0.3, 0.3]])
 
 
 def test_a_study_without_a_search_has_no_section(small_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

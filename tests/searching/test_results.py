@@ -90,11 +90,13 @@ def test_claims_are_judged_over_seeds_and_by_rank_where_a_strategy_diverged() ->
 def test_results_older_than_the_settings_are_refused(written: Callable[..., tuple[Study, Path]]) -> None:
     study, metrics = written()
     renamed = study_with({"search": edited({"strategies.cleverer": {"method": "tpe"}})})
+    assert renamed.search
+    assert study.search
     with pytest.raises(UserError, match=r"trials\.csv knows no cleverer, .*the search stage first"):
-        results.read_search(renamed, metrics.parent)
+        results.read_search(renamed.search, metrics.parent)
     shutil.rmtree(metrics)
     with pytest.raises(UserError, match=r"trials\.csv is missing; run `dvc repro`, or the search stage first"):
-        results.read_search(study, metrics.parent)
+        results.read_search(study.search, metrics.parent)
 
 
 BLIND = {

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from stages.lib.data.prepared import Prepared
 from stages.lib.files import write_bytes
-from stages.lib.judging.tables import HEADLINES
 from stages.lib.report.evidence import deep_variants
 from stages.lib.report.figures import output
 from stages.lib.report.figures.claims import claims
@@ -31,26 +30,21 @@ SAMPLE_CLASSES = 10
 """Classes of which an image is shown."""
 
 
-def result_figures(study: Study, results: Results, task: str, target: str = "") -> dict[str, Figure]:
-    """The figures of what was measured, without the durations.
-
-    target: what a regression predicts.
-    """
-    metric = HEADLINES[task]
-    reported = {name: each.reported[metric] for name, each in study.variants.items() if metric in each.reported}
-    parents = {name: each.extends for name, each in study.variants.items()}
-    drawn = {"leaderboard.svg": leaderboard(results.summary, results.replicates, reported, metric, task)}
+def result_figures(results: Results) -> dict[str, Figure]:
+    """The figures of what was measured, without the durations."""
+    metric, task = results.headline, results.task
+    drawn = {"leaderboard.svg": leaderboard(results.summary, results.replicates, results.reported, metric, task)}
     if len(results.claims):
         drawn["claims.svg"] = claims(results.claims, task)
     for measure in measures(results.curves):
-        drawn[f"curves_{measure}.svg"] = learning_curves(results.curves, parents, measure)
+        drawn[f"curves_{measure}.svg"] = learning_curves(results.curves, results.parents, measure)
     means = results.summary[results.summary["metric"] == metric]
     diverged = set(means.loc[means["mean"].astype(str) == "diverged", "variant"])
     if results.confusion is not None:
         drawn["confusion.svg"] = confusion(results.confusion, diverged)
     if results.residuals is not None:
-        drawn["residuals.svg"] = residuals(results.residuals, diverged, target)
-    if activations := deep_variants(study, results.diagnostics):
+        drawn["residuals.svg"] = residuals(results.residuals, diverged, results.facts["target"])
+    if activations := deep_variants(results.study, results.diagnostics):
         drawn["gradients.svg"] = gradients(results.diagnostics, activations)
     return drawn
 

@@ -184,7 +184,7 @@ def table_of(*found: Evidence) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def words(variant: str, own: Evidence, other: str = "", others: Evidence | None = None) -> list[str]:
+def sentences(variant: str, own: Evidence, other: str = "", others: Evidence | None = None) -> list[str]:
     """What stands out of a variant, by itself and against another: a sentence for each limit that it is beyond."""
     said = []
     if others and max(own.updates, others.updates) >= FOLD * min(own.updates, others.updates):

@@ -1,10 +1,11 @@
-"""What the report shows: the tables of metrics/ and the durations."""
+"""What a report is made of: a study, the tables of its metrics, and its durations."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,30 @@ import pandas as pd
 from stages.lib.cli import UserError
 from stages.lib.judging.claims import COLUMNS, judge_claims, values_of
 from stages.lib.judging.reported import single_runs
-from stages.lib.study.settings import Study
+from stages.lib.judging.tables import HEADLINES
+from stages.lib.report.evidence import Evidence, evidence_of
+from stages.lib.study.settings import Claim, Search, Study
+
+SEARCH_TABLES = ("trials", "winners", "claims", "importance")
 
 
 @dataclass(frozen=True)
 class Results:
-    """What the figures and the page are made of.
+    """A study and its results.
 
-    claims, timed: the columns of claims.csv, and `groups`, what is compared; `timed` are the claims about time.
-    summary, replicates, curves, confusion, residuals, diagnostics: as `evaluate` writes them; a regression has residuals and no
-    confusion, and a study that measures no gradients has no rows of diagnostics.
-    durations: variant, seed, seconds, seconds_per_epoch.
+    folder: the study's, relative to the checkout's root.
+    facts: those of the prepared data.
+    claims, timed: the columns of claims.csv, with what `compared` adds; `timed` are the claims about time.
+    summary, replicates, curves, diagnostics: as `evaluate` writes them. A study that measures no gradients has no rows of
+    diagnostics.
+    confusion: of a classification; residuals: of a regression.
+    durations: columns variant, seed, seconds, seconds_per_epoch.
     timings: the whole of timings.json.
     """
 
+    study: Study
+    folder: Path
+    facts: Mapping[str, Any]
     claims: pd.DataFrame
     timed: pd.DataFrame
     summary: pd.DataFrame
@@ -38,62 +49,106 @@ class Results:
     durations: pd.DataFrame
     timings: Mapping[str, Any]
 
+    @property
+    def task(self) -> str:
+        return str(self.facts["task"])
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A table that `evaluate` wrote. Only an empty cell is no value: a variant may be called nan, a class NA."""
+    @property
+    def headline(self) -> str:
+        """The metric by which variants are ranked."""
+        return HEADLINES[self.task]
+
+    @property
+    def parents(self) -> dict[str, str | None]:
+        """Variant -> the one that it extends."""
+        return {name: each.extends for name, each in self.study.variants.items()}
+
+    @property
+    def reported(self) -> dict[str, float]:
+        """Variant -> the headline that the source reports, of those variants of which it does."""
+        variants = self.study.variants.items()
+        return {name: each.reported[self.headline] for name, each in variants if self.headline in each.reported}
+
+    @cached_property
+    def evidence(self) -> dict[str, Evidence]:
+        """Variant -> what was measured of its training."""
+        rows = {split: each["shape"][0] for split, each in self.facts["splits"].items()}
+        return {name: evidence_of(self.study, name, self.replicates, self.diagnostics, rows) for name in self.study.variants}
+
+    def measured(self, variant: str, metric: str) -> dict[str, Any] | None:
+        """A row of the summary; None if there is none."""
+        chosen = self.summary[(self.summary["variant"] == variant) & (self.summary["metric"] == metric)]
+        return {str(name): value for name, value in chosen.iloc[0].items()} if len(chosen) else None
+
+    def replicates_of(self, variant: str) -> pd.DataFrame:
+        return self.replicates[self.replicates["variant"] == variant]
+
+
+def read_table(path: Path, stage: str) -> pd.DataFrame:
+    """A table that a stage wrote. Only an empty cell is empty: a variant may be called nan, and a class NA."""
     try:
-        return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"variant": str, "class": str})
+        names = dict.fromkeys(("variant", "class", "strategy"), str)
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=names)
     except FileNotFoundError:
-        raise UserError(f"{path} is missing; run `dvc repro`, or the evaluate stage first") from None
+        raise UserError(f"{path} is missing; run `dvc repro`, or the {stage} stage first") from None
 
 
-def require(names: Any, found: Any, path: Path, stage: str) -> None:
-    """Raises UserError where a table is older than params.yaml."""
-    if missing := [name for name in names if name not in set(found)]:
+def require(names: Collection[str], present: Collection[str], path: Path, stage: str) -> None:
+    """Raises UserError if a file lacks a name of params.yaml, because it is older."""
+    if missing := [name for name in names if name not in set(present)]:
         raise UserError(f"{path} knows no {missing[0]}, which params.yaml names; run `dvc repro`, or the {stage} stage first")
 
 
-def durations_of(study: Study, timings: dict[str, Any]) -> pd.DataFrame:
+def read_timings(study: Study, path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """timings.json, and the durations of the study's replicates."""
+    try:
+        timings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run `dvc repro`, or the train stage first") from None
+    require(study.variants, timings["replicates"], path, "train")
     rows = [
         {"variant": variant, "seed": int(seed), **seconds}
         for variant in study.variants
-        for seed, seconds in timings["replicates"].get(variant, {}).items()
+        for seed, seconds in timings["replicates"][variant].items()
     ]
-    return pd.DataFrame(rows, columns=["variant", "seed", "seconds", "seconds_per_epoch"])
+    return timings, pd.DataFrame(rows, columns=["variant", "seed", "seconds", "seconds_per_epoch"])
+
+
+def with_groups(claims: pd.DataFrame, settings: Mapping[str, Claim]) -> pd.DataFrame:
+    """The claims that params.yaml still has, with `groups`: `second − first`, or the one variant."""
+    claims = claims[claims["claim"].isin(list(settings))]
+    return claims.assign(groups=[" − ".join(reversed(settings[name].variants)) for name in claims["claim"]])
 
 
 def compared(study: Study, claims: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
-    """The claims with what each is about, `second − first` or the one variant, and how many single runs miss what it says."""
-    claims = claims.reindex(columns=COLUMNS)
+    """The claims with their groups, and how many of how many single `runs` do not show what is claimed (`missed`)."""
+    claims = with_groups(claims.reindex(columns=COLUMNS), study.claims)
     named = [study.claims[name] for name in claims["claim"]]
     counts = [single_runs(claim, values_of(study, claim, replicates)) for claim in named]
-    return claims.assign(
-        groups=[" − ".join(reversed(claim.variants)) for claim in named],
-        missed=[missed for missed, _ in counts],
-        runs=[runs for _, runs in counts],
-    )
+    return claims.assign(missed=[missed for missed, _ in counts], runs=[runs for _, runs in counts])
 
 
-def read_results(study: Study, folder: Path, task: str) -> Results:
-    """Every table, with the claims about time judged. Raises UserError where one is missing or older than params.yaml."""
-    metrics, timings_file = folder / "metrics", folder / "data" / "timings.json"
-    try:
-        timings = json.loads(timings_file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{timings_file} is missing; run `dvc repro`, or the train stage first") from None
-    durations = durations_of(study, timings)
-    require(study.variants, durations["variant"], timings_file, "train")
-    by_task = "confusion" if task == "classification" else "residuals"
+def read_results(study: Study, folder: Path, facts: Mapping[str, Any]) -> Results:
+    """Read every table, and judge the claims about time.
+
+    Raises UserError if a table is missing, or older than params.yaml.
+    """
+    metrics = folder / "metrics"
+    timings, durations = read_timings(study, folder / "data" / "timings.json")
+    by_task = "confusion" if facts["task"] == "classification" else "residuals"
     names = ("claims", "summary", "replicates", "curves", "diagnostics", by_task)
-    tables = {name: read_table(metrics / f"{name}.csv") for name in names}
+    tables = {name: read_table(metrics / f"{name}.csv", "evaluate") for name in names}
     for name in ("summary", "replicates", "curves", by_task, *(["diagnostics"] if study.replicates.diagnostics else [])):
         require(study.variants, tables[name]["variant"], metrics / f"{name}.csv", "evaluate")
         tables[name] = tables[name][tables[name]["variant"].isin(list(study.variants))]
-    claims = tables["claims"].reindex(columns=COLUMNS)
     timed = [name for name, claim in study.claims.items() if claim.about_time]
-    require([name for name in study.claims if name not in timed], claims["claim"], metrics / "claims.csv", "evaluate")
+    judged = [name for name in study.claims if name not in timed]
+    require(judged, tables["claims"]["claim"], metrics / "claims.csv", "evaluate")
     return Results(
-        claims=compared(study, claims[claims["claim"].isin(list(study.claims))], tables["replicates"]),
+        study=study,
+        folder=folder,
+        facts=facts,
+        claims=compared(study, tables["claims"], tables["replicates"]),
         timed=compared(study, judge_claims(study, durations, timed), durations),
         summary=tables["summary"],
         replicates=tables["replicates"],
@@ -106,21 +161,15 @@ def read_results(study: Study, folder: Path, task: str) -> Results:
     )
 
 
-def read_search(study: Study, folder: Path) -> dict[str, pd.DataFrame]:
-    """The tables of the study's search; none where it has none. Raises UserError where they are older than params.yaml."""
-    if study.search is None:
-        return {}
-    found = {}
-    for name in ("trials", "winners", "claims", "importance"):
-        path = folder / "metrics" / "search" / f"{name}.csv"
-        try:
-            found[name] = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype={"strategy": str})
-        except FileNotFoundError:
-            raise UserError(f"{path} is missing; run `dvc repro`, or the search stage first") from None
-    path = folder / "metrics" / "search" / "trials.csv"
-    require(study.search.strategies, found["trials"]["strategy"], path, "search")
-    require([study.search.metric, *(each.key for each in study.search.space.values())], found["trials"].columns, path, "search")
-    require(study.search.claims, found["claims"]["claim"], folder / "metrics" / "search" / "claims.csv", "search")
-    claims = found["claims"][found["claims"]["claim"].isin(list(study.search.claims))]
-    groups = [" − ".join(reversed(study.search.claims[name].variants)) for name in claims["claim"]]
-    return {**found, "claims": claims.assign(groups=groups)}
+def read_search(search: Search, folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables of the search of the study in that folder.
+
+    Raises UserError if one is missing, or older than params.yaml.
+    """
+    paths = {name: folder / "metrics" / "search" / f"{name}.csv" for name in SEARCH_TABLES}
+    tables = {name: read_table(path, "search") for name, path in paths.items()}
+    require(search.strategies, tables["trials"]["strategy"], paths["trials"], "search")
+    keys = [search.metric, *(each.key for each in search.space.values())]
+    require(keys, tables["trials"].columns, paths["trials"], "search")
+    require(search.claims, tables["claims"]["claim"], paths["claims"], "search")
+    return {**tables, "claims": with_groups(tables["claims"], search.claims)}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from stages.lib.report.figures.style import STYLED, THEME
@@ -22,7 +23,7 @@ def svg(figure: Figure) -> bytes:
     return re.sub(rb'<g id="[^"]*"', b"<g", text)
 
 
-def inline(figure: Figure, prefix: str, marks: Mapping[str, Mapping[str, str]] | None = None) -> str:
+def inline(figure: Figure, prefix: str, marks: Mapping[str, Mapping[str, str]] | None = None) -> Markup:
     """The figure as an element of a page: without a background, as wide as there is room, in the colours of the page's theme.
 
     prefix: put before every id. Two figures of a page must not share an id.
@@ -44,7 +45,8 @@ def inline(figure: Figure, prefix: str, marks: Mapping[str, Mapping[str, str]] |
 
     text = re.sub('<g id="([^"]*)">', marked, text)
     text = re.sub(r'(?<= id=")|(?<=href="#)|(?<=url\(#)', prefix, text)
-    return f'<svg viewBox="0 0 {width:g} {height:g}">{text.replace("xlink:href", "href").strip()}'
+    text = text.replace("xlink:href", "href").strip()
+    return Markup(f'<svg viewBox="0 0 {width:g} {height:g}">{text}')  # noqa: S704  # Matplotlib escapes what we give it
 
 
 def png(figure: Figure) -> bytes:

@@ -1,0 +1,1 @@
+"""The sections of a report: what their templates show, worked out from the tables and the settings."""

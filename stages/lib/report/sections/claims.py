@@ -1,0 +1,154 @@
+"""Claims: what was measured, whether a claim holds, and how to run it again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from stages.lib.judging.units import Unit, short_number, unit_of
+from stages.lib.judging.verdicts import FEWEST
+from stages.lib.report.commands import Command, claim_commands
+from stages.lib.report.figures.claims import claim_strips
+from stages.lib.report.figures.output import inline
+from stages.lib.report.results import Results
+from stages.lib.report.sections.differences import Difference, differences
+from stages.lib.report.sections.why import Why, why
+from stages.lib.report.words import MARKS, WORDS
+from stages.lib.study.metrics import finite
+from stages.lib.study.settings import Claim
+
+HOLDS = {
+    "supported": "It holds here: the whole interval is where the claim expects it.",
+    "refuted": "It does not hold here: the whole interval falls short of what is claimed.",
+    "equivalent": "It does not hold here: whatever difference there is, it is within the margin.",
+    "inconclusive": "These replicates do not decide: the interval allows for both.",
+}
+HOLDS_BY_RANK = {
+    "supported": "It holds here: every replicate of one group is on the expected side of every one of the other.",
+    "refuted": "It does not hold here: every replicate of one group is on the wrong side of every one of the other.",
+    "inconclusive": "These replicates do not decide: some are not finite, and the groups overlap or are small.",
+}
+"""Without an interval."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict, in words.
+
+    value: the effect as a number, to sort by; NaN for a word.
+    replicates: in each group.
+    holds: sentences.
+    """
+
+    name: str
+    claim: Claim
+    verdict: str
+    close: bool
+    effect: str
+    value: float
+    interval: str
+    expects: str
+    replicates: int
+    holds: list[str]
+
+    @property
+    def mark(self) -> str:
+        return MARKS[self.verdict]
+
+
+@dataclass(frozen=True)
+class ClaimCard:
+    """A claim about variants, with all that the page shows of it.
+
+    strip: the picture of the effect.
+    variant, other: the variant that is judged, and what it is compared with: another variant, or its parent if it has one.
+    """
+
+    judged: Judged
+    strip: Markup
+    variant: str
+    other: str | None
+    differences: list[Difference]
+    why: Why
+    commands: list[Command]
+
+
+def amount(value: float, factor: float, unit: str) -> str:
+    """A number with its unit, in the singular for 1."""
+    number = short_number(value * factor)
+    return f"{number} {unit.removesuffix('s') if number == '1' and len(unit) > 1 else unit}".strip()
+
+
+def expectation(claim: Claim, unit: Unit) -> str:
+    """What the claim expects of the effect."""
+    if claim.threshold is not None:
+        return f"{claim.expect.replace('_', ' ')} {amount(claim.threshold, unit.factor, unit.level)}"
+    margin = amount(claim.margin, unit.factor, unit.difference)
+    if claim.expect == "same":
+        return f"within {margin}" + (" of 0" if claim.variant else "")
+    return f"{claim.expect} by more than {margin}" if claim.margin else claim.expect
+
+
+def verdict_sentences(row: Mapping[Any, Any]) -> list[str]:
+    """Whether the claim of this row of claims.csv holds."""
+    has_interval = not math.isnan(finite(row["low"]))
+    said = [(HOLDS if has_interval else HOLDS_BY_RANK)[row["verdict"]]]
+    if row["replicates"] < FEWEST:
+        said = [f"Fewer than {FEWEST} replicates decide nothing."]
+    if row["close"]:
+        said.append("The verdict is close: it would be another, had the effect moved by two standard errors.")
+    return said
+
+
+def single_run_sentence(claim: Claim, row: Mapping[Any, Any]) -> str:
+    """How many readers who train once would see what is claimed."""
+    runs, missed = "pairs of single runs" if claim.compare else "single runs", row["missed"]
+    if missed in (0, row["runs"]):
+        return f"{'None' if missed else 'Each'} of the {row['runs']:,} {runs} shows it."
+    return f"Of the {row['runs']:,} {runs}, {missed:,} {'does' if missed == 1 else 'do'} not show it."
+
+
+def judged(claim: Claim, row: Mapping[Any, Any], task: str) -> Judged:
+    """row: of claims.csv. With the column `missed`, single runs are spoken of too."""
+    unit = unit_of(row["metric"], task)
+    effect = unit.change(row["effect"]) if claim.compare else unit.value(row["effect"])
+    has_interval = not math.isnan(finite(row["low"]))
+    return Judged(
+        name=row["claim"],
+        claim=claim,
+        verdict=row["verdict"],
+        close=bool(row["close"]),
+        effect=WORDS.get(row["effect"], effect),
+        value=finite(row["effect"]),
+        interval=unit.interval(row["low"], row["high"]) if has_interval else "no interval",
+        expects=expectation(claim, unit),
+        replicates=row["replicates"],
+        holds=[*verdict_sentences(row), *([single_run_sentence(claim, row)] if "missed" in row else [])],
+    )
+
+
+def claim_cards(results: Results, table: pd.DataFrame) -> list[ClaimCard]:
+    """table: `claims` or `timed` of the results."""
+    strips = claim_strips(table, results.task)
+    cards = []
+    for row in table.to_dict("records"):
+        name, claim = row["claim"], results.study.claims[row["claim"]]
+        variant = claim.variants[-1]
+        other = claim.compare[0] if claim.compare else results.parents[variant]
+        cards.append(
+            ClaimCard(
+                judged=judged(claim, row, results.task),
+                strip=inline(strips[name], f"{name}-"),
+                variant=variant,
+                other=other,
+                differences=differences(results.study, variant, other),
+                why=why(results, name, variant, other),
+                commands=claim_commands(results.study, name, results.folder),
+            )
+        )
+    return cards
