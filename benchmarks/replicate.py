@@ -21,7 +21,7 @@ from stages.lib.cli import arguments
 from stages.lib.data.prepared import read_prepared
 from stages.lib.engine import cluster
 from stages.lib.study.load import load_study
-from stages.lib.study.settings import Recipe
+from stages.lib.study.recipe import Recipe
 from stages.lib.training import diagnostics, replicate, views
 
 EPOCHS = 3

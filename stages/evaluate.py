@@ -65,7 +65,7 @@ def evaluate(study: Study, prepared: Prepared, folder: Path) -> None:
 
 def main() -> None:
     folder: Path = arguments(__doc__).parse_args().study
-    with one_line_errors("evaluate"):
+    with one_line_errors("evaluate", folder):
         study = load_study(folder)
         prepared = read_prepared(folder / "data" / "prepared")
         check_task(study, prepared.task)

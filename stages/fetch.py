@@ -29,7 +29,7 @@ def fetch(name: str, dataset: Dataset, raw: Path, mirror: str | None, cache: Pat
 
 def main(given: Sequence[str] | None = None) -> None:
     study: Path = arguments(__doc__).parse_args(given).study
-    with one_line_errors("fetch"):
+    with one_line_errors("fetch", study):
         name = load_study(study).data.dataset
         dataset = pick(load_catalogue(CATALOGUE), name)
         fetch(name, dataset, study / "data" / "raw", os.environ.get("DATA_MIRROR"), user_cache())

@@ -34,7 +34,7 @@ def validates_on_test(prepared: Prepared) -> bool:
 
 def main() -> None:
     folder: Path = arguments(__doc__).parse_args().study
-    with one_line_errors("plot"):
+    with one_line_errors("plot", folder):
         study = load_study(folder)
         prepared = read_prepared(folder / "data" / "prepared")
         require(study.views, prepared.views, folder / "data" / "prepared" / "views.json", "prepare")

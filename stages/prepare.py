@@ -18,7 +18,7 @@ from stages.lib.study.load import load_study
 
 def main() -> None:
     study_folder: Path = arguments(__doc__).parse_args().study
-    with one_line_errors("prepare"):
+    with one_line_errors("prepare", study_folder):
         study = load_study(study_folder)
         dataset = pick(load_catalogue(CATALOGUE), study.data.dataset)
         prepared = prepare(study, dataset, read_parts(dataset, study_folder / "data" / "raw"))

@@ -26,7 +26,8 @@ from stages.lib.files import write_json, write_text
 from stages.lib.searching import results
 from stages.lib.searching.rounds import Found, search_of, search_study
 from stages.lib.study.load import check_task, load_study
-from stages.lib.study.settings import Search, Study
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 
 SECTIONS = ("data", "model", "train", "views", "replicates", "limits", "variants", "statistics", "search")
 """The sections of params.yaml that this stage depends on, as in dvc.yaml."""
@@ -52,7 +53,7 @@ def write_found(study: Study, search: Search, found: Found, metrics: Path) -> No
 def main() -> None:
     folder: Path = arguments(__doc__).parse_args().study
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with one_line_errors("search"):
+    with one_line_errors("search", folder):
         study = load_study(folder)
         search = search_of(study, folder)
         runs.check_backend(study)

@@ -63,7 +63,7 @@ def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCa
 
 def main() -> None:
     folder: Path = arguments(__doc__).parse_args().study
-    with one_line_errors("train"):
+    with one_line_errors("train", folder):
         study = load_study(folder)
         runs.check_backend(study)
         data = folder / "data"

@@ -459,7 +459,9 @@ def test_a_regression_is_measured_by_its_errors(made: Made) -> None:
     assert made.summary("bad", "test_rmse") == [2, 0, 2, 2]
     assert "confusion.csv" not in made.tables()
     made.write(claims={"better": BETTER})
-    assert made.refusal() == ("evaluate: params.yaml: claims.better.metric: test_accuracy is not measured in a regression")
+    assert made.refusal() == (
+        "evaluate: STUDY/params.yaml: claims.better.metric: test_accuracy is not measured in a regression"
+    )
 
 
 def test_residuals_are_by_tenths_of_the_targets_over_the_replicates_that_did_not_diverge(made: Made) -> None:

@@ -20,7 +20,7 @@ from stages.lib.cli import UserError
 from stages.lib.data import splits as row_splits
 from stages.lib.data.catalogue import Dataset
 from stages.lib.data.prepared import Prepared, read_prepared, write_prepared
-from stages.lib.study.settings import RowsSplit, StratifiedSplit, TrainTestSplit, View
+from stages.lib.study.rows import RowsSplit, StratifiedSplit, TrainTestSplit, View
 from stages.lib.training.views import apply, fit
 
 Parts = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -128,7 +128,7 @@ def test_all_rows_can_be_used_but_no_more() -> None:
     assert sorted(np.concatenate([x[:, 0] for x, _ in splits.values()]).tolist()) == list(range(10))
     with pytest.raises(UserError) as caught:
         row_splits.stratified(numbered([6, 4]), stratified(5, 2, 4))
-    assert str(caught.value) == ("params.yaml: data.split: train, validation and test add up to 11 rows; the data set has 10")
+    assert str(caught.value) == ("data.split: train, validation and test add up to 11 rows; the data set has 10")
 
 
 # scikit-learn's
@@ -178,7 +178,7 @@ def test_train_test_split_uses_each_row_once_or_says_that_there_are_too_few(
 def test_two_rows_are_too_few() -> None:
     with pytest.raises(UserError) as caught:
         row_splits.train_test(numbered([2]), train_test(0.25, 0.25))
-    assert str(caught.value) == "params.yaml: data.split: 2 rows are too few to train, validate and test on"
+    assert str(caught.value) == "data.split: 2 rows are too few to train, validate and test on"
 
 
 # As given
@@ -232,7 +232,7 @@ def test_validation_none_makes_no_validation_split() -> None:
 def test_rows_that_are_not_there_are_refused(split: RowsSplit, message: str) -> None:
     with pytest.raises(UserError) as caught:
         row_splits.as_given(numbered([10]), split)
-    assert str(caught.value) == f"params.yaml: {message}"
+    assert str(caught.value) == message
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)
@@ -466,7 +466,7 @@ def test_a_refused_split_leaves_what_was_prepared(run_stage: Path) -> None:
     with pytest.raises(SystemExit) as caught:
         prepare.main()
     assert caught.value.code == (
-        "prepare: params.yaml: data.split: train, validation and test add up to 580 rows; the data set has 220"
+        f"prepare: {run_stage}/params.yaml: data.split: train, validation and test add up to 580 rows; the data set has 220"
     )
     assert content_of(run_stage) == first
 

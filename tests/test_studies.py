@@ -21,7 +21,9 @@ from ruamel.yaml import YAML
 from helpers.checkout import ROOT, Checkout, copy_tree, is_result
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue
 from stages.lib.study.load import check_task, load_study
-from stages.lib.study.settings import RowsSplit, Search, Study, TrainTestSplit
+from stages.lib.study.rows import RowsSplit, TrainTestSplit
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import read_yaml
 from stages.lib.training import networks
 

@@ -223,14 +223,14 @@ def test_convolutions_that_leave_nothing_are_refused_before_training(small_study
     assert done.returncode == 1
     assert kept.exists()
     assert done.stderr.strip() == (
-        "train: params.yaml: variants.dropped.model.conv: [4, 4, 4, 4] leave nothing of 8 x 8 pixels; "
+        f"train: {study}/params.yaml: variants.dropped.model.conv: [4, 4, 4, 4] leave nothing of 8 x 8 pixels; "
         "fewer, or a smaller kernel_size or pool_size, do"
     )
 
 
 def test_convolutions_of_rows_that_are_no_images_are_refused() -> None:
     settings = study_with({"model": {"conv": [4]}}).model
-    with pytest.raises(ValueError, match="convolutions need images"):
+    with pytest.raises(ValueError, match="conv: needs images"):
         dispatch.cost(settings, 1, 64, 1000, (8,), 1)
 
 

@@ -1,16 +1,53 @@
-"""The command line of every stage and tool: how arguments are read, and one line for a user's mistake."""
+"""The command line that all stages and tools share, and mistakes of a user, which end them with one line."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: the message says what is wrong, where, and what is allowed, in one or two lines."""
+    """A mistake that the user can mend. The message says what is wrong, where, and what is allowed, in one or two lines."""
+
+
+class SettingError(UserError, ValueError):
+    """A setting that is not allowed, with its place.
+
+    Code that checks a part of the settings gives the place within this part. Each caller puts its own keys in front, by
+    `below`, and the last one adds the file. As a ValueError it can be raised in pydantic's validators.
+    """
+
+    def __init__(self, message: str, *place: str, file: Path | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+        """The keys that lead to the setting."""
+        self.file = file
+
+    def below(self, *place: str, file: Path | None = None) -> SettingError:
+        """The same mistake, with `place` in front of its own and with the file, if it has none."""
+        return SettingError(self.message, *place, *self.place, file=self.file or file)
+
+    def __str__(self) -> str:
+        keys = [key if re.fullmatch(r"[\w-]{1,60}", key) else as_yaml(key) for key in self.place]
+        if self.file and not keys:
+            keys = ["top level"]
+        file = [str(self.file)] if self.file else []
+        place = [".".join(keys)] if keys else []
+        return ": ".join([*file, *place, self.message])
+
+
+def as_yaml(value: object) -> str:
+    """A value much as YAML writes it, on one line and at most 60 characters long."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    text = str(value) if isinstance(value, date) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def arguments(description: str | None, study: bool = True) -> argparse.ArgumentParser:
@@ -37,9 +74,14 @@ def arguments(description: str | None, study: bool = True) -> argparse.ArgumentP
 
 
 @contextmanager
-def one_line_errors(stage: str) -> Iterator[None]:
-    """End the stage with exit status 1 and `STAGE: message` on standard error where its body raises UserError."""
+def one_line_errors(stage: str, study: Path | None = None) -> Iterator[None]:
+    """End the process with exit status 1 and `STAGE: message` on standard error, if the body raises UserError.
+
+    A mistake in the settings that names no file is one in the params.yaml of the folder `study`.
+    """
     try:
         yield
+    except SettingError as error:
+        sys.exit(f"{stage}: {error.below(file=study and study / 'params.yaml')}")
     except UserError as error:
         sys.exit(f"{stage}: {error}")

@@ -19,7 +19,8 @@ from stages.lib.files import write_text
 from stages.lib.searching.rounds import search_of
 from stages.lib.study import space
 from stages.lib.study.load import load_study
-from stages.lib.study.settings import Search, Study
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import NAME
 
 
@@ -81,7 +82,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("name", metavar="NAME", help="the name of the new variant")
     options = parser.parse_args()
-    with one_line_errors("adopt"):
+    with one_line_errors("adopt", options.study):
         adopt(options.study, options.name)
 
 

@@ -32,7 +32,8 @@ from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.files import read_arrays, write_json
 from stages.lib.study.load import load_study
-from stages.lib.study.settings import Recipe, Study
+from stages.lib.study.recipe import Recipe
+from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import unknown
 from stages.lib.training import views
 
@@ -253,7 +254,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="default: STUDY/data/exports/VARIANT/SEED")
     parser.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS), help="default: all formats")
     options = parser.parse_args()
-    with one_line_errors("export"):
+    with one_line_errors("export", options.study):
         target = options.to or options.study / "data" / "exports" / options.variant / str(options.seed)
         with quiet():
             facts = export(options.study, options.variant, options.seed, options.formats, target)

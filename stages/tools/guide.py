@@ -19,9 +19,10 @@ from stages.lib.files import write_text
 from stages.lib.judging.claims import values_of
 from stages.lib.judging.verdicts import CLOSE, FEWEST, FEWEST_RANKED, Verdict, difference_interval
 from stages.lib.markdown import between_markers, cell, markers
+from stages.lib.study.claims import Claim
 from stages.lib.study.load import load_study
 from stages.lib.study.metrics import finite, round_or_word
-from stages.lib.study.settings import Claim, Study
+from stages.lib.study.settings import Study
 from stages.lib.templates import render
 
 PAGE = Path("docs/verdicts.md")

@@ -25,10 +25,12 @@ from stages.lib.judging.verdicts import Verdict
 from stages.lib.markdown import CENTRE, LEFT, RIGHT, between_markers, cell, markers, one_line, table
 from stages.lib.report.document import document
 from stages.lib.report.words import MARKS, WORDS
+from stages.lib.study.claims import Claim
 from stages.lib.study.load import load_study
 from stages.lib.study.metrics import finite, is_time
 from stages.lib.study.places import FOLDER, STARTER, name_of, studies, target_of
-from stages.lib.study.settings import Claim, Search, Study
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 from stages.lib.templates import render
 
 README = Path("README.md")

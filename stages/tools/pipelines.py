@@ -23,7 +23,7 @@ def pipeline(folder: Path, root: Path = Path()) -> str:
     study = load_study(root / folder)
     task = pick(load_catalogue(root / CATALOGUE), study.data.dataset).task
     quality, by_task = ("accuracy", "confusion") if task == "classification" else ("mae", "residuals")
-    watched, prefix = ("Validation", "val_") if study.data.split.validation not in (0, "none") else ("Training", "")
+    watched, prefix = ("Validation", "val_") if study.data.sets_validation_apart else ("Training", "")
     return render(
         Path(__file__).with_name("dvc.yaml.j2"),
         study="" if folder == Path() else f"{folder.as_posix()}/",

@@ -54,7 +54,7 @@ def show_plan(study: Study, folder: Path) -> None:
 
 def main() -> None:
     folder: Path = arguments(__doc__).parse_args().study
-    with one_line_errors("plan"):
+    with one_line_errors("plan", folder):
         study = load_study(folder)
         check_backend(study)
         show_plan(study, folder)

@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.study.load import load_study
-from stages.lib.study.settings import Recipe, Study
+from stages.lib.study.recipe import Recipe
+from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import unknown
 
 
@@ -28,7 +29,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("variant", metavar="VARIANT", help="whose recipe is shown")
     options = parser.parse_args()
-    with one_line_errors("show"):
+    with one_line_errors("show", options.study):
         show(load_study(options.study), options.variant)
 
 

@@ -37,7 +37,8 @@ from stages.lib.searching.trials import Trial
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.metrics import DIGITS, finite, round_or_word
 from stages.lib.study.places import is_place, target_of
-from stages.lib.study.settings import Search, Study
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import unknown
 from stages.lib.training.result import Result
 
@@ -149,7 +150,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="seed of the draw (default: a new one each time, which is printed)")
     parser.add_argument("--claim", metavar="NAME", help="train all replicates that judge this claim, instead of a draw")
     options = parser.parse_args()
-    with one_line_errors("verify"):
+    with one_line_errors("verify", options.study):
         if options.replicates < 1:
             raise UserError(f"--replicates: {options.replicates} is not allowed; a whole number of at least 1 is")
         if options.trials < 0:

@@ -21,11 +21,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from helpers.checkout import ROOT
 from stages.lib.cli import UserError
 from stages.lib.data import catalogue
 from stages.lib.data.catalogue import Dataset, load_catalogue, pick, read_parts
 
-ROOT = Path(__file__).parents[1]
 FILE = {"name": "all.csv", "sha256": "0" * 64, "sources": ["https://example.org/all.csv"]}
 ENTRY: dict[str, Any] = {
     "title": "Numbers",
@@ -107,7 +107,7 @@ def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
     [
         ({"titel": "x"}, ": unknown key 'titel' (did you mean 'title'?); known: title, task, reader, files,"),
         ({"licence": None}, ".licence: is missing"),
-        ({"task": "ranking"}, ".task: 'ranking' must be classification or regression"),
+        ({"task": "ranking"}, ".task: unknown task 'ranking'; known: classification, regression"),
         ({"title": 5}, ".title: 5 must be text"),
         ({"reader": "csv"}, ".reader: 'csv' must be a mapping"),
         ({"reader": {"kind": "tsv"}}, ".reader: unknown kind 'tsv'"),
@@ -118,25 +118,25 @@ def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
         ({"reader": {"kind": "csv", "target": "y"}}, ".reader: 'y' names a column, which needs header: true, or columns"),
         ({"reader": {"kind": "csv", "ratios": {"r": ["a", 1]}}}, ".reader: 'a' names a column, which needs header: true, or"),
         ({"reader": {"kind": "csv", "features": ["r"]}}, ".reader: 'r' names a column, which needs header: true, or columns"),
-        ({"reader": {"kind": "csv", "columns": ["a", "y"], "header": True}}, ".reader: columns: are named by the header"),
-        ({"reader": {"kind": "csv", "columns": ["a", "y", "a"]}}, ".reader: columns: 'a' occurs twice"),
+        ({"reader": {"kind": "csv", "columns": ["a", "y"], "header": True}}, ".reader.columns: are named by the header"),
+        ({"reader": {"kind": "csv", "columns": ["a", "y", "a"]}}, ".reader.columns: 'a' occurs twice"),
         ({"reader": {"kind": "csv", "columns": ["a", "y"], "target": "z"}}, ".reader: unknown column 'z'; known: a, y"),
         ({"reader": {"kind": "csv", "columns": ["area", "y"], "features": ["aera"]}}, ".reader: unknown column 'aera' (did"),
-        ({"reader": {"kind": "csv", "columns": ["a"], "ratios": {"a": [0, 1]}}}, ".reader: ratios: 'a' is a column already"),
+        ({"reader": {"kind": "csv", "columns": ["a"], "ratios": {"a": [0, 1]}}}, ".reader.ratios: 'a' is a column already"),
         ({"reader": {"kind": "csv", "columns": ["a"], "ratios": {"r": ["a", "b"]}}}, ".reader: unknown column 'b'; known: a"),
         ({"reader": {"kind": "csv", "ratios": {"r": [0]}}}, ".reader.ratios.r: [0] must be a list of two"),
         ({"reader": {"kind": "csv", "target_divisor": 0}}, ".reader.target_divisor: 0 must be greater than 0"),
-        ({"reader": {"kind": "csv", "target_divisor": 2}}, ": reader.target_divisor: labels of classes are not divided"),
+        ({"reader": {"kind": "csv", "target_divisor": 2}}, ".reader.target_divisor: labels of classes are not divided"),
         ({"reader": {"kind": "idx", "shape": [2]}}, ".reader: unknown key 'shape'"),
-        ({"reader": {"kind": "npz", "parts": {"train": ["x", "y"]}}}, ".reader: parts: holds train; it must hold all,"),
-        ({"reader": {"kind": "idx"}}, ": files: holds all; a reader of idx needs images + labels, or train_images +"),
-        ({"files": {"train": FILE, "test": FILE}}, ": files: two have the same name"),
+        ({"reader": {"kind": "npz", "parts": {"train": ["x", "y"]}}}, ".reader.parts: holds train; it must hold all,"),
+        ({"reader": {"kind": "idx"}}, ".files: holds all; a reader of idx needs images + labels, or train_images +"),
+        ({"files": {"train": FILE, "test": FILE}}, ".files: two have the same name"),
         ({"files": {"all": {**FILE, "name": "../all.csv"}}}, ".files.all.name: '../all.csv' must be a file name"),
         ({"files": {"all": {**FILE, "sha256": "0" * 63}}}, ".files.all.sha256: '000000"),
         ({"files": {"all": {**FILE, "sources": ["ftp://a/b"]}}}, ".files.all.sources.0: 'ftp://a/b' must be https://"),
         ({"files": {"all": {**FILE, "sources": []}}}, ".files.all.sources: [] "),
         ({"files": {"all": {**FILE, "mirror_name": "a/b.gz"}}}, ".files.all.mirror_name: 'a/b.gz' must be a file name"),
-        ({"task": "regression", "class_names": ["a"]}, ": class_names: a regression has no classes"),
+        ({"task": "regression", "class_names": ["a"]}, ".class_names: a regression has no classes"),
     ],
 )
 def test_mistake_in_an_entry(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
@@ -628,27 +628,27 @@ def test_an_archive_holds_no_name_twice_and_no_links(tmp_path: Path) -> None:
     [
         (
             {"class_names": []},
-            ": class_names: must be the names of the folders, two or more, each once, in the order of the labels",
+            ".class_names: must be the names of the folders, two or more, each once, in the order of the labels",
         ),
-        ({"class_names": ["cat"]}, ": class_names: must be the names of the folders, two or more"),
-        ({"class_names": ["cat", "cat"]}, ": class_names: must be the names of the folders, two or more"),
-        ({"task": "regression"}, ": task: folders of images are classes, so it must be classification"),
-        ({"reader": {"kind": "images", "colour": "red"}}, ".reader.colour: 'red' must be as_is, grey or rgb"),
+        ({"class_names": ["cat"]}, ".class_names: must be the names of the folders, two or more"),
+        ({"class_names": ["cat", "cat"]}, ".class_names: must be the names of the folders, two or more"),
+        ({"task": "regression"}, ".task: folders of images are classes, so it must be classification"),
+        ({"reader": {"kind": "images", "colour": "red"}}, ".reader.colour: unknown colour 'red'; known: as_is, grey, rgb"),
         (
             {"reader": {"kind": "images", "folders": {"train": "a"}}},
-            ".reader: folders: holds train; it must hold all, or train and test",
+            ".reader.folders: holds train; it must hold all, or train and test",
         ),
         (
             {"reader": {"kind": "images", "folders": {"all": "/a"}}},
             ".reader.folders.all: '/a' must be a folder inside the archive",
         ),
-        ({"files": {"all": FILE}}, ": files: holds all; a reader of images needs archive, or train + test"),
+        ({"files": {"all": FILE}}, ".files: holds all; a reader of images needs archive, or train + test"),
         (
             {
                 "reader": {"kind": "images", "folders": {"all": "a"}},
                 "files": {"train": FILE, "test": {**FILE, "name": "other.zip"}},
             },
-            ": reader.folders: holds all; with files train and test it must hold these, or nothing",
+            ".reader.folders: holds all; with files train and test it must hold these, or nothing",
         ),
     ],
 )

@@ -28,7 +28,7 @@ from helpers.study import prepared_for, study_with, write_study
 from stages.lib.cli import UserError
 from stages.lib.engine import cluster, dispatch, key, worker
 from stages.lib.study.load import load_study
-from stages.lib.study.settings import Recipe
+from stages.lib.study.recipe import Recipe
 
 CHANGES: dict[str, Any] = {"train": {"epochs": 40}, "replicates": {"seeds": 4}}
 """Of the study: it lasts long enough for something to happen in the middle."""

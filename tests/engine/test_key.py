@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, create_model
 from helpers.study import prepared_for, study_with
 from stages.lib.engine import key, source
 from stages.lib.engine.key import environment, replicate_key
-from stages.lib.study.settings import Model, Recipe, Train, View, WideDeep
+from stages.lib.study.recipe import EarlyStopping, Model, Recipe, Train, WideDeep
+from stages.lib.study.rows import View
 from stages.lib.training.views import FittedView
 
 FOLDS: dict[str, Any] = {
@@ -104,7 +105,7 @@ def test_no_default_of_a_recipe_has_changed() -> None:
     """
     defaults = {
         f"{kind.__name__}.{name}": each.default
-        for kind in (View, Model, WideDeep, Train, Recipe)
+        for kind in (View, Model, WideDeep, Train, EarlyStopping, Recipe)
         for name, each in kind.model_fields.items()
         if not each.is_required()
     }
@@ -115,6 +116,13 @@ def test_no_default_of_a_recipe_has_changed() -> None:
         "View.invert": False,
         "View.test_noise": 0.0,
         "View.noise_seed": 0,
+        "Model.conv": (),
+        "Model.kernel_size": 3,
+        "Model.pool_size": 2,
+        "Model.kernel_initializer": "glorot_uniform",
+        "Model.batch_normalization": "none",
+        "Model.dropout": 0.0,
+        "Model.l2": 0.0,
         "Model.negative_slope": 0.2,
         "Model.maxout_pieces": 2,
         "Model.dropout_layers": "all",
@@ -124,7 +132,15 @@ def test_no_default_of_a_recipe_has_changed() -> None:
         "WideDeep.wide": None,
         "WideDeep.deep": None,
         "WideDeep.auxiliary_output": False,
+        "Train.momentum": 0.0,
+        "Train.early_stopping": EarlyStopping(),
         "Train.validation_rows": 0,
+        "Train.best_checkpoint": False,
+        "Train.tensorboard": False,
+        "EarlyStopping.monitor": "none",
+        "EarlyStopping.patience": 0,
+        "EarlyStopping.min_delta": 0.0,
+        "EarlyStopping.restore_best": False,
     }
 
 

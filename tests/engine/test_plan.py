@@ -20,7 +20,7 @@ from stages.lib.engine import runs
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.dispatch import Job, cost
 from stages.lib.engine.plan import START, Plan, SearchPlan, clock, lines, plan, plan_search, search_lines, wall_time
-from stages.lib.study.settings import Study
+from stages.lib.study.settings import Study, resolve
 from stages.lib.training.result import Result
 from stages.tools.plan import show_plan
 
@@ -129,7 +129,6 @@ SEARCH: dict[str, Any] = {
     "seeds": 2,
     "folds": 2,
     "metric": "val_accuracy",
-    "direction": "maximize",
 }
 
 
@@ -141,7 +140,7 @@ def test_a_search_takes_the_longest_of_its_dearest_network_and_of_what_others_to
     first, second, *_ = (job for job in jobs if job.variant == "plain")
     held = {first.key: 3.0, second.key: 1.0}
     plans = plan(study, jobs, held.get, {})
-    recipe = study.recipe_with("plain", {"model": {"hidden": [16, 16, 16]}, "train": {"batch_size": 16}})
+    recipe = resolve(study, "plain", {"model": {"hidden": [16, 16, 16]}, "train": {"batch_size": 16}})
     dearest = cost(recipe.model, recipe.train.epochs, recipe.train.batch_size, 120, (8, 8), 4)
     searched = plan_search(study, study.search, plans, jobs, prepared)
     assert searched.seconds == pytest.approx(3.0 * dearest / first.cost) != 3.0
@@ -243,7 +242,7 @@ def test_what_a_search_adds_is_said_after_the_table(
     [
         ({"data": {"dataset": "blob"}}, "unknown data set 'blob' (did you mean 'blobs'?)"),
         ({"data": {"split": {"train": 1000}}}, "add up to 1080 rows; the data set has 240"),
-        ({"model": {"conv": [4]}}, "variants.dropped.model.conv: convolutions need images"),
+        ({"model": {"conv": [4]}}, "variants.dropped.model.conv: needs images"),
         ({"variants": {"plain": {"reported": {"test_mae": 1.0}}}}, "test_mae is not measured in a classification"),
     ],
 )

@@ -60,7 +60,6 @@ SEARCH: dict[str, Any] = {
     "seeds": 3,
     "folds": 2,
     "metric": "val_accuracy",
-    "direction": "maximize",
     "claims": {
         "tpe_helps": {"says": "TPE helps.", "compare": ["default", "tpe"], "metric": "test_accuracy", "expect": "higher"},
         "noise_hurts": {"says": "TPE | wins.", "compare": ["printed", "tpe"], "metric": "val_accuracy", "expect": "higher"}

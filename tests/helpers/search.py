@@ -19,7 +19,9 @@ from stages.lib.files import arrays_to_bytes
 from stages.lib.searching import rounds
 from stages.lib.searching.trials import Trial
 from stages.lib.study import space
-from stages.lib.study.settings import Recipe, Search, Study
+from stages.lib.study.recipe import Recipe
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 from stages.lib.training.result import Result
 
 SEARCH: dict[str, Any] = {
@@ -39,7 +41,6 @@ SEARCH: dict[str, Any] = {
     "seeds": 3,
     "folds": 2,
     "metric": "val_accuracy",
-    "direction": "maximize",
     "pruning": "none",
     "refits": 2,
     "claims": {

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.study import prepared_for, study_with
-from stages.lib.study.settings import Recipe
+from stages.lib.study.recipe import Recipe
 from stages.lib.training import replicate, views
 from stages.lib.training.result import Result
 

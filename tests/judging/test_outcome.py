@@ -23,7 +23,6 @@ SEARCH = {
     "folds": 2,
     "refits": 1,
     "metric": "val_loss",
-    "direction": "minimize",
     "claims": {
         "clever_is_better": {
             "says": "TPE does better.",

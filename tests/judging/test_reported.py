@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stages.lib.judging.reported import decimals, distance, single_runs, standing
-from stages.lib.study.settings import Claim
+from stages.lib.study.claims import Claim
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,6 @@ BLIND = {
     },
     "strategies": {"blind": {"method": "random"}},
     "metric": "val_loss",
-    "direction": "minimize",
     "claims": {},
 }
 TRIALS = """strategy,seed,trial,state,train.learning_rate,model.activation,val_loss,fold_0,fold_1,epochs

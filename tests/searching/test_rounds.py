@@ -92,7 +92,5 @@ def test_a_network_that_the_data_do_not_allow_ends_the_search_in_one_line(preten
     study, settings = searching(
         space__layers={"key": "model.conv", "choices": [[2], [2, 2, 2, 2]]}, strategies__spread__trials=6
     )
-    with pytest.raises(
-        UserError, match=r"^params\.yaml: search\.space: \w+ \d, trial \d: .*: model\.conv: .* leave nothing of"
-    ):
+    with pytest.raises(UserError, match=r"^search\.space: \w+ \d, trial \d: .*: model\.conv: .* leave nothing of"):
         found_by(study, settings, tmp_path)

@@ -13,7 +13,8 @@ from stages.lib.searching.results import trials_table
 from stages.lib.searching.strategies import Searcher
 from stages.lib.searching.trials import Trial, best_trial
 from stages.lib.study import space
-from stages.lib.study.settings import Search, Study
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 
 METHODS = ("grid", "random", "quasi_random", "genetic", "cmaes", "tpe")
 

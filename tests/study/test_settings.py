@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import pytest
@@ -19,20 +19,14 @@ from ruamel.yaml import YAML
 from helpers.checkout import ROOT
 from helpers.study import JARGON, SMALL, study_with
 from stages.lib.cli import UserError
+from stages.lib.study.claims import ILLUSTRATIONS
+from stages.lib.study.keras_names import ACTIVATIONS, DEFAULT_RATES, INITIALIZERS, LOSSES, Backend
 from stages.lib.study.load import check_task, load_study
-from stages.lib.study.settings import (
-    ACTIVATIONS,
-    BACKENDS,
-    DEFAULT_RATES,
-    ILLUSTRATIONS,
-    INITIALIZERS,
-    LOSSES,
-    MONITORS,
-    SCALINGS,
-    Study,
-    merged,
-)
+from stages.lib.study.recipe import Monitor
+from stages.lib.study.rows import Scaling
+from stages.lib.study.settings import Study, merged
 
+SCALINGS, BACKENDS, MONITORS = map(get_args, (Scaling, Backend, Monitor))
 VALID = """\
 title: A small study
 source: the tests
@@ -254,10 +248,25 @@ MISTAKES: dict[str, Mistake] = {
         "model.kernel_initializer",
         ("'glorot'", ", ".join(INITIALIZERS)),
     ),
-    "unknown_scaling": ("scale: max", "scale: minmax", "views.scaled.scale", ("'minmax'", "'min_max'", ", ".join(SCALINGS))),
+    "unknown_scaling": (
+        "scale: max",
+        "scale: minmax",
+        "views.scaled.scale",
+        ("'minmax'", "'min_max'", ", ".join(SCALINGS)),
+    ),
     "unknown_per": ("per: all", "per: pixel", "views.scaled.per", ("'pixel'", "all", "feature")),
-    "unknown_backend": ("backend: tensorflow", "backend: theano", "replicates.backend", ("'theano'", ", ".join(BACKENDS))),
-    "unknown_monitor": ("monitor: none", "monitor: acc", "train.early_stopping.monitor", ("'acc'", ", ".join(MONITORS))),
+    "unknown_backend": (
+        "backend: tensorflow",
+        "backend: theano",
+        "replicates.backend",
+        ("'theano'", ", ".join(BACKENDS)),
+    ),
+    "unknown_monitor": (
+        "monitor: none",
+        "monitor: acc",
+        "train.early_stopping.monitor",
+        ("'acc'", ", ".join(MONITORS)),
+    ),
     "unknown_keep_models": (
         "keep_models: first",
         "keep_models: last",
@@ -313,34 +322,34 @@ MISTAKES: dict[str, Mistake] = {
     "threshold_of_a_comparison": (
         "margin: 0.01",
         "threshold: 0.01",
-        "claims.depth_helps",
+        "claims.depth_helps.threshold",
         ("threshold", "at_least", "at_most"),
     ),
-    "no_threshold": ("    threshold: 0.8\n", "", "claims.it_learns", ("at_least", "needs a threshold")),
-    "threshold_of_two": ("    variant: plain\n", "    compare: [plain, deep]\n", "claims.it_learns", ("one variant",)),
+    "no_threshold": ("    threshold: 0.8\n", "", "claims.it_learns.expect", ("at_least", "needs a threshold")),
+    "threshold_of_two": ("    variant: plain\n", "    compare: [plain, deep]\n", "claims.it_learns.expect", ("one variant",)),
     "direction_of_one": (
         LEARNS_CLAIM,
         LEARNS_CLAIM.replace("at_least\n    threshold: 0.8", "higher"),
-        "claims.it_learns",
+        "claims.it_learns.expect",
         ("needs compare",),
     ),
     "same_without_margin": (
         DEEP_CLAIM,
         DEEP_CLAIM.replace("higher\n    margin: 0.01", "same"),
-        "claims.depth_helps",
+        "claims.depth_helps.expect",
         ("same", "margin greater than 0"),
     ),
     "compare_one": ("[plain, deep]", "[plain]", "claims.depth_helps.compare", ("two",)),
     "compare_three": ("[plain, deep]", "[plain, deep, stopped]", "claims.depth_helps.compare", ("two",)),
-    "compare_equal": ("[plain, deep]", "[plain, plain]", "claims.depth_helps", ("compare", "'plain' twice")),
+    "compare_equal": ("[plain, deep]", "[plain, plain]", "claims.depth_helps.compare", ("'plain' twice",)),
     "compare_is_text": ("[plain, deep]", "plain", "claims.depth_helps.compare", ("'plain'", "list")),
     # Settings that contradict each other
-    "momentum_with_adam": ("momentum: 0.0", "momentum: 0.9", "train", ("momentum 0.9", "sgd and rmsprop", "adam")),
+    "momentum_with_adam": ("momentum: 0.0", "momentum: 0.9", "train.momentum", ("0.9", "sgd and rmsprop", "adam")),
     "momentum_of_a_variant": (
         "    train:\n      early_stopping:\n        monitor: val_loss\n",
         "    train:\n      momentum: 0.9\n",
-        "variants.stopped.train",
-        ("momentum", "sgd and rmsprop", "adam"),
+        "variants.stopped.train.momentum",
+        ("0.9", "sgd and rmsprop", "adam"),
     ),
     "monitor_without_validation": (
         STRATIFIED,
@@ -369,8 +378,8 @@ MISTAKES: dict[str, Mistake] = {
     "maxout_of_a_convolution": (
         DENSE,
         DENSE.replace("conv: []", "conv: [4]").replace("relu", "maxout"),
-        "model",
-        ("activation: maxout", "conv must be []"),
+        "model.activation",
+        ("maxout", "conv must be []"),
     ),
     "maxout_of_an_output": (
         "output_activation: softmax",
@@ -403,13 +412,13 @@ MISTAKES: dict[str, Mistake] = {
     "two_inputs_of_a_stack": (
         "l2: 0.0",
         "l2: 0.0\n  wide_deep: {wide: [0, 2], deep: [1, 3]}",
-        "model.wide_deep",
-        ("api: none", "functional or subclass"),
+        "model.wide_deep.api",
+        ("none", "functional or subclass"),
     ),
     "second_output_of_a_stack": (
         "l2: 0.0",
         "l2: 0.0\n  wide_deep: {auxiliary_output: true}",
-        "model.wide_deep",
+        "model.wide_deep.api",
         ("api: none", "auxiliary_output", "functional or subclass"),
     ),
     "features_reversed": (
@@ -421,8 +430,8 @@ MISTAKES: dict[str, Mistake] = {
     "wide_without_hidden": (
         "    model:\n      hidden: [8, 8]\n",
         "    model:\n      hidden: []\n      wide_deep: {api: functional}\n",
-        "variants.deep.model",
-        ("wide_deep needs hidden layers",),
+        "variants.deep.model.wide_deep",
+        ("needs hidden layers",),
     ),
     "second_output_that_is_not_there": (
         "metric: test_accuracy",
@@ -673,7 +682,7 @@ def test_what_needs_validation_rows_is_refused_without_them(
 def test_a_measure_that_the_task_does_not_have_is_refused(task: str, changes: dict[str, Any], place: str) -> None:
     with pytest.raises(UserError) as caught:
         check_task(study_with(changes), task)
-    assert str(caught.value).startswith(f"params.yaml: {place}")
+    assert str(caught.value).startswith(place)
     assert str(caught.value).endswith(f"is not measured in a {task}")
 
 
@@ -714,7 +723,7 @@ def test_a_change_that_clashes_with_what_is_inherited_is_the_child_s_mistake(tmp
         "pushed": {"tip": "-", "view": "scaled", "train": {"optimizer": "sgd", "momentum": 0.9}},
         "child": {"tip": "-", "extends": "pushed", "train": {"optimizer": "nadam"}},
     }
-    with pytest.raises(UserError, match=r"variants\.child\.train: momentum 0\.9 .* not for nadam"):
+    with pytest.raises(UserError, match=r"variants\.child\.train\.momentum: 0\.9 .* not for nadam"):
         load(tmp_path, {**small({}), "variants": variants, "claims": {}})
 
 
@@ -790,7 +799,7 @@ def test_neither_folds_nor_a_search_may_use_test_rows(tmp_path: Path) -> None:
         "space": {"rate": {"key": "train.learning_rate", "log_uniform": [0.001, 0.1]}},
         "strategies": {"random": {"method": "random"}},
         **{"trials": 2, "batch": 1, "seeds": 1, "folds": 1, "refits": 1, "pruning": "none", "claims": {}},
-        **{"metric": "val_loss", "direction": "minimize"},
+        "metric": "val_loss",
     }
     with pytest.raises(UserError, match=said.format("search")):
         load(tmp_path, merged(content, {"search": search}))

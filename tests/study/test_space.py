@@ -16,7 +16,7 @@ from stages.lib.study import space
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study, merged
 
-LOSS = {"metric": "val_loss", "direction": "minimize", "claims": ..., "strategies.few.reported": ...}
+LOSS = {"metric": "val_loss", "claims": ..., "strategies.few.reported": ...}
 
 
 SPLIT = {
@@ -87,7 +87,7 @@ MISTAKES: dict[str, Mistake] = {
     "choice_that_the_recipe_forbids": (
         {"space.layers": {"key": "train.momentum", "choices": [0.0, 0.9]}},
         "space.layers: train",
-        ("momentum 0.9 is for sgd and rmsprop",),
+        ("train.momentum: 0.9 is for sgd and rmsprop",),
     ),
     "choice_that_another_forbids": (
         {
@@ -96,7 +96,7 @@ MISTAKES: dict[str, Mistake] = {
             "variant": "pushed",
         },
         "space.weight: train",
-        ("momentum 0.9 is for sgd and rmsprop, not for adam",),
+        ("train.momentum: 0.9 is for sgd and rmsprop, not for adam",),
     ),
     "one_choice": ({"space.layers": {"key": "train.epochs", "choices": [3]}}, "space.layers", ("two or more different",)),
     "choices_twice": ({"space.layers": {"key": "train.epochs", "choices": [3, 3]}}, "space.layers", ("two or more different",)),
@@ -144,8 +144,7 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "metric_that_does_not_exist": ({"metric": "val_acuracy"}, "metric", ("did you mean 'val_accuracy'",)),
     "metric_of_the_test_rows": ({"metric": "test_accuracy"}, "metric", ("known: val_loss",)),
-    "direction_that_does_not_exist": ({"direction": "up"}, "direction", ("minimize or maximize",)),
-    "direction_to_the_worst": ({"direction": "minimize"}, "direction", ("the worst val_accuracy", "write maximize")),
+    "direction_that_the_metric_has_already": ({"direction": "minimize"}, "", ("unknown key 'direction'",)),
     "variant_that_does_not_exist": ({"variant": "plian"}, "variant", ("did you mean 'plain'",)),
     "pruning_that_does_not_exist": ({"pruning": "harsh"}, "pruning", ("'harsh'", "successive_halving")),
     "pruning_of_one_fold": ({"pruning": "median", "folds": 1}, "pruning", ("between two of its folds", "none, or more folds")),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from stages.lib.cli import UserError
-from stages.lib.study.strict_yaml import TWO, Name, Section, chosen_by, read_yaml, shown, unknown, validated
+from stages.lib.cli import UserError, as_yaml
+from stages.lib.study.strict_yaml import TWO, Name, Section, at, chosen_by, read_yaml, unknown
 
 
 class Leaf(Section):
@@ -27,17 +27,17 @@ class Tree(Section):
 
 
 class Square(Section):
-    shape: Any
+    shape: Literal["square"]
     side: int
 
 
 class Circle(Section):
-    shape: Any
+    shape: Literal["circle"]
     radius: int
 
 
 class Drawing(Section):
-    first: Annotated[Square | Circle, chosen_by("shape", {"square": Square, "circle": Circle})]
+    first: Annotated[Square | Circle, chosen_by("shape", Square | Circle)]
 
 
 def written(folder: Path, content: str | bytes) -> Path:
@@ -56,8 +56,8 @@ def refusal(path: Path) -> str:
 
 
 def mistake(content: dict[str, Any], section: type[Section] = Tree) -> str:
-    with pytest.raises(UserError) as caught:
-        validated(lambda: section.model_validate(content), Path("file.yaml"))
+    with pytest.raises(UserError) as caught, at(file=Path("file.yaml")):
+        section.model_validate(content)
     return str(caught.value)
 
 
@@ -193,11 +193,11 @@ def test_the_key_chooses_the_section() -> None:
 
 
 def test_values_are_shown_as_yaml_writes_them_and_cut_to_sixty_characters() -> None:
-    assert [shown(value) for value in (None, True, False, 5, 0.5, "a", "a\n", [1])] == (
+    assert [as_yaml(value) for value in (None, True, False, 5, 0.5, "a", "a\n", [1])] == (
         ["null", "true", "false", "5", "0.5", "'a'", r"'a\n'", "[1]"]
     )
-    assert len(shown("x" * 500)) == 60
-    assert shown("x" * 500).endswith("...")
+    assert len(as_yaml("x" * 500)) == 60
+    assert as_yaml("x" * 500).endswith("...")
 
 
 def test_unknown_guesses_but_never_what_was_given() -> None:

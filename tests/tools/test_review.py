@@ -51,7 +51,6 @@ SEARCH: dict[str, Any] = {
     "seeds": 5,
     "folds": 2,
     "metric": "val_accuracy",
-    "direction": "maximize",
     "claims": {
         "learning_helps": {
             "says": "TPE finds more.",

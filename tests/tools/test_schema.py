@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from helpers.checkout import ROOT
 from helpers.study import SMALL, study_with
 from stages.lib.data.catalogue import Dataset
 from stages.lib.study.settings import Study, merged
-from stages.lib.study.strict_yaml import read_yaml
+from stages.lib.study.strict_yaml import Section, read_yaml
 from stages.tools import schema
 
 FILES = [ROOT / "params.yaml", *sorted(ROOT.glob("studies/*/params.yaml")), ROOT / "data" / "datasets.yaml"]
@@ -49,7 +50,7 @@ def catalogue() -> Draft202012Validator:
 @pytest.mark.parametrize("name", [schema.PARAMS, schema.DATASETS, schema.KNOBS])
 def test_the_file_is_not_stale(name: str) -> None:
     committed = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    assert committed == schema.documents()[name], "run `python -m stages.tools.schema`"
+    assert committed == schema.documents()[name], "run `python -m stages.tools schema`"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -63,6 +64,7 @@ def test_every_committed_file_names_its_schema_and_is_valid(path: Path) -> None:
 
 def test_the_command_writes_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["schema"])
     schema.main()
     written = {path.relative_to("docs").as_posix(): path.read_text() for path in Path("docs").rglob("*.*")}
     assert written == schema.documents()
@@ -189,14 +191,20 @@ def test_every_key_says_what_it_means_and_forbids_others() -> None:
         for place, definition in definitions.items():
             assert definition["additionalProperties"] is False, place
             for key, value in definition.get("properties", {}).items():
-                assert value.get("description"), f"{place}.{key}: write a comment beside its field"
+                assert value.get("description"), f"{place}.{key}: write a string below its field"
 
 
 def test_every_key_is_on_the_page() -> None:
     page = (ROOT / "docs" / schema.KNOBS).read_text(encoding="utf-8")
-    for section in schema.sections().values():
-        for key in section.model_fields:
+    sections: list[type[Section]] = [Study, Dataset]
+    for file in (Study, Dataset):
+        sections += [section for section, _ in schema.placed(file)]
+    assert {"Model", "TrainTestSplit", "Note", "Range", "Csv", "File"} <= {section.__name__ for section in sections}
+    for section in sections:
+        for key, field in section.model_fields.items():
             assert f"| `{key}` |" in page
+            assert field.description, f"{section.__name__}.{key}"
+            assert field.description in page
     headings = {line.removeprefix("### ").lower() for line in page.splitlines() if line.startswith("### ")}
     assert {part.split(")")[0] for part in page.split("](#")[1:]} <= headings | {"metrics"}
 

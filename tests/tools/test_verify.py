@@ -73,7 +73,6 @@ SEARCH: dict[str, Any] = {
     "folds": 2,
     "refits": 1,
     "metric": "val_loss",
-    "direction": "minimize",
 }
 
 

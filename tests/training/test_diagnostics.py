@@ -17,7 +17,7 @@ from keras import ops
 
 from helpers.study import study_with
 from stages.lib.report import evidence
-from stages.lib.study.settings import Recipe
+from stages.lib.study.recipe import Recipe
 from stages.lib.training import diagnostics, replicate
 from stages.lib.training.diagnostics import Diagnostics
 from stages.lib.training.result import Result

@@ -11,7 +11,7 @@ import pytest
 from keras import ops
 
 from helpers.study import study_with
-from stages.lib.study.settings import Model
+from stages.lib.study.recipe import Model
 from stages.lib.training import networks
 
 FEATURES = 8

@@ -20,7 +20,9 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from helpers.study import blobs
 from helpers.training import Splits, history_of, inputs, recipe_with, trained
-from stages.lib.study.settings import ACTIVATIONS, DEFAULT_RATES, INITIALIZERS, LOSSES, Recipe, merged
+from stages.lib.study.keras_names import ACTIVATIONS, DEFAULT_RATES, INITIALIZERS, LOSSES
+from stages.lib.study.recipe import Recipe
+from stages.lib.study.settings import merged
 from stages.lib.training import networks, replicate
 from stages.lib.training.result import Result
 

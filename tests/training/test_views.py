@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from helpers.study import study_with
-from stages.lib.study.settings import SCALINGS, KFold, Recipe, View
+from stages.lib.study.recipe import Recipe
+from stages.lib.study.rows import KFold, Scaling, View
 from stages.lib.training import views
 
+SCALINGS = get_args(Scaling)
 TRAIN = np.array([[0.0, 2.0], [4.0, 10.0]])
 """Smallest 0, largest 10, mean 4, standard deviation sqrt(14); by feature 0 and 2, 4 and 10, 2 and 6, 2 and 4."""
 OTHER = np.array([[8.0, 12.0]])

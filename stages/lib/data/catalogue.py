@@ -16,7 +16,6 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import chain
 from math import prod
 from pathlib import Path, PurePosixPath
@@ -26,12 +25,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from stages.lib.cli import UserError
+from stages.lib.cli import SettingError, UserError
 from stages.lib.files import read_arrays
-from stages.lib.study.strict_yaml import TWO, Checked, Section, chosen_by, one_of, read_yaml, unknown, validated, wrong
+from stages.lib.study.strict_yaml import NO_NAME, TWO, Checked, Section, at, chosen_by, read_yaml, unknown
 
 CATALOGUE = Path("data/datasets.yaml")
-DTYPES = ("uint8", "int16", "int32", "int64", "float32", "float64")
+Dtype = Literal["uint8", "int16", "int32", "int64", "float32", "float64"]
 IMAGE_BYTES = 1 << 26  # of one image's file; more is a mistake or a decompression bomb
 IMAGE_PIXELS = 1 << 24  # of one image
 IMAGES_BYTES = 8 << 30  # of all images, unpacked: they must fit in memory
@@ -44,7 +43,7 @@ def _matching(pattern: str, allowed: str) -> Checked:
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
-            raise wrong(f"{value!r} must be {allowed}")
+            raise SettingError(f"{value!r} must be {allowed}")
         return value
 
     return Checked(check, {"pattern": f"^({pattern})$"})
@@ -63,11 +62,16 @@ Shape = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
 class File(Section):
     """A file, by its content and where to get it."""
 
-    name: FileName  # in data/raw
-    sha256: Sha256  # of the unpacked content: mirrors compress anew
-    sources: Annotated[tuple[Source, ...], Field(strict=False, min_length=1)]  # tried in this order
-    member: str | None = None  # the file's name inside the archive (tar or zip) that the sources hold
-    mirror_name: FileName | None = None  # under which a mirror has it; default: the last part of each source
+    name: FileName
+    """In data/raw."""
+    sha256: Sha256
+    """Of the unpacked content: mirrors compress anew."""
+    sources: Annotated[tuple[Source, ...], Field(strict=False, min_length=1)]
+    """Tried in this order."""
+    member: str | None = None
+    """The file's name inside the archive (tar or zip) that the sources hold."""
+    mirror_name: FileName | None = None
+    """Under which a mirror has it; default: the last part of each source."""
 
 
 class Raw(NamedTuple):
@@ -81,33 +85,42 @@ class Raw(NamedTuple):
 class Csv(Section):
     """Text with commas, one row per line; a file per part."""
 
-    kind: Literal["csv"]  # files all, or train and test
-    header: bool = False  # whether the first row names the columns
-    columns: Annotated[tuple[str, ...], Field(strict=False)] = ()  # the columns' names, where no header tells them
-    ratios: dict[str, Annotated[tuple[Column, Column], Field(strict=False), TWO]] = {}  # name -> dividend, divisor
-    target: Column = -1  # the column to predict: its name, or its position from 0 (-1: the last)
-    target_divisor: Annotated[float, Field(gt=0)] = 1.0  # the target's unit, in that of the file
-    features: Annotated[tuple[Column, ...] | None, Field(strict=False)] = None  # default: all but the target, then the ratios
-    dtype: Annotated[str, one_of("dtype", DTYPES)] = "float32"  # of the inputs
-    shape: Shape | None = None  # of one row's inputs, such as [28, 28]
+    kind: Literal["csv"]
+    """Files all, or train and test."""
+    header: bool = False
+    """Whether the first row names the columns."""
+    columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """The columns' names, where no header tells them."""
+    ratios: dict[str, Annotated[tuple[Column, Column], Field(strict=False), TWO]] = {}
+    """Name -> dividend, divisor."""
+    target: Column = -1
+    """The column to predict: its name, or its position from 0 (-1: the last)."""
+    target_divisor: Annotated[float, Field(gt=0)] = 1.0
+    """The target's unit, in that of the file."""
+    features: Annotated[tuple[Column, ...] | None, Field(strict=False)] = None
+    """Default: all but the target, then the ratios."""
+    dtype: Dtype = "float32"
+    """Of the inputs."""
+    shape: Shape | None = None
+    """Of one row's inputs, such as [28, 28]."""
 
     roles: ClassVar = (("all",), ("train", "test"))
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Csv:
         if self.header and self.columns:
-            raise wrong("columns: are named by the header already; leave one of the two out")
+            raise SettingError("are named by the header already; leave one of the two out", "columns")
         for number, name in enumerate(self.columns):
             if name in self.columns[:number]:
-                raise wrong(f"columns: {name!r} occurs twice")
+                raise SettingError(f"{name!r} occurs twice", "columns")
             if name in self.ratios:
-                raise wrong(f"ratios: {name!r} is a column already")
+                raise SettingError(f"{name!r} is a column already", "ratios")
         features = (column for column in self.features or () if column not in self.ratios)
         for column in (self.target, *features, *chain.from_iterable(self.ratios.values())):
             if isinstance(column, str) and self.columns and column not in self.columns:
                 raise unknown("column", column, self.columns)
             if isinstance(column, str) and not (self.columns or self.header):
-                raise wrong(f"{column!r} names a column, which needs header: true, or columns")
+                raise SettingError(f"{column!r} names a column, which needs header: true, or columns")
         return self
 
     def read(self, paths: Mapping[str, Path]) -> dict[str, Raw]:
@@ -138,7 +151,8 @@ class Csv(Section):
 class Idx(Section):
     """The format of MNIST: a header with type and dimensions, then the values; a file for images, one for labels."""
 
-    kind: Literal["idx"]  # files images and labels, or train_images, train_labels, test_images, test_labels
+    kind: Literal["idx"]
+    """Files images and labels, or train_images, train_labels, test_images, test_labels."""
 
     roles: ClassVar = (("images", "labels"), ("train_images", "train_labels", "test_images", "test_labels"))
 
@@ -151,16 +165,19 @@ class Idx(Section):
 class Npz(Section):
     """A NumPy archive without pickled objects."""
 
-    kind: Literal["npz"]  # file arrays
-    parts: dict[Part, Annotated[tuple[str, str], Field(strict=False)]]  # part -> names of the inputs and the targets
-    shape: Shape | None = None  # of one row's inputs
+    kind: Literal["npz"]
+    """File arrays."""
+    parts: dict[Part, Annotated[tuple[str, str], Field(strict=False)]]
+    """Part -> names of the inputs and the targets."""
+    shape: Shape | None = None
+    """Of one row's inputs."""
 
     roles: ClassVar = (("arrays",),)
 
     @model_validator(mode="after")
     def _known_parts(self) -> Npz:
         if set(self.parts) not in ({"all"}, {"train", "test"}):
-            raise wrong(f"parts: holds {', '.join(self.parts) or 'nothing'}; it must hold all, or train and test")
+            raise SettingError(f"holds {', '.join(self.parts) or 'nothing'}; it must hold all, or train and test", "parts")
         return self
 
     def read(self, paths: Mapping[str, Path]) -> dict[str, Raw]:
@@ -180,16 +197,19 @@ class Npz(Section):
 class Images(Section):
     """An archive (zip or tar) of folders, one for each class, with PNG or JPEG images, all of one size."""
 
-    kind: Literal["images"]  # file archive, or train and test; class_names are the names of the folders
-    folders: dict[Part, FolderName] = {}  # part -> the archive's folder that holds the classes' folders; default: the top
-    colour: Literal["as_is", "grey", "rgb"] = "as_is"  # as_is: all are grey, or all are RGB; else they are turned into it
+    kind: Literal["images"]
+    """File archive, or train and test; class_names are the names of the folders."""
+    folders: dict[Part, FolderName] = {}
+    """Part -> the archive's folder that holds the classes' folders; default: the top."""
+    colour: Literal["as_is", "grey", "rgb"] = "as_is"
+    """`as_is`: all are grey, or all are RGB. Otherwise they are converted."""
 
     roles: ClassVar = (("archive",), ("train", "test"))
 
     @model_validator(mode="after")
     def _known_parts(self) -> Images:
         if set(self.folders) not in (set(), {"all"}, {"train", "test"}):
-            raise wrong(f"folders: holds {', '.join(self.folders)}; it must hold all, or train and test, or nothing")
+            raise SettingError(f"holds {', '.join(self.folders)}; it must hold all, or train and test, or nothing", "folders")
         return self
 
     def read(self, paths: Mapping[str, Path], classes: Sequence[str] = ()) -> dict[str, Raw]:
@@ -207,41 +227,52 @@ class Images(Section):
 
 
 Reader = Csv | Idx | Npz | Images
-READERS: dict[str, type[Reader]] = {"csv": Csv, "idx": Idx, "npz": Npz, "images": Images}
 
 
 class Dataset(Section):
     """What is fetched: where its files are, and how they are read."""
 
-    title: str  # what it is
-    task: Literal["classification", "regression"]  # of labels 0 to k - 1, or of a number
-    reader: Annotated[Reader, chosen_by("kind", READERS)]  # what the files are, by its kind
-    files: dict[str, File]  # role -> file; the reader says which roles
-    licence: str  # what others may do with it
-    citation: str  # who made it
-    description: str = ""  # what the rows are; optional, as are the following
-    class_names: Annotated[tuple[str, ...], Field(strict=False)] = ()  # of the labels 0, 1, ...
-    feature_names: Annotated[tuple[str, ...], Field(strict=False)] = ()  # of one row's inputs, where the reader names none
-    target: str = ""  # what is predicted, with its unit
+    title: str
+    """What it is."""
+    task: Literal["classification", "regression"]
+    """Of labels 0 to k - 1, or of a number."""
+    reader: Annotated[Reader, chosen_by("kind", Reader)]
+    """What the files are, by its kind."""
+    files: dict[str, File]
+    """Role -> file; the reader says which roles."""
+    licence: str
+    """What others may do with it."""
+    citation: str
+    """Who made it."""
+    description: str = ""
+    """What the rows are; optional, as are the following."""
+    class_names: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Of the labels 0, 1, ...."""
+    feature_names: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Of one row's inputs, where the reader names none."""
+    target: str = ""
+    """What is predicted, with its unit."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Dataset:
         if set(self.files) not in map(set, self.reader.roles):
             allowed = ", or ".join(" + ".join(roles) for roles in self.reader.roles)
-            raise wrong(f"files: holds {', '.join(self.files) or 'nothing'}; a reader of {self.reader.kind} needs {allowed}")
+            held = ", ".join(self.files) or "nothing"
+            raise SettingError(f"holds {held}; a reader of {self.reader.kind} needs {allowed}", "files")
         if len({file.name for file in self.files.values()}) < len(self.files):
-            raise wrong("files: two have the same name")
+            raise SettingError("two have the same name", "files")
         if isinstance(self.reader, Images):
             if self.task == "regression":
-                raise wrong("task: folders of images are classes, so it must be classification")
+                raise SettingError("folders of images are classes, so it must be classification", "task")
             if len(set(self.class_names)) < max(2, len(self.class_names)):
-                raise wrong("class_names: must be the names of the folders, two or more, each once, in the order of the labels")
+                wrong = "must be the names of the folders, two or more, each once, in the order of the labels"
+                raise SettingError(wrong, "class_names")
             if "train" in self.files and set(self.reader.folders) == {"all"}:
-                raise wrong("reader.folders: holds all; with files train and test it must hold these, or nothing")
+                raise SettingError("holds all; with files train and test it must hold these, or nothing", "reader", "folders")
         if self.class_names and self.task == "regression":
-            raise wrong("class_names: a regression has no classes")
+            raise SettingError("a regression has no classes", "class_names")
         if isinstance(self.reader, Csv) and self.reader.target_divisor != 1 and self.task == "classification":
-            raise wrong("reader.target_divisor: labels of classes are not divided")
+            raise SettingError("labels of classes are not divided", "reader", "target_divisor")
         return self
 
     @property
@@ -257,8 +288,12 @@ def load_catalogue(path: Path) -> dict[str, Dataset]:
     content = read_yaml(path)
     for name in content:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise UserError(f"{path}: {name!r} is no name: a small letter, then small letters, digits and underscores")
-    return {name: validated(partial(Dataset.model_validate, entry), path, (name,)) for name, entry in content.items()}
+            raise UserError(f"{path}: {name!r} {NO_NAME}")
+    datasets = {}
+    for name, entry in content.items():
+        with at(name, file=path):
+            datasets[name] = Dataset.model_validate(entry)
+    return datasets
 
 
 def pick(catalogue: Mapping[str, Dataset], name: str) -> Dataset:
@@ -315,7 +350,8 @@ def read_images(path: Path, folder: str, classes: Sequence[str], colour: str) ->
     Hidden files, what macOS adds to archives, and files beside the classes' folders are left out.
     """
     top = PurePosixPath(folder)
-    wanted: dict[str, tuple[int, str]] = {}  # the member's name -> its class and its name there
+    wanted: dict[str, tuple[int, str]] = {}
+    """The member's name -> its class and its name there."""
     with _archive(path) as members:
         for name, size in members.sizes.items():
             inside = PurePosixPath(name)

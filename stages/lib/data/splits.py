@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from stages.lib.cli import UserError
+from stages.lib.cli import SettingError
 from stages.lib.data.catalogue import Dataset
 from stages.lib.data.prepared import Prepared
 from stages.lib.study.load import check_task
-from stages.lib.study.settings import RowRange, RowsSplit, StratifiedSplit, Study, TrainTestSplit
+from stages.lib.study.rows import RowRange, RowsSplit, StratifiedSplit, TrainTestSplit
+from stages.lib.study.settings import Study
+from stages.lib.study.strict_yaml import at
 from stages.lib.training import views
 from stages.lib.training.views import FittedView
 
@@ -30,14 +32,13 @@ def stratified(parts: dict[str, Rows], split: StratifiedSplit) -> dict[str, Rows
     Within each class the rows are shuffled and spread evenly over [0, 1); sorted by that place, any run of rows holds the
     classes in proportion, to within two rows of each where no class is many times larger than the others.
 
-    Raises UserError where the sizes add up to more rows than there are.
+    Raises SettingError where the sizes add up to more rows than there are.
     """
     x, y = together(parts)
     wanted = split.train + split.validation + split.test
     if wanted > len(y):
-        raise UserError(
-            f"params.yaml: data.split: train, validation and test add up to {wanted} rows; the data set has {len(y)}"
-        )
+        wrong = f"train, validation and test add up to {wanted} rows; the data set has {len(y)}"
+        raise SettingError(wrong, "data", "split")
     draw = np.random.default_rng(split.seed)
     order = draw.permutation(len(y))
     place = np.empty(len(y))
@@ -56,7 +57,7 @@ def stratified(parts: dict[str, Rows], split: StratifiedSplit) -> dict[str, Rows
 def train_test(parts: dict[str, Rows], split: TrainTestSplit) -> dict[str, Rows]:
     """scikit-learn's shuffled shares of all rows: first those to test on, then those to validate on from the rest.
 
-    Raises UserError where a split would be left without rows.
+    Raises SettingError where a split would be left without rows.
     """
     from sklearn.model_selection import train_test_split  # takes seconds, so only if needed
 
@@ -65,7 +66,7 @@ def train_test(parts: dict[str, Rows], split: TrainTestSplit) -> dict[str, Rows]
         rest, test = train_test_split(np.arange(len(y)), test_size=split.test, random_state=split.test_seed)
         train, validation = train_test_split(rest, test_size=split.validation, random_state=split.validation_seed)
     except ValueError:
-        raise UserError(f"params.yaml: data.split: {len(y)} rows are too few to train, validate and test on") from None
+        raise SettingError(f"{len(y)} rows are too few to train, validate and test on", "data", "split") from None
     chosen = {"train": train, "validation": validation, "test": test}
     return {name: (x[rows], y[rows]) for name, rows in chosen.items()}
 
@@ -73,36 +74,35 @@ def train_test(parts: dict[str, Rows], split: TrainTestSplit) -> dict[str, Rows]
 def as_given(parts: dict[str, Rows], split: RowsSplit) -> dict[str, Rows]:
     """Ranges of rows of the data set's parts, in their order.
 
-    Raises UserError for a part that the data set does not have, rows past its end, or training rows in another split.
+    Raises SettingError for a part that the data set does not have, rows past its end, or training rows in another split.
     """
 
     def take(name: str, rows: RowRange) -> Rows:
-        place = f"params.yaml: data.split.{name}"
-        if rows.part not in parts:
-            raise UserError(f"{place}.part: the data set has no part {rows.part!r}; it has: {', '.join(parts)}")
-        x, y = parts[rows.part]
-        first, stop = rows.rows
-        if stop > len(y):
-            raise UserError(f"{place}.rows: [{first}, {stop}] goes past the {len(y)} rows of part {rows.part!r}")
-        return x[first:stop], y[first:stop]
+        with at("data", "split", name):
+            if rows.part not in parts:
+                raise SettingError(f"the data set has no part {rows.part!r}; it has: {', '.join(parts)}", "part")
+            x, y = parts[rows.part]
+            first, stop = rows.rows
+            if stop > len(y):
+                raise SettingError(f"[{first}, {stop}] goes past the {len(y)} rows of part {rows.part!r}", "rows")
+            return x[first:stop], y[first:stop]
 
     ranges = {"train": split.train, "validation": split.validation, "test": split.test}
     wanted = {name: rows for name, rows in ranges.items() if isinstance(rows, RowRange)}
     for name, rows in wanted.items():
         if name != "train" and rows.overlaps(split.train):
-            raise UserError(
-                f"params.yaml: data.split.{name}.rows: {list(rows.rows)} overlaps the training rows {list(split.train.rows)}"
-                f" of part {rows.part!r}"
-            )
+            wrong = f"{list(rows.rows)} overlaps the training rows {list(split.train.rows)} of part {rows.part!r}"
+            raise SettingError(wrong, "data", "split", name, "rows")
     return {name: take(name, rows) for name, rows in wanted.items()}
 
 
 def split_up(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> dict[str, Rows]:
-    """The study's splits, each cut to `limits.rows`. Raises UserError for what the data set does not allow."""
+    """The study's splits, each cut to `limits.rows`. Raises SettingError for what the data set does not allow."""
     split = study.data.split
     if isinstance(split, StratifiedSplit):
         if dataset.task != "classification":
-            raise UserError("params.yaml: data.split.method: stratified needs classes; a regression takes another method")
+            wrong = "stratified needs classes; a regression takes another method"
+            raise SettingError(wrong, "data", "split", "method")
         splits = stratified(parts, split)
     elif isinstance(split, TrainTestSplit):
         splits = train_test(parts, split)
@@ -144,7 +144,7 @@ def facts(dataset: Dataset, parts: dict[str, Rows], splits: dict[str, Rows], fit
 
 
 def prepare(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> Prepared:
-    """Raises UserError for a split that the data set does not allow, or a measure that its task does not have."""
+    """Raises SettingError for a split that the data set does not allow, or a measure that its task does not have."""
     check_task(study, dataset.task)
     splits = split_up(study, dataset, parts)
     fitted = {name: views.fit(view, {split: x for split, (x, _) in splits.items()}) for name, view in study.views.items()}

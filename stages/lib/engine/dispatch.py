@@ -13,14 +13,14 @@ import numpy as np
 from distributed import CancelledError, Future, KilledWorker
 from distributed.comm import CommClosedError
 
-from stages.lib.cli import UserError
+from stages.lib.cli import SettingError, UserError
 from stages.lib.engine.cluster import LOOK, PATIENCE, Place, Workers, differences
 from stages.lib.engine.worker import Answer
 from stages.lib.training.result import Result
 
 if TYPE_CHECKING:
     from stages.lib.data.prepared import Prepared
-    from stages.lib.study.settings import Model, Recipe
+    from stages.lib.study.recipe import Model, Recipe
 
 CONVOLUTION = 2.0
 """Time of a multiply-add in a convolution, against one in a dense layer (measured, one core with AVX-512)."""
@@ -52,16 +52,16 @@ class Job:
 def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Sequence[int], outputs: int) -> float:
     """About how long a replicate takes, in multiply-adds: those of its layers, three times, and a constant for each step.
 
-    Raises ValueError for convolutions, or parts of the features, that the rows of this shape do not allow.
+    Raises SettingError, with a place below `model`, for convolutions or parts of the features that such rows do not allow.
     """
     wide_deep = model.wide_deep
     if wide_deep.api != "none" and len(input_shape) > 1:
-        raise ValueError("wide_deep: is for rows that are lists of numbers, not for images")
+        raise SettingError("is for rows that are lists of numbers, not for images", "wide_deep")
     for part, chosen in (("wide", wide_deep.wide), ("deep", wide_deep.deep)):
         if chosen and chosen[1] > input_shape[0]:
-            raise ValueError(f"wide_deep.{part}: {list(chosen)} goes past the {input_shape[0]} features")
+            raise SettingError(f"{list(chosen)} goes past the {input_shape[0]} features", "wide_deep", part)
     if model.conv and len(input_shape) < 2:
-        raise ValueError(f"conv: convolutions need images; the rows of this data set are lists of {input_shape[0]} numbers")
+        raise SettingError(f"needs images; the rows of this data set are lists of {input_shape[0]} numbers", "conv")
     adds = 0.0
     height, width, channels = (*input_shape, 1)[:3] if len(input_shape) > 1 else (1, int(np.prod(input_shape)), 1)
     for filters in model.conv:
@@ -70,9 +70,8 @@ def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Seq
         height, width, channels = height // model.pool_size, width // model.pool_size, filters
         if min(height, width) < 1:
             image = " x ".join(map(str, input_shape[:2]))
-            raise ValueError(
-                f"conv: {list(model.conv)} leave nothing of {image} pixels; fewer, or a smaller kernel_size or pool_size, do"
-            )
+            wrong = f"{list(model.conv)} leave nothing of {image} pixels; fewer, or a smaller kernel_size or pool_size, do"
+            raise SettingError(wrong, "conv")
     units = height * width * channels
     pieces = model.maxout_pieces if model.activation == "maxout" else 1
     for width in model.hidden:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from stages.lib.engine.source import training_source
-from stages.lib.study.settings import Recipe
+from stages.lib.study.recipe import Recipe
 from stages.lib.training.views import FittedView
 
 DECISIVE_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")

@@ -11,7 +11,8 @@ from stages.lib.data.prepared import Prepared
 from stages.lib.engine import dispatch
 from stages.lib.engine.dispatch import Job
 from stages.lib.study import space
-from stages.lib.study.settings import Search, Study
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 
 START = 10.0
 """Seconds until the first replicate trains: workers start, Keras is imported."""

@@ -21,6 +21,7 @@ from stages.lib.engine.source import training_source
 from stages.lib.files import write_bytes
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import Study
+from stages.lib.study.strict_yaml import at
 from stages.lib.training.result import Result
 
 WEIGHTS = ".weights.h5"
@@ -34,10 +35,8 @@ def jobs_of(study: Study, prepared: Prepared) -> list[dispatch.Job]:
     for variant, recipe in study.recipes.items():
         view = study.view_of(variant)
         train = recipe.train
-        try:
+        with at("variants", variant, "model"):
             price = dispatch.cost(recipe.model, train.epochs, train.batch_size, rows, input_shape, prepared.outputs)
-        except ValueError as error:
-            raise UserError(f"params.yaml: variants.{variant}.model.{error}") from None
         for seed in study.seeds(variant):
             key = replicate_key(recipe, prepared.views[view], seed, fingerprint, surroundings)
             jobs.append(dispatch.Job(variant, seed, recipe, view, key, price))

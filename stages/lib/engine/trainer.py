@@ -25,7 +25,7 @@ import numpy as np
 
 from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.engine.key import environment
-from stages.lib.study.settings import Recipe
+from stages.lib.study.recipe import Recipe
 from stages.lib.training import views
 
 IDLE = 60.0

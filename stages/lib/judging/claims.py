@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from stages.lib.judging.verdicts import judge
+from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import is_share, rank_value, round_or_word
-from stages.lib.study.settings import Claim, Study
+from stages.lib.study.settings import Study
 
 COLUMNS = "claim verdict effect low high close replicates metric expect threshold margin".split()
 

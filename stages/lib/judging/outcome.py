@@ -16,8 +16,9 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
+from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import rank_value
-from stages.lib.study.settings import Claim, Study
+from stages.lib.study.settings import Study
 from stages.lib.study.space import DEFAULT
 
 Row = Mapping[str, str]

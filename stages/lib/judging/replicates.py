@@ -15,7 +15,7 @@ import pandas as pd
 from stages.lib.cli import UserError
 from stages.lib.files import read_arrays
 from stages.lib.study.load import measures
-from stages.lib.study.metrics import _AFTER_EPOCH, _EPOCHS_TO, is_metric, needs_validation, on_demand
+from stages.lib.study.metrics import AFTER_EPOCH, EPOCHS_TO, is_metric, needs_validation, on_demand
 from stages.lib.study.settings import Study
 
 HISTORY, SCORES, PREDICTIONS = FILES = ("history.csv", "scores.json", "predictions.npz")
@@ -129,7 +129,7 @@ def from_history(name: str, history: pd.DataFrame) -> float:
 
     A level that training never reached took infinitely many epochs. The accuracy after an epoch that was not trained is NaN.
     """
-    if match := _EPOCHS_TO.fullmatch(name):
+    if match := EPOCHS_TO.fullmatch(name):
         reached = history[match[2]].to_numpy() >= float(match[1])
         return float(reached.argmax() + 1) if reached.any() else math.inf
     if name == "diverged":
@@ -137,7 +137,7 @@ def from_history(name: str, history: pd.DataFrame) -> float:
     if name == "val_loss_roughness":
         changes = history["val_loss"].diff().abs().iloc[5:]
         return float(changes.mean(skipna=False)) if len(changes) else math.nan
-    if match := _AFTER_EPOCH.fullmatch(name):
+    if match := AFTER_EPOCH.fullmatch(name):
         epoch = int(match[2])
         return float(history[match[1]].iloc[epoch - 1]) if epoch <= len(history) else math.nan
     raise ValueError(f"{name} is not a metric of the history")

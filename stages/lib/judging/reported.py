@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from stages.lib.judging.units import with_minus
+from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
-from stages.lib.study.settings import Claim
 
 STANDINGS = ("inside", "one run", "outside", "undecided")
 """What `standing` may answer."""

@@ -19,8 +19,9 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from stages.lib.study.claims import Expect
+
 Verdict = Literal["supported", "refuted", "equivalent", "inconclusive"]
-Expect = Literal["higher", "lower", "same", "at_least", "at_most"]
 
 FEWEST = 3
 """Replicates in a group that a verdict needs."""

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stages.lib.study.places import SETTINGS, STARTER, is_place, target_of
-from stages.lib.study.settings import Search, Study
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 
 NO_CACHE = "XDG_CACHE_HOME=$(mktemp -d) "
 """Put before a command so that the replicate cache is empty."""

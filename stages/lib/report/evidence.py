@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from stages.lib.judging.units import finite_column, significant
-from stages.lib.study.settings import Recipe, Study
+from stages.lib.study.recipe import Recipe
+from stages.lib.study.settings import Study
 
 SMALL = 0.01
 """Share of the output layer's gradient below which the first layer's is called out."""

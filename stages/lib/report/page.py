@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from stages.lib.report.sections.run import fingerprint, mean_durations, versions
 from stages.lib.report.sections.search import SearchSection
 from stages.lib.report.sections.variants import other_losses, strips_of, variant_cards
 from stages.lib.report.words import MARKS
-from stages.lib.study.metrics import METRICS
+from stages.lib.study.metrics import metric_of
 from stages.lib.study.settings import Study
 
 MIME = {".svg": "image/svg+xml", ".png": "image/png"}
@@ -51,11 +50,7 @@ def verdicts_of(judged: Iterable[Judged], confidence: float) -> Verdicts:
 
 def metric_meanings(names: Iterable[str]) -> dict[str, str]:
     """Metric -> what it is, by name."""
-
-    def general(name: str) -> str:
-        return re.sub(r"epoch_\d+$", "epoch_<n>", re.sub(r"_(0\.\d+|1\.0)_", "_<level>_", name))
-
-    return {name: METRICS[general(name)] for name in sorted(set(names))}
+    return {name: metric_of(name).meaning for name in sorted(set(names))}
 
 
 def named_metrics(study: Study) -> list[str]:

@@ -16,7 +16,9 @@ from stages.lib.judging.claims import COLUMNS, judge_claims, values_of
 from stages.lib.judging.reported import single_runs
 from stages.lib.judging.tables import HEADLINES
 from stages.lib.report.evidence import Evidence, evidence_of
-from stages.lib.study.settings import Claim, Search, Study
+from stages.lib.study.claims import Claim
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 
 SEARCH_TABLES = ("trials", "winners", "claims", "importance")
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic_core import PydanticCustomError
-
+from stages.lib.cli import SettingError
 from stages.lib.review.changes import Change
 from stages.lib.review.sides import Side, absent_search, search_recipes
-from stages.lib.study.settings import Claim, Recipe, Study, resolve
+from stages.lib.study.claims import Claim
+from stages.lib.study.recipe import Recipe
+from stages.lib.study.settings import Study, resolve
 from stages.lib.study.space import DEFAULT
 
 Renames = dict[str, str]
@@ -117,7 +117,7 @@ def adopted(study: Study, other: Study) -> dict[str, Recipe]:
     for name in study.variants:
         try:
             found[name] = resolve(like, name)
-        except (ValidationError, PydanticCustomError):  # such as momentum, for an optimizer that has none
+        except SettingError:  # such as momentum, for an optimizer that has none
             continue
     return found
 

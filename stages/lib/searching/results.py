@@ -19,7 +19,8 @@ from stages.lib.searching.strategies import distributions
 from stages.lib.searching.trials import Trial, badness, refit_recipe, trial_recipe
 from stages.lib.study import space
 from stages.lib.study.metrics import finite, rank_value, round_or_word
-from stages.lib.study.settings import Search, Study
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 
 FEWEST_FOR_IMPORTANCE = 20
 """With fewer trials, the best tenth, by which Optuna judges importance, is a trial or two."""

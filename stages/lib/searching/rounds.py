@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.lib.cli import UserError
+from stages.lib.cli import SettingError
 from stages.lib.data.prepared import Prepared
 from stages.lib.engine import cluster, dispatch, runs
 from stages.lib.engine.cache import ReplicateCache
@@ -18,7 +18,9 @@ from stages.lib.engine.plan import clock
 from stages.lib.judging import replicates
 from stages.lib.searching.strategies import Searcher
 from stages.lib.searching.trials import Trial, best_trial, default_trial, epochs_kept, fold_seed, join_rows, refit_recipe
-from stages.lib.study.settings import Recipe, Search, Study
+from stages.lib.study.recipe import Recipe
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 from stages.lib.training.result import Result
 
 
@@ -56,15 +58,15 @@ class TrialTrainer:
         return replicates.metrics(replicates.parse(result.files), labels, self.prepared.task)[name]
 
     def _job(self, wanted: Wanted) -> dispatch.Job:
-        """Raises UserError for a network that the data do not allow."""
+        """Raises SettingError for a network that the data do not allow."""
         recipe = wanted.recipe
         train = recipe.train
         rows, *shape = self.prepared.splits["train"][0].shape
         try:
             price = dispatch.cost(recipe.model, train.epochs, train.batch_size, rows, shape, self.prepared.outputs)
-        except ValueError as error:
+        except SettingError as error:
             tried = json.dumps(wanted.trial.settings)
-            raise UserError(f"params.yaml: search.space: {wanted.trial}: {tried}: model.{error}") from None
+            raise SettingError(f"{wanted.trial}: {tried}: {error.below('model')}", "search", "space") from None
         key = replicate_key(recipe, self.prepared.views[self.view], wanted.seed, self.fingerprint, self.surroundings)
         return dispatch.Job(str(wanted.trial), wanted.seed, recipe, self.view, key, price)
 
@@ -159,7 +161,7 @@ def best_of_each(search: Search, searchers: Sequence[Searcher]) -> str:
 
 
 def search_of(study: Study, folder: Path) -> Search:
-    """The study's search. Raises UserError if it has none."""
+    """The study's search. Raises SettingError if it has none."""
     if study.search is None:
-        raise UserError(f"{folder / 'params.yaml'}: search: is missing; docs/search.md says what it holds")
+        raise SettingError("is missing; docs/search.md says what it holds", "search", file=folder / "params.yaml")
     return study.search

@@ -19,11 +19,12 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvin
 from optuna.samplers import BaseSampler, CmaEsSampler, GridSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from stages.lib.cli import UserError
+from stages.lib.cli import SettingError
 from stages.lib.searching.trials import Trial, trial_recipe
 from stages.lib.study import space
 from stages.lib.study.metrics import rank_value
-from stages.lib.study.settings import Range, Search, Study
+from stages.lib.study.search import Range, Search
+from stages.lib.study.settings import Study
 
 SIGNIFICANT = 4
 """Digits of a number that is tried, so that tables show exactly what was trained."""
@@ -125,12 +126,12 @@ class Searcher:
         return batch
 
     def _trial(self, asked: optuna.Trial) -> Trial:
-        """Raises UserError for settings that do not go together. Pairs were checked before; this takes three of them."""
+        """Raises SettingError for settings that do not go together. Pairs were checked before; this takes three of them."""
         settings = {name: decode(each, asked.params[name], self.method) for name, each in self.search.space.items()}
         try:
             recipe = trial_recipe(self.study, self.search, settings)
-        except ValueError as error:
-            raise UserError(f"params.yaml: search.space: {json.dumps(settings)}: {error}") from None
+        except SettingError as error:
+            raise SettingError(f"{json.dumps(settings)}: {error}", "search", "space") from None
         return Trial(self.strategy, self.seed, asked.number, settings, recipe)
 
     def prune(self, batch: Sequence[Trial]) -> None:

@@ -14,7 +14,10 @@ import pandas as pd
 from stages.lib.data.prepared import Prepared
 from stages.lib.study import space
 from stages.lib.study.metrics import higher_is_better, needs_validation, rank_value
-from stages.lib.study.settings import EarlyStopping, KFold, Recipe, Search, Study
+from stages.lib.study.recipe import EarlyStopping, Recipe
+from stages.lib.study.rows import KFold
+from stages.lib.study.search import Search
+from stages.lib.study.settings import Study
 from stages.lib.training import views
 from stages.lib.training.result import Result
 

@@ -1,106 +1,189 @@
-"""The metrics that claims may name, and what each of them needs."""
+"""The metrics that claims may name: one table says what each of them is and needs."""
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
-# Metric -> what it is. <level> is an accuracy such as 0.95, <n> the number of an epoch.
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that is measured of every replicate.
+
+    meaning: for readers of a report.
+    quantity: what is measured, as an axis says it. The generalization gap is one of accuracies in a classification, and of
+        losses in a regression.
+    tasks: the tasks in which it is measured.
+    needs_validation: whether it is measured on validation rows.
+    two_outputs: whether it needs a network with a second output, on its deep part.
+    on_demand: whether it is measured only if a claim or a reported number names it.
+    judged_by: the metric on the test rows that judges the winner of a search for this metric, if one may search for it.
+    """
+
+    meaning: str
+    quantity: str
+    higher_is_better: bool = False
+    tasks: tuple[Task, ...] = ("classification", "regression")
+    needs_validation: bool = False
+    two_outputs: bool = False
+    on_demand: bool = False
+    judged_by: str | None = None
+
+
+_accuracy = partial(Metric, quantity="accuracy", higher_is_better=True, tasks=("classification",))
+_epochs_to = partial(Metric, quantity="epochs", tasks=("classification",), on_demand=True)
+_mae = partial(Metric, quantity="mean absolute error", tasks=("regression",))
+_mse = partial(Metric, quantity="mean squared error", tasks=("regression",), two_outputs=True)
+
 METRICS = {
-    "train_loss": "loss on the training rows, measured after training",
-    "val_loss": "loss on the validation rows, after training",
-    "test_loss": "loss on the test rows, after training",
-    "train_accuracy": "accuracy on the training rows, measured after training",
-    "val_accuracy": "accuracy on the validation rows, after training",
-    "test_accuracy": "accuracy on the test rows, after training",
-    "train_mae": "mean absolute error on the training rows, in the target's unit",
-    "val_mae": "mean absolute error on the validation rows, in the target's unit",
-    "test_mae": "mean absolute error on the test rows, in the target's unit",
-    "test_rmse": "root of the mean squared error on the test rows, in the target's unit",
-    "test_mse_joint": "mean squared error on the test rows of the joint output of a network with two",
-    "test_mse_deep": "mean squared error on the test rows of the output on the deep part alone",
-    "test_mse_joint_minus_deep": "mean squared error on the test rows: the joint output's minus the deep one's",
-    "generalization_gap": "how much better training rows do than test rows: in accuracy, or in loss for a regression",
-    "best_val_accuracy": "highest validation accuracy of any epoch",
-    "best_val_loss": "lowest validation loss of any epoch",
-    "best_epoch": "epoch of the best validation accuracy (of the best validation loss for a regression), the first such",
-    "best_val_minus_test_accuracy": "highest validation accuracy of any epoch minus the accuracy on the test rows",
-    "val_loss_roughness": "mean absolute change of the validation loss from one epoch to the next, after the fifth",
-    "diverged": "1 if the loss of any epoch is not a finite number, else 0",
-    "epochs": "epochs trained",
-    "epochs_to_<level>_accuracy": "epochs until the running training accuracy reached the level",
-    "epochs_to_<level>_val_accuracy": "epochs until the validation accuracy reached the level",
-    "accuracy_after_epoch_<n>": "running training accuracy of epoch n",
-    "val_accuracy_after_epoch_<n>": "validation accuracy after epoch n",
-    "seconds_per_epoch": "wall time of an epoch, validation included",
-    "seconds": "wall time of the replicate",
+    "train_loss": Metric("loss on the training rows, measured after training", "loss"),
+    "val_loss": Metric("loss on the validation rows, after training", "loss", needs_validation=True, judged_by="test_loss"),
+    "test_loss": Metric("loss on the test rows, after training", "loss"),
+    "train_accuracy": _accuracy("accuracy on the training rows, measured after training"),
+    "val_accuracy": _accuracy(
+        "accuracy on the validation rows, after training", needs_validation=True, judged_by="test_accuracy"
+    ),
+    "test_accuracy": _accuracy("accuracy on the test rows, after training"),
+    "train_mae": _mae("mean absolute error on the training rows, in the target's unit"),
+    "val_mae": _mae(
+        "mean absolute error on the validation rows, in the target's unit", needs_validation=True, judged_by="test_mae"
+    ),
+    "test_mae": _mae("mean absolute error on the test rows, in the target's unit"),
+    "test_rmse": Metric(
+        "root of the mean squared error on the test rows, in the target's unit",
+        "root mean squared error",
+        tasks=("regression",),
+    ),
+    "test_mse_joint": _mse("mean squared error on the test rows of the joint output of a network with two"),
+    "test_mse_deep": _mse("mean squared error on the test rows of the output on the deep part alone"),
+    "test_mse_joint_minus_deep": _mse("mean squared error on the test rows: the joint output's minus the deep one's"),
+    "generalization_gap": Metric(
+        "how much better training rows do than test rows: in accuracy, or in loss for a regression", "accuracy or loss"
+    ),
+    "best_val_accuracy": _accuracy(
+        "highest validation accuracy of any epoch", needs_validation=True, judged_by="test_accuracy"
+    ),
+    "best_val_loss": Metric("lowest validation loss of any epoch", "loss", needs_validation=True, judged_by="test_loss"),
+    "best_epoch": Metric(
+        "epoch of the best validation accuracy (of the best validation loss for a regression), the first such",
+        "epochs",
+        needs_validation=True,
+    ),
+    "best_val_minus_test_accuracy": _accuracy(
+        "highest validation accuracy of any epoch minus the accuracy on the test rows",
+        higher_is_better=False,
+        needs_validation=True,
+    ),
+    "val_loss_roughness": Metric(
+        "mean absolute change of the validation loss from one epoch to the next, after the fifth",
+        "loss",
+        needs_validation=True,
+        on_demand=True,
+    ),
+    "diverged": Metric("1 if the loss of any epoch is not a finite number, else 0", "share", on_demand=True),
+    "epochs": Metric("epochs trained", "epochs"),
+    "epochs_to_<level>_accuracy": _epochs_to("epochs until the running training accuracy reached the level"),
+    "epochs_to_<level>_val_accuracy": _epochs_to(
+        "epochs until the validation accuracy reached the level", needs_validation=True
+    ),
+    "accuracy_after_epoch_<n>": _accuracy("running training accuracy of epoch n", on_demand=True),
+    "val_accuracy_after_epoch_<n>": _accuracy("validation accuracy after epoch n", needs_validation=True, on_demand=True),
+    "seconds_per_epoch": Metric("wall time of an epoch, validation included", "duration"),
+    "seconds": Metric("wall time of the replicate", "duration"),
 }
-ON_DEMAND = ("diverged", "val_loss_roughness")
-"""Metrics that are worked out only where a claim or a reported number names them, beside those with a level or an epoch."""
+"""Name -> metric. <level> is a share such as 0.95, <n> the number of an epoch, such as 1."""
+_RUNNING = {
+    "loss": Metric("running training loss of an epoch", "loss"),
+    "accuracy": _accuracy("running training accuracy of an epoch"),
+}
+"""What early stopping may watch beside metrics."""
 METRIC_PATTERNS = (r"epochs_to_(0\.\d+|1\.0)_(accuracy|val_accuracy)", r"(accuracy|val_accuracy)_after_epoch_([1-9]\d*)")
 """Names of metrics with a level, and with the number of an epoch."""
-_EPOCHS_TO, _AFTER_EPOCH = map(re.compile, METRIC_PATTERNS)
+EPOCHS_TO, AFTER_EPOCH = map(re.compile, METRIC_PATTERNS)
 DIGITS = 5
-"""Decimals in tables; a test set of 10,000 rows tells accuracies apart to the fourth."""
+"""Decimals in tables. A test set of 10,000 rows tells accuracies apart to the fourth."""
+JUDGED_BY = {name: metric.judged_by for name, metric in METRICS.items() if metric.judged_by}
+"""The metrics that a search may choose by -> the metric on the test rows that judges its winner."""
+
+
+def general_name(name: str) -> str:
+    """The metric's name in METRICS: with <level> or <n> for the number in it."""
+    if match := EPOCHS_TO.fullmatch(name):
+        return f"epochs_to_<level>_{match[2]}"
+    if match := AFTER_EPOCH.fullmatch(name):
+        return f"{match[1]}_after_epoch_<n>"
+    return name
 
 
 def is_metric(name: str) -> bool:
-    if "<" in name:
-        return False
-    return name in METRICS or bool(_EPOCHS_TO.fullmatch(name) or _AFTER_EPOCH.fullmatch(name))
+    """Whether a claim may name it."""
+    return "<" not in name and general_name(name) in METRICS
+
+
+def metric_of(name: str) -> Metric:
+    """The metric, or the monitor of early stopping, of this name.
+
+    Names that are unknown here, such as those in results of another version, have no properties.
+    """
+    return _RUNNING.get(name) or METRICS.get(general_name(name)) or Metric(meaning="", quantity="")
 
 
 def needs_validation(name: str) -> bool:
     """Whether the metric, or the monitor of early stopping, is measured on validation rows."""
-    return name.startswith(("val_", "best_")) or "_val_" in name
+    return metric_of(name).needs_validation
 
 
 def has_measure(task: str, name: str) -> bool:
-    """Whether a classification, or a regression, has the metric, or the monitor of early stopping."""
-    regression = name.endswith(("_mae", "_rmse")) or of_two_outputs(name)
-    return not regression if task == "classification" else "accuracy" not in name
+    """Whether the metric, or the monitor of early stopping, is measured in this task."""
+    return task in metric_of(name).tasks
 
 
 def of_two_outputs(name: str) -> bool:
     """Whether the metric needs a network with a second output, on its deep part."""
-    return name.startswith("test_mse_")
+    return metric_of(name).two_outputs
 
 
 def is_share(name: str) -> bool:
     """Whether the metric is 0 or 1 for a replicate, and so a share of a variant's replicates."""
-    return name == "diverged"
+    return metric_of(name).quantity == "share"
 
 
 def on_demand(name: str) -> bool:
-    """Whether the metric is worked out only where it is asked for."""
-    return name in ON_DEMAND or name not in METRICS
+    """Whether the metric is measured only if a claim or a reported number names it."""
+    return metric_of(name).on_demand
 
 
 def is_time(name: str) -> bool:
-    """Whether the metric is a duration: no tracked file holds it, since it differs from run to run."""
-    return name.startswith("seconds")
+    """Whether the metric is a duration. No tracked file holds these, since they differ from run to run."""
+    return metric_of(name).quantity == "duration"
 
 
 def higher_is_better(name: str) -> bool:
-    return name.startswith(("train_accuracy", "val_accuracy", "test_accuracy", "accuracy", "best_val_accuracy"))
+    """Whether a higher value is better than a lower one."""
+    return metric_of(name).higher_is_better
 
 
 def rank_value(name: str, value: float) -> float:
-    """The value with what is not a number (a loss that diverged) in the place of the worst: beyond every number."""
+    """The value for comparisons: NaN, the loss of a network that diverged, is worse than every number."""
     if math.isnan(value):
         return -math.inf if higher_is_better(name) else math.inf
     return value
 
 
 def round_or_word(name: str, value: float, digits: int = DIGITS) -> float | str:
-    """The value as files and reports show it: rounded, or the word for what is not finite."""
+    """The value as files and reports write it: rounded, or a word if it is not finite."""
     if math.isfinite(value):
         return round(value, digits) + 0.0  # never -0.0
     return "never" if name.startswith("epochs_to") else "diverged"
 
 
 def finite(cell: object) -> float:
-    """The number in a cell of a table; NaN for a word, for an empty cell and for an infinite number."""
+    """The number in a cell of a table. NaN for a word, for an empty cell and for an infinite number."""
     try:
         value = float(cell)  # type: ignore[arg-type]  # raises for anything but a number
     except (TypeError, ValueError):

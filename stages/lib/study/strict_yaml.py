@@ -1,4 +1,4 @@
-"""YAML files as frozen, typed sections: what is misspelt, out of range or of the wrong type is refused in one line.
+"""YAML files as frozen, typed sections. A misspelt key, a wrong type or a value out of range is refused in one line.
 
 Read with ruamel.yaml's YAML 1.2 rules, which are DVC's: `1e-3` is a number and `no` is a string.
 """
@@ -6,11 +6,11 @@ Read with ruamel.yaml's YAML 1.2 rules, which are DVC's: `1e-3` is a number and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from datetime import date
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
@@ -24,21 +24,25 @@ from pydantic import (
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from stages.lib.cli import UserError
+from stages.lib.cli import SettingError, UserError, as_yaml
 
 NAME = "^[a-z][a-z0-9_]*$"
+NO_NAME = "is no name: a small letter, then small letters, digits and underscores"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
-"""What users name: it becomes a folder, a column and a key for `-S`, so a small letter, then letters, digits, underscores."""
+"""What users name. It becomes a folder, a column and a key for `-S`."""
 
 
 class Section(BaseModel):
-    """A frozen mapping of known keys; values are taken as they are (`"5"` is no number, `true` is no integer)."""
+    """A frozen mapping of known keys. Values are taken as they are: `"5"` is no number, `true` is no integer.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    The string below a field says what it means. docs/knobs.md and the JSON schemas are made from these.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -50,33 +54,11 @@ class Section(BaseModel):
         return value
 
 
-AnySection = TypeVar("AnySection", bound=Section)
-
-
-def shown(value: object) -> str:
-    """A value as a message shows it: much as YAML writes it, on one line, and cut where it is long."""
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    text = str(value) if isinstance(value, date) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _dotted(parts: Collection[object]) -> str:
-    """A key's path; a part that would not stay on one line is quoted."""
-    return ".".join(str(part) if re.fullmatch(r"[\w-]{1,60}", str(part)) else shown(part) for part in parts) or "top level"
-
-
-def unknown(kind: str, name: object, known: Collection[str], note: str = "") -> PydanticCustomError:
-    """An error for a name that is not among the known ones: lists them, guesses what was meant, and adds the note."""
+def unknown(kind: str, name: object, known: Collection[str], note: str = "") -> SettingError:
+    """An error for a name that is not among the known ones. It lists these, guesses what was meant, and adds the note."""
     guess = [close for close in get_close_matches(str(name), known, n=1) if close != name]
     meant = f" (did you mean {guess[0]!r}?)" if guess else ""
-    message = f"unknown {kind} {shown(name)}{meant}; known: {', '.join(known)}{note}"
-    return PydanticCustomError("unknown", "{message}", {"message": message})
-
-
-def wrong(message: str) -> PydanticCustomError:
-    """An error in our own words, for validators."""
-    return PydanticCustomError("wrong", "{message}", {"message": message})
+    return SettingError(f"unknown {kind} {as_yaml(name)}{meant}; known: {', '.join(known)}{note}")
 
 
 class Checked:
@@ -93,7 +75,7 @@ class Checked:
 
 
 def one_of(kind: str, known: Collection[str]) -> Checked:
-    """A validator for a string that must be among `known`."""
+    """A validator for a string that must be a key of a table. Where there is no table, a Literal does the same."""
 
     def check(value: str) -> str:
         if value not in known:
@@ -103,16 +85,23 @@ def one_of(kind: str, known: Collection[str]) -> Checked:
     return Checked(check, {"enum": list(known)})
 
 
-def chosen_by(key: str, sections: Mapping[str, type[Section]]) -> WrapValidator:
-    """A validator for a mapping whose `key` says which of the sections it is; pydantic's own would put tags into key paths."""
+def chosen_by(key: str, union: Any) -> WrapValidator:
+    """A validator for a mapping whose `key` says which section of the union it is.
+
+    pydantic's own discriminator would put its tags into the places of mistakes, and would not list what is known if `key` is
+    missing.
+    """
+    sections: dict[str, type[Section]] = {
+        get_args(section.model_fields[key].annotation)[0]: section for section in get_args(union)
+    }
 
     def choose(value: Any, _: object) -> Section:
         if isinstance(value, Section):
             return value
         if not isinstance(value, Mapping):
-            raise wrong(f"{shown(value)} must be a mapping")
+            raise SettingError(f"{as_yaml(value)} must be a mapping")
         if key not in value:
-            raise wrong(f"{key} is missing; known: {', '.join(sections)}")
+            raise SettingError(f"{key} is missing; known: {', '.join(sections)}")
         if not isinstance(value[key], str) or value[key] not in sections:
             raise unknown(key, value[key], sections)
         return sections[value[key]].model_validate(value)
@@ -122,7 +111,7 @@ def chosen_by(key: str, sections: Mapping[str, type[Section]]) -> WrapValidator:
 
 def _two(value: Any) -> Any:
     if isinstance(value, list | tuple) and len(value) != 2:
-        raise wrong(f"{shown(value)} must be a list of two")
+        raise SettingError(f"{as_yaml(value)} must be a list of two")
     return value
 
 
@@ -131,18 +120,10 @@ TWO = BeforeValidator(_two)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises UserError where there is none, or where DVC's `-S` would not do what it seems to."""
+    """The mapping in a YAML file. Raises UserError if there is none, or if DVC's `-S` would go wrong with it."""
     try:
         text = path.read_text(encoding="utf-8")
-        yaml = YAML(typ="safe", pure=True)
-        for event in yaml.parse(text):
-            line = f"{path}: line {event.start_mark.line + 1}"
-            if getattr(event, "anchor", None):
-                raise UserError(f"{line}: anchors and aliases make `dvc exp run -S` fail in silence; write the value out")
-            if getattr(event, "value", None) == "<<" and not event.style:
-                raise UserError(f"{line}: merge keys make `dvc exp run -S` fail in silence; write the values out")
-            if getattr(event, "tag", None):
-                raise UserError(f"{line}: {event.tag} is a tag; write the value without it")
+        _refuse_what_dvc_cannot_set(text, path)
         value = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; is the folder right, and is this the checkout's root?") from None
@@ -153,30 +134,57 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (YAMLError, ValueError, RecursionError, OSError) as error:  # such as a date in a 13th month, or a file of bytes
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
-        raise UserError(f"{path}: {'is empty' if value is None else shown(value)}; it must hold a mapping of sections")
-    _string_keys(value, path, ())
+        raise UserError(f"{path}: {'is empty' if value is None else as_yaml(value)}; it must hold a mapping of sections")
+    with at(file=path):
+        _check_keys_are_text(value)
     return value
 
 
-def _string_keys(value: Any, path: Path, where: tuple[str, ...]) -> None:
+def _refuse_what_dvc_cannot_set(text: str, path: Path) -> None:
+    for event in YAML(typ="safe", pure=True).parse(text):
+        line = f"{path}: line {event.start_mark.line + 1}"
+        if getattr(event, "anchor", None):
+            raise UserError(f"{line}: anchors and aliases make `dvc exp run -S` fail in silence; write the value out")
+        if getattr(event, "value", None) == "<<" and not event.style:
+            raise UserError(f"{line}: merge keys make `dvc exp run -S` fail in silence; write the values out")
+        if getattr(event, "tag", None):
+            raise UserError(f"{line}: {event.tag} is a tag; write the value without it")
+
+
+def _check_keys_are_text(value: Any, *place: str) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str):
-                raise UserError(f"{path}: {_dotted(where)}: the key {shown(key)} is not text to YAML; quote it or rename it")
-            _string_keys(inner, path, (*where, key))
+                raise SettingError(f"the key {as_yaml(key)} is not text to YAML; quote it or rename it", *place)
+            _check_keys_are_text(inner, *place, key)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            _string_keys(inner, path, (*where, str(number)))
+            _check_keys_are_text(inner, *place, str(number))
 
 
-def validated(make: Callable[[], AnySection], path: Path, where: tuple[str, ...] = ()) -> AnySection:
-    """The section that `make` builds. Raises UserError with the first mistake's key path, and how many more there are."""
+@contextmanager
+def at(*place: str, file: Path | None = None) -> Iterator[None]:
+    """Put `place` in front of the place of a mistake that the body raises, and name the file.
+
+    pydantic's errors become a SettingError about the first mistake, which says how many more there are.
+    """
     try:
-        return make()
+        yield
     except ValidationError as error:
-        first, *others = error.errors(include_url=False)
-        more = f" (and {len(others)} more)" if others else ""
-        raise UserError(f"{path}: {describe(first, where)}{more}") from None
+        raise first_mistake(error).below(*place, file=file) from None
+    except SettingError as error:
+        raise error.below(*place, file=file) from None
+
+
+def first_mistake(error: ValidationError) -> SettingError:
+    """The first of pydantic's errors. How many more there are is said at the end."""
+    first, *others = error.errors(include_url=False)
+    more = f" (and {len(others)} more)" if others else ""
+    place = [str(part) for part in first["loc"] if part != "[key]"]
+    ours = first.get("ctx", {}).get("error")
+    if isinstance(ours, SettingError):
+        return SettingError(f"{ours.message}{more}", *place, *ours.place)
+    return SettingError(f"{_in_words(first)}{more}", *place)
 
 
 _PLAIN = {
@@ -196,16 +204,18 @@ _PLAIN = {
 }
 
 
-def describe(error: ErrorDetails, where: tuple[str, ...] = ()) -> str:
-    """One line for a pydantic error: the key's path, the value, and what is allowed."""
-    place = _dotted([*where, *(part for part in error["loc"] if part != "[key]")])
-    kind, value = error["type"], error["input"]
-    if kind in ("unknown", "wrong"):
-        return f"{place}: {error['msg']}"
-    if kind == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME:
-        return f"{place}: {shown(value)} is no name: a small letter, then small letters, digits and underscores"
+def _in_words(error: ErrorDetails) -> str:
+    """What is wrong with a value, and what is allowed."""
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "missing":
-        return f"{place}: is missing"
-    plain = _PLAIN.get(kind, "").format_map(error.get("ctx", {}))
-    allowed = plain or error["msg"].replace("Input should", "must").replace("'", "")
-    return f"{place}: {shown(value)} {allowed}"
+        return "is missing"
+    if kind == "string_pattern_mismatch" and context["pattern"] == NAME:
+        return f"{as_yaml(value)} {NO_NAME}"
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", context["expected"])
+        if not isinstance(value, str):
+            return f"{as_yaml(value)} must be text; known: {', '.join(known)}"
+        key = error["loc"][-1]
+        return unknown(str(key) if key != "[key]" else "name", value, known).message
+    plain = _PLAIN.get(kind, "").format_map(context)
+    return f"{as_yaml(value)} {plain or error['msg'].replace('Input should', 'must')}"

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 if TYPE_CHECKING:
-    from stages.lib.study.settings import Model
+    from stages.lib.study.recipe import Model
 
 Draw = Callable[[], int]
 """The next seed."""

@@ -21,7 +21,7 @@ from stages.lib.training.result import Result
 from stages.lib.training.views import Splits
 
 if TYPE_CHECKING:
-    from stages.lib.study.settings import Model, Recipe
+    from stages.lib.study.recipe import Model, Recipe
 
 CHUNK = 2000
 """Rows that are scored at once. The activations of a convolution on all rows would not fit in memory."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from stages.lib.study.settings import KFold, Recipe, View
+    from stages.lib.study.recipe import Recipe
+    from stages.lib.study.rows import KFold, View
 
 Splits = Mapping[str, tuple[np.ndarray, np.ndarray]]
 """train, validation (may be absent) and test -> values (n, ...) and labels (n,)."""

@@ -10,7 +10,7 @@ import pandas as pd
 from helpers.search import searching
 from stages.lib.report.figures.search import best_so_far
 
-LOSS = {"metric": "val_loss", "direction": "minimize", "claims": ..., "strategies.few.reported": ...}
+LOSS = {"metric": "val_loss", "claims": ..., "strategies.few.reported": ...}
 
 
 def test_the_best_so_far_skips_what_diverged_and_what_was_pruned() -> None:

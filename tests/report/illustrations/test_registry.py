@@ -11,7 +11,7 @@ from stages.lib.data.prepared import Prepared
 from stages.lib.report.figures.output import png, svg
 from stages.lib.report.illustrations.illustrated import file_of
 from stages.lib.report.illustrations.registry import REGISTRY, illustrate
-from stages.lib.study.settings import ILLUSTRATIONS
+from stages.lib.study.claims import ILLUSTRATIONS
 
 
 def test_every_name_has_a_function_and_every_function_a_name() -> None:

@@ -21,7 +21,7 @@ from stages.lib.report.figures.claims import claims
 from stages.lib.report.figures.layout import faint_grid, grid, label_outer, legend, line, short, text_below, tick_label
 from stages.lib.report.figures.style import BLUE, DASHED, GREEN, GREY, ORANGE, OTHERS, PALE, PANEL_TITLE, SMALL_TEXT, STYLED
 from stages.lib.study import space
-from stages.lib.study.settings import Range, Search
+from stages.lib.study.search import Range, Search
 
 COLUMNS = 3
 LOOKS = list(zip("o^sDvPX<>", 3 * (BLUE, ORANGE, GREEN), strict=True))

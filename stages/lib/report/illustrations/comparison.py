@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from stages.lib.cli import UserError
+from stages.lib.cli import SettingError
 from stages.lib.judging.reported import decimals
 from stages.lib.report.illustrations.illustrated import Illustrated
 from stages.lib.study.settings import Study
@@ -29,17 +29,17 @@ def printed_decimals(reported: tuple[float, ...]) -> int:
 def compared(study: Study, illustrated: Mapping[str, Illustrated]) -> pd.DataFrame:
     """A row for each printed number, with COLUMNS, sorted by name and key.
 
-    Raises UserError for a key that is not measured, or if there are more or fewer numbers than we have.
+    Raises SettingError for a key that is not measured, or if there are more or fewer numbers than we have.
     """
     rows = []
     for name, illustration in sorted(study.illustrations.items()):
         measured = illustrated[name].measured
         for key, reported in sorted(illustration.reported.items()):
-            place = f"params.yaml: illustrations.{name}.reported.{key}"
+            place = ("illustrations", name, "reported", key)
             if key not in measured:
-                raise UserError(f"{place}: is not measured; known: {', '.join(measured) or 'none'}")
+                raise SettingError(f"is not measured; known: {', '.join(measured) or 'none'}", *place)
             if len(reported) != len(measured[key]):
-                raise UserError(f"{place}: has {len(reported)} numbers, and {len(measured[key])} are measured")
+                raise SettingError(f"has {len(reported)} numbers, and {len(measured[key])} are measured", *place)
             digits = printed_decimals(reported)
             for theirs, ours in zip(reported, measured[key], strict=True):
                 rows.append((name, key, theirs, round(ours, DIGITS) + 0.0, agrees(theirs, ours, digits)))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from stages.lib.cli import UserError
+from stages.lib.cli import SettingError
 from stages.lib.data.prepared import Prepared
 from stages.lib.judging.units import short_number
 from stages.lib.report.figures.inputs import show_image
@@ -25,11 +25,9 @@ def first_rows(prepared: Prepared, rows: int) -> np.ndarray:
 
 
 def _first_images(name: str, prepared: Prepared, count: int) -> np.ndarray:
-    """As `first_rows`. Raises UserError for a data set without images."""
+    """As `first_rows`. Raises SettingError for a data set without images."""
     if prepared.splits["train"][0].ndim < 3:
-        raise UserError(
-            f"params.yaml: illustrations.{name}: needs images, which the data set {prepared.facts['title']!r} has not"
-        )
+        raise SettingError(f"needs images, which the data set {prepared.facts['title']!r} has not", "illustrations", name)
     return first_rows(prepared, count)
 
 

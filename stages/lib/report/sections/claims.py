@@ -19,8 +19,8 @@ from stages.lib.report.results import Results
 from stages.lib.report.sections.differences import Difference, differences
 from stages.lib.report.sections.why import Why, why
 from stages.lib.report.words import MARKS, WORDS
+from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
-from stages.lib.study.settings import Claim
 
 HOLDS = {
     "supported": "It holds here: the whole interval is where the claim expects it.",

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from stages.lib.study.settings import Model, Study, Train
+from stages.lib.study.recipe import Model, Train
+from stages.lib.study.settings import Study
 
 
 class Difference(NamedTuple):

@@ -16,7 +16,7 @@ from stages.lib.report.sections.claims import Judged, judged
 from stages.lib.report.words import WORDS
 from stages.lib.study import space
 from stages.lib.study.metrics import finite
-from stages.lib.study.settings import Range, Search
+from stages.lib.study.search import Range, Search
 
 
 @dataclass(frozen=True)

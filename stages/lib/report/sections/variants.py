@@ -15,8 +15,9 @@ from stages.lib.report.figures.output import inline
 from stages.lib.report.results import Results
 from stages.lib.report.sections.differences import Difference, differences
 from stages.lib.report.sections.why import Why, why
+from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
-from stages.lib.study.settings import Claim, Study, Variant
+from stages.lib.study.settings import Study, Variant
 
 COLUMNS = ("train_accuracy", "test_mae", "test_rmse", "train_loss", "generalization_gap", "epochs")
 """Metrics of the leaderboard beside the headline, as far as the study has them."""

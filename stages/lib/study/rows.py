@@ -1,0 +1,147 @@
+"""Settings of the data: which rows are trained, validated and tested on, and how their values become inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, WrapValidator, field_validator
+
+from stages.lib.cli import SettingError, as_yaml
+from stages.lib.study.strict_yaml import TWO, Name, Section, chosen_by
+from stages.lib.study.values import Count, Limit, NotNegative, OpenShare, Whole
+
+Scaling = Literal["none", "max", "min_max", "mean", "standard"]
+
+
+class StratifiedSplit(Section):
+    """Rows drawn at random without replacement. Each split has each class in the proportion that it has in the whole."""
+
+    method: Literal["stratified"]
+    """This split. It is for classes."""
+    train: Count
+    """Rows to train on."""
+    validation: Whole
+    """Rows to watch training by."""
+    test: Count
+    """Rows to measure on."""
+    seed: Whole
+    """Seed of the draw."""
+
+
+class RowRange(Section):
+    """Rows from `first` up to but without `stop` of one part of the data set, in their order."""
+
+    part: Name
+    """`all`; or `train` or `test`, if the data set has these."""
+    rows: Annotated[tuple[Whole, Whole], Field(strict=False), TWO]
+    """`[first, stop]`, counted from 0."""
+
+    @field_validator("rows")
+    @classmethod
+    def _rising(cls, rows: tuple[int, int]) -> tuple[int, int]:
+        if rows[0] >= rows[1]:
+            raise SettingError(f"[{rows[0]}, {rows[1]}] holds no row; write [first, stop] with first < stop")
+        return rows
+
+    def overlaps(self, other: RowRange) -> bool:
+        """Whether a row lies in both."""
+        return self.part == other.part and max(self.rows[0], other.rows[0]) < min(self.rows[1], other.rows[1])
+
+
+def _range_or_none(value: Any, _: object) -> RowRange | str:
+    if isinstance(value, Mapping | RowRange):
+        return RowRange.model_validate(value)
+    if value != "none":
+        raise SettingError(f"{as_yaml(value)} must be none, or a mapping of part and rows")
+    return "none"
+
+
+class RowsSplit(Section):
+    """Rows in the order of the files."""
+
+    method: Literal["rows"]
+    """This split."""
+    train: RowRange
+    """Rows to train on."""
+    validation: Annotated[RowRange | Literal["none"], WrapValidator(_range_or_none)]
+    """Rows to watch training by. `none` trains without."""
+    test: RowRange
+    """Rows to measure on."""
+
+    @property
+    def validates_on_test_rows(self) -> bool:
+        return isinstance(self.validation, RowRange) and self.validation.overlaps(self.test)
+
+
+class TrainTestSplit(Section):
+    """scikit-learn's train_test_split, twice: first the test rows from all rows, then the validation rows from the others."""
+
+    method: Literal["train_test_split"]
+    """This split."""
+    test: OpenShare
+    """Share of all rows."""
+    test_seed: Whole
+    """Its random_state."""
+    validation: OpenShare
+    """Share of the rows that are left."""
+    validation_seed: Whole
+    """Its random_state."""
+
+
+Split = StratifiedSplit | RowsSplit | TrainTestSplit
+
+
+class KFold(Section):
+    """Repeated k-fold validation. A replicate's seed says which fold of which repeat it is validated on."""
+
+    folds: Annotated[int, Field(ge=2)]
+    """Parts of the rows. Each of them is validated on once."""
+    repeats: Count
+    """How often all folds are made anew, from rows shuffled again."""
+    seed: Whole
+    """Seed of the shuffles."""
+
+
+class Data(Section):
+    """Which rows are trained, validated and tested on."""
+
+    dataset: Name
+    """An entry of data/datasets.yaml."""
+    split: Annotated[Split, chosen_by("method", Split)]
+    """How rows are chosen. Its `method` says which keys it has."""
+    k_fold: KFold | None = None
+    """Folds of the training and validation rows together, for the variants that ask for them."""
+
+    @property
+    def sets_validation_apart(self) -> bool:
+        """Whether the split has validation rows."""
+        return self.split.validation not in (0, "none")
+
+
+class Limits(Section):
+    """Upper limits, to try everything in little time."""
+
+    rows: Limit = None
+    """Rows of each split, the first ones."""
+    epochs: Limit = None
+    """Epochs of each replicate."""
+    seeds: Limit = None
+    """Replicates of each variant."""
+
+
+class View(Section):
+    """How raw values become inputs. Fitted on the training rows alone."""
+
+    scale: Scaling = "none"
+    """`max`: x / max. `min_max`: to 0 to 1. `mean`: (x - mean) / range. `standard`: (x - mean) / standard deviation."""
+    per: Literal["all", "feature"] = "all"
+    """One statistic over all values, or one for each feature."""
+    fit_on: Literal["train", "each_split"] = "train"
+    """`each_split` scales every split by its own statistics. This is a mistake that some sources make."""
+    invert: bool = False
+    """x becomes smallest + largest - x, of the training rows: black on white becomes white on black."""
+    test_noise: NotNegative = 0.0
+    """Standard deviation of normal noise on the scaled test inputs."""
+    noise_seed: Whole = 0
+    """Seed of test_noise."""
