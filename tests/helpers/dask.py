@@ -12,14 +12,7 @@ from pathlib import Path
 import psutil
 
 from helpers.checkout import environment_of
-from helpers.processes import until
-
-
-def command_of(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:  # it has just ended
-        return []
+from helpers.processes import command_of, until
 
 
 class Dask:

@@ -15,6 +15,8 @@ import psutil
 
 from helpers.checkout import ROOT, environment_of
 
+PATIENCE = 1200.0
+"""Seconds after which a test gives up waiting. It ends a test that hangs, and is no measure of how fast a machine is."""
 LONGER = {"train": {"epochs": 60}, "replicates": {"seeds": 4}}
 """So that a run lasts long enough to be killed in the middle."""
 
@@ -41,11 +43,11 @@ def start(study: Path, cache: Path, **environment: str) -> subprocess.Popen[str]
     )
 
 
-def until(condition: Callable[[], object], seconds: float = 240) -> None:
-    """Look again and again until the condition holds; fail when it does not within the time."""
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Look again and again until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"it did not happen in {seconds:.0f} s"
         time.sleep(0.02)
 
 
@@ -57,5 +59,21 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line; empty once it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie too
+        return []
+
+
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return [child for child in children(process) if "stages.lib.engine.trainer" in child.cmdline()]
+    return [child for child in children(process) if "stages.lib.engine.trainer" in command_of(child)]
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, or a zombie, which has ended and which nobody has waited for."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
