@@ -1,10 +1,8 @@
-"""Make the pages of `dvc plots show` and `dvc plots diff` need no network.
+"""Make the pages of `dvc plots show` and `dvc plots diff` work without a network: `python -m stages.tools offline`.
 
-Run it once in a checkout.
-
-DVC's own page loads Vega from a CDN. Writes .dvc/plots/offline.html, a page for DVC to fill in that has Vega inside, and names
-it in .dvc/config.local as `plots.html_template`; Git ignores both. `dvc config --local --unset plots.html_template` goes back.
-No stage of the pipeline.
+DVC's page loads Vega from a CDN. This writes .dvc/plots/offline.html, a template with Vega inside, and names it in
+.dvc/config.local as `plots.html_template`. Git ignores both files. Run it once in a checkout. `dvc config --local --unset
+plots.html_template` undoes it.
 """
 
 from __future__ import annotations
@@ -20,15 +18,15 @@ from stages.lib.files import write_text
 
 PAGE = Path(".dvc/plots/offline.html")
 VEGA_LITE = "5.21"
-"""The series that DVC's templates, and ours, are written for."""
+"""The version that DVC's templates and ours are written for."""
 
 
 def template() -> str:
-    """DVC puts its plots in the place of {plot_divs}; without a place for {scripts}, what it would load is left out."""
+    """A page in which DVC replaces {plot_divs} by its plots. It has no {scripts}, so DVC adds nothing to load."""
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
     if "</script" in bundle or "{plot_divs}" in bundle:
         raise UserError(
-            "vl-convert-python: its bundle of Vega does not fit into a page; install the version of requirements.lock"
+            "the bundle of Vega in vl-convert-python does not fit into a page; install the version of requirements.lock"
         )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{refresh_tag}\n<title>DVC Plot</title>\n'
@@ -42,11 +40,11 @@ def main() -> None:
         if not Path(".dvc").is_dir():
             raise UserError("run this at the root of a checkout: there is no .dvc here")
         write_text(PAGE, template())
-        place = PAGE.relative_to(".dvc").as_posix()  # to which DVC takes it to be relative
+        place = PAGE.relative_to(".dvc").as_posix()  # DVC takes it as relative to .dvc
         done = subprocess.run([sys.executable, "-m", "dvc", "config", "--local", "plots.html_template", place], check=False)
         if done.returncode:
-            raise UserError("`dvc config --local` failed, so DVC does not know the page")
-        print(f"written: {PAGE}, which `dvc plots show` and `dvc plots diff` now use here")
+            raise UserError("`dvc config --local` failed, so DVC does not use the page")
+        print(f"written: {PAGE}; `dvc plots show` and `dvc plots diff` use it in this checkout")
 
 
 if __name__ == "__main__":

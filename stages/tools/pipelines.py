@@ -1,6 +1,6 @@
-"""Write the dvc.yaml of every study from one template, or of the studies that are named.
+"""Write the dvc.yaml of every study from one template, or those of the studies that are named.
 
-Reads params.yaml and data/datasets.yaml. A study's stages differ in the tables that its task has, and in whether it searches.
+Reads params.yaml and data/datasets.yaml. Pipelines differ in the tables of their task, and in whether there is a search.
 """
 
 from __future__ import annotations
@@ -12,29 +12,35 @@ from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
 from stages.lib.files import write_text
 from stages.lib.study.load import load_study
-from stages.lib.study.places import studies
+from stages.lib.study.places import PIPELINE, STARTER, studies
 from stages.lib.templates import render
 
-TABLES = "claims {by_task} curves diagnostics environment replicates summary"
+TABLES = {
+    "classification": ("claims", "confusion", "curves", "diagnostics", "environment", "replicates", "summary"),
+    "regression": ("claims", "residuals", "curves", "diagnostics", "environment", "replicates", "summary"),
+}
+"""Task -> what the evaluate stage writes to metrics/, besides metrics.json."""
+QUALITY = {"classification": "accuracy", "regression": "mae"}
+"""Task -> the curve that DVC plots beside the loss."""
 
 
 def pipeline(folder: Path, root: Path = Path()) -> str:
-    """The text of a study's dvc.yaml."""
+    """The text of a study's dvc.yaml. `folder` is relative to the checkout's root."""
     study = load_study(root / folder)
     task = pick(load_catalogue(root / CATALOGUE), study.data.dataset).task
-    quality, by_task = ("accuracy", "confusion") if task == "classification" else ("mae", "residuals")
-    watched, prefix = ("Validation", "val_") if study.data.sets_validation_apart else ("Training", "")
+    has_validation = study.data.split.validation not in (0, "none")
+    split, prefix = ("Validation", "val_") if has_validation else ("Training", "")
+    quality = QUALITY[task]
+    at_root = folder == STARTER
     return render(
         Path(__file__).with_name("dvc.yaml.j2"),
-        study="" if folder == Path() else f"{folder.as_posix()}/",
-        argument="" if folder == Path() else f" {folder.as_posix()}",
+        study="" if at_root else f"{folder.as_posix()}/",
+        argument="" if at_root else f" {folder.as_posix()}",
         wdir=Path(os.path.relpath(Path(), folder)).as_posix(),
-        tables=[
-            "environment.json" if name == "environment" else f"{name}.csv" for name in TABLES.format(by_task=by_task).split()
-        ],
+        tables=[f"{name}.json" if name == "environment" else f"{name}.csv" for name in TABLES[task]],
         search=study.search is not None,
         curves=[
-            (f"{watched} {quality}", f"{prefix}{quality}_mean", "variants", quality),
+            (f"{split} {quality}", f"{prefix}{quality}_mean", "variants", quality),
             ("Training loss", "loss_mean", "variants_log", "loss"),
         ],
     )
@@ -46,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     with one_line_errors("pipelines"):
         for folder in options.studies or studies():
-            write_text(folder / "dvc.yaml", pipeline(folder))
+            write_text(folder / PIPELINE, pipeline(folder))
 
 
 if __name__ == "__main__":
