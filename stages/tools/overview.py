@@ -228,10 +228,9 @@ def studies_table(all_results: Iterable[Sequence[Results]]) -> str:
     rows = []
     for parts in all_results:
         results = parts[0]
-        link = "#results" if results.folder == STARTER else f"{LIST.as_posix()}#{results.name}"
         replicates = f"{results.replicates}{f' ({results.reduced})' if results.reduced else ''}"
         measured = [replicates, tally(standings(parts), STANDINGS)] if results.was_run else ["not run", ""]
-        start = [f"[{results.name}]({link})", len(results.study.variants)]
+        start = [f"[{results.name}]({LIST.as_posix()}#{results.name})", len(results.study.variants)]
         rows.append([*start, *measured, tally(states(parts), STATES)])
     header = ("study", "variants", "replicates", "reported numbers", "claims")
     return table(header, rows, (LEFT, RIGHT, RIGHT, LEFT, LEFT))
@@ -309,16 +308,14 @@ def section(parts: Sequence[Results]) -> str:
 
 def readmes(root: Path, found: Sequence[Sequence[Results]]) -> dict[Path, str]:
     """The READMEs in `root` as they should be: path -> text. Raises UserError for one that is missing or lacks its markers."""
-    starter = [part for parts in found for part in parts if part.folder == STARTER]
-    others = [parts for parts in found if parts[0].folder != STARTER]
-    text = (root / README).read_text(encoding="utf-8")
-    text = between_markers(text, STUDIES, studies_table(found), str(README))
-    texts = {README: between_markers(text, RESULTS, claims_table(starter), str(README))}
-    if (root / LIST).exists():
-        sections = "\n\n".join(section(parts) for parts in others) or "No study is here yet."
-        texts[LIST] = between_markers((root / LIST).read_text(encoding="utf-8"), RESULTS, f"\n{sections}\n", str(LIST))
-    elif others:
-        raise UserError(f"{LIST} is missing; `git checkout {LIST}` brings it back")
+    texts = {}
+    for path, marks, content in (
+        (README, STUDIES, studies_table(found)),
+        (LIST, RESULTS, "\n" + "\n\n".join(section(parts) for parts in found) + "\n"),
+    ):
+        if not (root / path).exists():
+            raise UserError(f"{path} is missing; `git checkout {path}` brings it back")
+        texts[path] = between_markers((root / path).read_text(encoding="utf-8"), marks, content, str(path))
     return texts
 
 

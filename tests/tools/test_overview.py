@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -37,7 +38,7 @@ def checkout(tmp_path: Path) -> Callable[..., Path]:
     """Make a checkout of a starter that was run, and of tutorials by name."""
 
     def make(**tutorials: Mapping[str, Any]) -> Path:
-        for readme, marks in (("README.md", (STUDIES, RESULTS)), ("studies/README.md", (RESULTS,))):
+        for readme, marks in (("README.md", (STUDIES,)), ("studies/README.md", (RESULTS,))):
             (tmp_path / readme).parent.mkdir(exist_ok=True)
             (tmp_path / readme).write_text("by hand\n" + "\n".join("\n".join(pair) for pair in marks) + "\nmore\n")
         write_params(tmp_path)
@@ -57,20 +58,23 @@ def test_the_readmes_show_the_committed_results(path: str) -> None:
 
 
 def test_every_claim_has_a_row() -> None:
-    begin, end = RESULTS
-    rows = (ROOT / "README.md").read_text(encoding="utf-8").partition(begin)[2].partition(end)[0].strip().splitlines()[2:]
+    text = (ROOT / LIST).read_text(encoding="utf-8").partition("## starter")[2].partition("\n## ")[0]
+    tables = text.split("| claim | verdict | effect |")[1:]
+    rows = [line for table in tables for line in table.partition("\n\n")[0].splitlines()[2:]]
     study = load_study(ROOT)
     assert study.search
     assert len(rows) == len(study.claims) + len(study.search.claims)
 
 
-@pytest.mark.parametrize("marks", [STUDIES, RESULTS])
+@pytest.mark.parametrize(("name", "marks"), [("README.md", STUDIES), ("studies/README.md", RESULTS)])
 @pytest.mark.parametrize("marker", [0, 1])
-def test_a_readme_without_a_marker_is_refused(checkout: Callable[..., Path], marks: tuple[str, str], marker: int) -> None:
+def test_a_readme_without_a_marker_is_refused(
+    checkout: Callable[..., Path], name: str, marks: tuple[str, str], marker: int
+) -> None:
     root = checkout()
-    readme = root / "README.md"
+    readme = root / name
     readme.write_text(readme.read_text().replace(marks[marker], ""))
-    with pytest.raises(UserError, match=r"^README\.md: the markers .* are missing"):
+    with pytest.raises(UserError, match=rf"^{name}: the markers .* are missing"):
         written(root)
 
 
@@ -111,7 +115,7 @@ def test_the_headline_counts_reported_numbers_and_claims(checkout: Callable[...,
     write_metrics(root / "studies" / "first")
     rows = [line for line in written(root)["README.md"].splitlines() if line.startswith("| [")]
     assert rows == [
-        "| [starter](#results) | 3 | 8 | none | 1 supported |",
+        "| [starter](studies/README.md#starter) | 3 | 8 | none | 1 supported |",
         "| [first](studies/README.md#first) | 3 | 8 | 1 inside, 1 one run | 2 supported, 1 in the report |",
         "| [second](studies/README.md#second) | 3 | not run |  | 3 not judged |",
     ]
@@ -121,7 +125,7 @@ def test_a_tutorial_shows_reported_beside_measured(checkout: Callable[..., Path]
     root = checkout(first={})
     write_metrics(root / "studies" / "first")
     assert (
-        "\n".join(list_of(root).splitlines()[3:-3])
+        "## first" + "\n".join(list_of(root).splitlines()[:-3]).partition("## first")[2]
         == """## first
 
 A tutorial\\
@@ -153,7 +157,7 @@ Notes:
 
 
 def test_a_tutorial_without_metrics_is_not_run(checkout: Callable[..., Path]) -> None:
-    text = list_of(checkout(first={}))
+    text = list_of(checkout(first={})).partition("## first")[2]
     assert "3 variants, not run." in text
     assert "It forgets a sign." in text
     assert "not measured" not in text
@@ -167,11 +171,8 @@ def test_half_of_the_metrics_are_none(checkout: Callable[..., Path], missing: st
     assert "3 variants, not run." in list_of(root)
 
 
-def test_a_checkout_without_tutorials_has_no_section(checkout: Callable[..., Path]) -> None:
-    root = checkout()
-    assert "## " not in list_of(root)
-    (root / "studies" / "README.md").unlink()
-    assert list(written(root)) == ["README.md"]
+def test_a_checkout_without_tutorials_has_the_starter_s_section_alone(checkout: Callable[..., Path]) -> None:
+    assert re.findall("^## (.*)$", list_of(checkout()), flags=re.MULTILINE) == ["starter"]
 
 
 def test_a_search_is_shown_and_counted_as_variants_and_claims_are(checkout: Callable[..., Path]) -> None:
@@ -207,9 +208,10 @@ def test_the_claims_of_the_starter_s_search_are_among_its_results(checkout: Call
     root = checkout()
     write_params(root, {"search": SEARCH})
     write_search(root)
-    text = written(root)["README.md"]
-    assert "| TPE helps. | **refuted** | -0.02 | -0.03 to -0.01 | 3 |" in text
-    assert "| [starter](#results) | 3 | 8 | 1 inside, 1 outside | 1 supported, 1 refuted, 1 inconclusive |" in text
+    texts = written(root)
+    assert "| TPE helps. | **refuted** | -0.02 | -0.03 to -0.01 | 3 |" in texts["studies/README.md"]
+    start = "| [starter](studies/README.md#starter) | 3 | 8 | 1 inside, 1 outside |"
+    assert f"{start} 1 supported, 1 refuted, 1 inconclusive |" in texts["README.md"]
 
 
 @pytest.mark.parametrize("missing", ["search.json", "search/winners.csv", "search/claims.csv"])
