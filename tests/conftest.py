@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from helpers.checkout import stage
 from helpers.search import Pretender
 from helpers.study import write_study
 from stages.lib.engine import runs
@@ -65,6 +66,25 @@ def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[
 def small_study(tmp_path: Path) -> Callable[..., Path]:
     """Write a small study, whose data are prepared, into the folder `study`."""
     return lambda changes=None: write_study(tmp_path / "study", changes)
+
+
+@pytest.fixture(scope="session")
+def trained_once(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The folder `study` of a small study that was trained and evaluated, and the user's `cache` that came of it."""
+
+    def make(folder: Path) -> None:
+        study = write_study(folder / "study")
+        for name in ("train", "evaluate"):
+            done = stage(name, study, cache=folder / "cache")
+            assert done.returncode == 0, done.stderr
+
+    return once("trained", make)
+
+
+@pytest.fixture
+def trained(trained_once: Path, tmp_path: Path) -> Path:
+    """A copy of them, to change."""
+    return Path(shutil.copytree(trained_once, tmp_path / "trained"))
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 from ruamel.yaml import YAML
 
 from helpers.checkout import ROOT, environment_of, stage
-from helpers.processes import bytes_of, children, entries, until
+from helpers.processes import bytes_of, children, entries, has_ended, until
 from helpers.search import REAL, edited
 from stages import search
 from stages.lib.study.load import load_study
@@ -50,6 +49,7 @@ def test_the_example_of_the_page_is_valid(tmp_path: Path) -> None:
     assert all(f"| `{method}` |" in text for method in METHODS)
 
 
+@pytest.mark.slow
 def test_neither_the_workers_nor_an_interruption_change_a_byte(small_study: Callable[..., Path], tmp_path: Path) -> None:
     folder, first, second = small_study(REAL), tmp_path / "first", tmp_path / "second"
     done = stage("search", folder, cache=first, TIPS_WORKERS="1")
@@ -64,11 +64,11 @@ def test_neither_the_workers_nor_an_interruption_change_a_byte(small_study: Call
     command = [sys.executable, "-m", "stages.search", str(folder)]
     environment = environment_of(second, TIPS_WORKERS="1")
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, text=True)
-    until(lambda: len(entries(second)) >= 5, seconds=300)
+    until(lambda: len(entries(second)) >= 5)
     orphans = children(process)
     process.kill()
     process.wait()
-    psutil.wait_procs(orphans, timeout=5)
+    until(lambda: all(map(has_ended, orphans)))
     known = len(entries(second))
     assert 5 <= known < replicates
     assert not (folder / "metrics").exists()

@@ -24,10 +24,15 @@ def environment_of(cache: Path, **changes: str) -> dict[str, str]:
 
 
 def stage(name: str, *arguments: str | Path, cache: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a stage as DVC does, at the checkout's root, and wait for it."""
-    command = [sys.executable, "-m", f"stages.{name}", *map(str, arguments)]
+    """Run a stage as DVC does, at the checkout's root, and wait for it. One worker trains unless the environment says more."""
+    workers = {} if "DASK_SCHEDULER_ADDRESS" in environment else {"TIPS_WORKERS": "1"}
     return subprocess.run(
-        command, cwd=ROOT, env=environment_of(cache, **environment), capture_output=True, text=True, check=False
+        [sys.executable, "-m", f"stages.{name}", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment_of(cache, **{**workers, **environment}),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
