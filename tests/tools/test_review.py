@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -13,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
 from helpers.checkout import ROOT
 from helpers.study import write_params
@@ -22,11 +20,10 @@ from stages.lib.cli import UserError
 from stages.lib.files import write_json, write_text
 from stages.lib.judging.claims import judge_claims
 from stages.lib.judging.tables import csv_text, metrics_json, summary_of
-from stages.lib.review.changes import BEYOND, UNDECIDED, WITHIN, Change
+from stages.lib.review.changes import BEYOND, UNDECIDED, WITHIN
 from stages.lib.review.page import LIMIT
-from stages.lib.review.pairs import matched, paired
-from stages.lib.review.rows import change_row
-from stages.lib.review.sides import flattened, read_side
+from stages.lib.review.pairs import paired
+from stages.lib.review.sides import read_side
 from stages.lib.searching import rounds
 from stages.lib.searching.trials import Trial
 from stages.lib.study.load import load_study
@@ -224,36 +221,6 @@ def test_verdicts_come_first_then_metrics_with_their_intervals(checkout: Path) -
     ]
     assert "<details><summary>2 metrics within noise</summary>" in text
     assert "4 metrics changed. If all of it were noise, 0.04 of them would be beyond noise by chance." in text
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "difference", "mark"),
-    [
-        (GOOD, [0.96, 0.961, 0.962, 0.963, 0.964], "0.01 (0.00664 to 0.0134)", BEYOND),
-        (GOOD, [0.953] * 5, "0.001 (-0.00226 to 0.00426)", WITHIN),  # Student's, with 4 degrees of freedom
-        ([0.5] * 5, [0.6] * 5, "0.1 (0.1 to 0.1)", BEYOND),
-        (GOOD[:2], BAD[:2], "-0.15 (-0.157 to -0.143)", UNDECIDED),
-        (GOOD, [float("-inf")] * 5, "by rank: all lower", BEYOND),
-        ([float("-inf")] * 5, GOOD, "by rank: all higher", BEYOND),
-        (GOOD, [*BAD[:4], float("-inf")], "by rank: all lower", BEYOND),
-        (GOOD, [*GOOD[:4], float("-inf")], "by rank: they overlap", WITHIN),
-        (GOOD[:4], [float("-inf")] * 4, "by rank: all lower", UNDECIDED),
-    ],
-)
-def test_what_is_beyond_noise(before: list[float], after: list[float], difference: str, mark: str) -> None:
-    row = change_row("starter", Change("plain", "plain", "test_accuracy", before, after, 0.99))
-    assert (row[5], row[6]) == (difference, mark)
-
-
-def test_means_that_differ_by_rounding_alone_are_the_same() -> None:
-    def changed(before: list[float], after: list[float]) -> bool:
-        return Change("plain", "plain", "val_accuracy", before, after, 0.99).changed
-
-    assert not changed([0.6, 0.60834], [0.59167, 0.61667])
-    assert sum([0.1, 0.2, 0.3]) != sum([0.3, 0.2, 0.1])
-    assert not changed([0.1, 0.2, 0.3], [0.3, 0.2, 0.1])
-    assert changed([0.1, 0.2, 0.3], [0.1, 0.2, 0.30001])
-    assert changed([0.1, float("-inf")], [float("-inf"), float("-inf")])
 
 
 def test_a_variant_that_diverged_is_compared(checkout: Path) -> None:
@@ -738,24 +705,8 @@ def test_the_longest_names_stay_within_the_limit(checkout: Path) -> None:
     assert len(review.review("main")) <= LIMIT
 
 
-def test_renames_pair_each_name_once() -> None:
-    first, second = {"a": 1, "b": 1, "c": 2}, {"x": 1, "y": 1, "z": 1, "w": 3}
-    assert matched("abc", "xyzw", [(first, second)]) == {"x": "a", "y": "b"}
-    assert matched("abc", "xyzw", [({"b": "tip"}, {"x": "tip"}), (first, second)]) == {"x": "b", "y": "a"}
-
-
 def test_git_ignores_the_review() -> None:
     assert "/review.md" in (ROOT / ".gitignore").read_text().splitlines()
-
-
-def test_settings_have_the_keys_that_dvc_gives_them(checkout: Path) -> None:
-    add_study(checkout, {"search": SEARCH})
-    command = [sys.executable, "-m", "dvc", "params", "diff", "main", "--all", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    answer = {key: change["new"] for key, change in json.loads(done.stdout)["params.yaml"].items()}
-    content = YAML(typ="safe", pure=True).load((checkout / "params.yaml").read_text())
-    ours = {key: str(value) if isinstance(value, list) else value for key, value in flattened(content)}
-    assert ours == answer
 
 
 def test_the_example_of_the_page_counts_the_metrics_that_a_review_compares(monkeypatch: pytest.MonkeyPatch) -> None:
