@@ -682,6 +682,17 @@ def test_tables_that_cannot_be_read_count_as_none(checkout: Path) -> None:
     assert "`starter` has no metrics any more" in text
 
 
+def test_a_base_with_fewer_columns_or_a_broken_file_is_compared(searching: Path) -> None:
+    (searching / "metrics" / "claims.csv").write_text("claim,verdict,effect\nnoise_hurts,refuted,0.1\n")
+    (searching / "metrics" / "search.json").write_text("<<<<<<< HEAD\n")
+    commit(searching)
+    measure(searching, {"noisy": BAD})
+    text = review.review("HEAD")
+    row = ["starter", "`noise_hurts`", "refuted", "**supported**", "0.1", "-0.15 (-0.153 to -0.147)"]
+    assert rows(text, "Verdicts changed") == [row]
+    assert "0 of 6 metrics beyond noise" in headline(text)
+
+
 def test_a_long_review_is_shortened_and_says_so(checkout: Path) -> None:
     many = {f"{'v' * 80}{number}": {"tip": "Many.", "extends": "plain"} for number in range(200)}
     add_study(checkout, {"variants": many})

@@ -30,7 +30,7 @@ def with_new_names(pair: Pair) -> Iterator[tuple[str, Any]]:
         name, _, rest = key.removeprefix(f"{section}.").partition(".")
         if rest in ("extends", "variant"):
             value = names.get(value, value)
-        elif rest == "compare":
+        elif rest == "compare" and isinstance(value, list):
             value = [names.get(each, each) for each in value]
         yield f"{section}.{sections[section].get(name, name)}.{rest}", value
 
@@ -79,7 +79,7 @@ def effect_changes(pair: Pair) -> list[tuple[str, str]]:
     return [
         (name, old)
         for name, old in judged_on_both(pair)
-        if after[name]["verdict"] == before[old]["verdict"] and after[name]["effect"] != before[old]["effect"]
+        if after[name]["verdict"] == before[old]["verdict"] and after[name].get("effect") != before[old].get("effect")
     ]
 
 

@@ -42,19 +42,19 @@ def now_and_then(name: str, old: str) -> str:
 
 
 def effect_cell(side: Side, claim: str) -> str:
-    """A claim's effect with its interval."""
-    row = side.outcome.verdicts.get(claim)
-    if row is None:
-        return ""
+    """A claim's effect with its interval, which tables of the first versions lack."""
+    row = side.outcome.verdicts.get(claim, {})
+    if not {"low", "high"} <= set(row):
+        return figure(row["effect"]) if "effect" in row else ""
     interval = "by rank" if math.isnan(finite(row["low"])) else f"{figure(row['low'])} to {figure(row['high'])}"
     return f"{figure(row['effect'])} ({interval})"
 
 
 def verdict_cell(side: Side, claim: str) -> str:
-    row = side.outcome.verdicts.get(claim)
-    if row is None:
+    verdict = side.verdict(claim)
+    if verdict is None:
         return "not judged"
-    return f"{escape(row['verdict'])}{' (close)' if row['close'] == 'True' else ''}"
+    return f"{escape(verdict)}{' (close)' if side.outcome.verdicts[claim].get('close') == 'True' else ''}"
 
 
 def verdict_rows(pairs: Iterable[Pair]) -> Iterator[Row]:

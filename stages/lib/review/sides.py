@@ -96,8 +96,7 @@ class Side:
 
     def verdict(self, claim: str) -> str | None:
         """None if the claim was not judged."""
-        row = self.outcome.verdicts.get(claim)
-        return row["verdict"] if row else None
+        return self.outcome.verdicts.get(claim, {}).get("verdict")
 
 
 def names_below(section: str, settings: Mapping[str, Any]) -> list[str]:
@@ -169,7 +168,9 @@ def read_side(folder: Path, read: Read, hashes: Mapping[str, str]) -> tuple[Side
     """
 
     def metrics(name: str) -> str | None:
-        return read(folder / "metrics" / name)
+        text = read(folder / "metrics" / name)
+        broken = name.endswith(".json") and not json_in(text)
+        return None if broken else text
 
     text = read(folder / SETTINGS)
     study, wrong = study_in(text, folder)
