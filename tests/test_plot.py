@@ -309,7 +309,7 @@ def test_a_claim_shows_what_differs_why_whether_it_always_holds_and_how_to_run_i
             "<code>dropout</code></th><td>0.0</td><td>0.5</td>",
             "<code>batch_normalization</code></th><td>none</td><td>after</td>",
         ),
-        "updates of the weights, an epoch",
+        "updates of the weights in an epoch",
         "pairs of single runs",
         f"python -m stages.tools verify {folder.as_posix()} --claim noise_hurts",
     ):
@@ -322,7 +322,7 @@ def test_a_tip_shows_the_evidence_and_what_is_claimed_of_it(plotted: Callable[..
     text = page(plotted({"variants": deep, "replicates": {"diagnostics": True}}))
     card = text[text.index('id="variant-deep"') :]
     card = card[: card.index("</details>")]
-    assert "In deep the gradient vanishes on its way back: before training the first layer&#39;s is 1.00 × 10⁻⁹" in card
+    assert "In deep the gradient vanishes on its way back: before training, the first layer&#39;s is 1.00 × 10⁻⁹" in card
     assert "deep makes 1 update of the weights in an epoch, plain makes 4." in card
     assert "25 %" in card
     noisy = text[text.index('id="variant-noisy"') :]

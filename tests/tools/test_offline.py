@@ -14,7 +14,7 @@ from stages.tools import offline
 
 
 def test_the_commands_of_the_page_make_plots_that_name_no_server(tmp_path: Path) -> None:
-    assert commands() == ["python -m stages.tools.offline", "dvc plots show", "dvc plots diff HEAD"]
+    assert commands() == ["python -m stages.tools offline", "dvc plots show", "dvc plots diff HEAD"]
     assert plotted(tmp_path).count("dvc_plots/index.html") == 2
     page = (tmp_path / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     assert "<script src" not in page

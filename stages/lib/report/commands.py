@@ -42,19 +42,19 @@ def claim_commands(study: Study, name: str, folder: Path) -> list[Command]:
     found = []
     if not claim.about_time:
         verify = command_of("stages.tools verify", folder, "--claim", name)
-        found.append(Command("train its replicates again, and compare each with these numbers", verify))
+        found.append(Command("train its replicates again, and compare them with these numbers", verify))
     target = stage_of(folder, "plot")
     if target is None:
         return [*found, Command("judge it again", command_of("stages.evaluate", folder))]
     if claim.about_time:
         train = f"{NO_CACHE}dvc repro --force --single-item {stage_of(folder, 'train')}"
-        found.append(Command("time it again, past the replicate cache", train))
+        found.append(Command("time it again, with an empty replicate cache", train))
     seeds = 2 * study.claim_seeds(claim)
     more = experiment(folder, "replicates.seeds", seeds, target)
     return [
         *found,
-        Command("judge it, and draw this page", f"dvc repro {target}"),
-        Command(f"judge it by {seeds} replicates, leaving the workspace alone", more),
+        Command("judge it again, and write this page", f"dvc repro {target}"),
+        Command(f"judge it by {seeds} replicates, in a temporary copy of the checkout", more),
     ]
 
 
@@ -63,14 +63,14 @@ def search_commands(search: Search, folder: Path) -> list[Command]:
     stage, target, seeds = stage_of(folder, "search"), stage_of(folder, "plot"), 2 * search.seeds
     again = f"dvc repro --force --single-item {stage}" if stage else command_of("stages.search", folder)
     found = [
-        Command("search again; trials that the replicate cache holds are not trained", again),
-        Command("search again past the replicate cache, which trains every trial", f"{NO_CACHE}{again}"),
+        Command("search again; trials in the replicate cache are not trained", again),
+        Command("search again with an empty replicate cache, so that every trial is trained", f"{NO_CACHE}{again}"),
     ]
     if target is None:
         return found
     more = experiment(folder, "search.seeds", seeds, target)
     return [
         *found,
-        Command("judge it, and draw this page", f"dvc repro {target}"),
-        Command(f"judge it by {seeds} seeds, leaving the workspace alone", more),
+        Command("judge it again, and write this page", f"dvc repro {target}"),
+        Command(f"judge it by {seeds} seeds, in a temporary copy of the checkout", more),
     ]

@@ -1,58 +1,56 @@
-"""Why a variant learns as it does, so far as it was measured: updates, gradients, weights, activations, in numbers and words.
+"""Why a variant learns as it does: what was measured of updates, gradients, weights and activations, in numbers and sentences.
 
-Every sentence follows from a number and from one of the limits below; where nothing is beyond them, nothing is said.
+Each sentence follows from a number and one of the limits below. If no limit is passed, nothing is said.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from stages.lib.judging.units import finite_column, significant
-from stages.lib.study.recipe import Recipe
-from stages.lib.study.settings import Study
+from stages.lib.study.metrics import finite
+from stages.lib.study.settings import Recipe, Study
 
 SMALL = 0.01
-"""Share of the output layer's gradient below which the first layer's is called out."""
+"""Limit below which a gradient vanishes: the first layer's over the output layer's."""
 LARGE = 100.0
-"""Times by which a gradient grows on its way back, or is larger than another variant's, or by which weights grow in training,
-from which that is called out."""
+"""Limit above which that ratio explodes, a first gradient is much larger than another variant's, and weights have grown."""
 MOST = 0.5
-"""Share of a layer's units, or activations, from which what befalls them is called out."""
+"""Share of a layer's units or activations from which we say that they are dead or saturated."""
 FOLD = 4.0
-"""Ratio of two numbers of updates from which it is called out."""
+"""Ratio of two variants' numbers of updates from which we name both."""
 BATCH = 500
-"""Training rows, the first ones, that gradients and activations are measured on."""
-
+"""Training rows, the first ones, on which gradients and activations are measured."""
 DEEP = 3
-"""Hidden layers from which on a variant's gradients are drawn."""
+"""Hidden layers from which a variant's gradients are drawn."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a variant, in means over its replicates; NaN where it was not measured.
+    """What was measured of a variant, as means over its replicates. NaN: not measured.
 
-    rows, updates: training rows, and updates of the weights, of an epoch.
-    epochs, planned: trained on average, and at most.
-    lost, replicates: those whose loss ceased to be a number, of all.
-    first: the norm of the first layer's gradient, before training.
-    before, after: the norm of the first layer's gradient over the output layer's, before training and at its end.
-    moved: the change of the first layer's weights in the first epoch, over their norm before it.
-    grown, growing: the norm of the weights at the end over that before, of the layer where it is the largest, and that layer.
-    early: the share of units that are 0 for every row after the first epoch, of the layer with the most.
+    rows, updates: training rows and updates of the weights in an epoch.
+    epochs, planned: epochs trained on average, and at most.
+    diverged, replicates: how many replicates diverged, and how many there are.
+    first: norm of the first layer's gradient before training.
+    before, after: that norm over the output layer's, before training and at the end.
+    moved: change of the first layer's weights in the first epoch, over their norm.
+    grown, growing: norm of the weights at the end over that before training, in the layer where it is largest, and that layer.
+    early: share of units that are 0 for every row after the first epoch, in the layer with the most.
     zero, dead: the same at the end, and that layer.
-    saturated, flat: the share of activations near a bound at the end, likewise.
+    saturated, flat: share of activations near a bound at the end, in the layer with the most, and that layer.
     """
 
     rows: int
     updates: int
     epochs: float
     planned: int
-    lost: int
+    diverged: int
     replicates: int
     first: float = math.nan
     before: float = math.nan
@@ -68,47 +66,13 @@ class Evidence:
 
 
 def deep_variants(study: Study, diagnostics: pd.DataFrame) -> dict[str, str]:
-    """Variant -> activation, of those with at least DEEP hidden layers whose gradients were measured."""
-    known = set(diagnostics["variant"])
+    """Variant -> activation, of the variants with at least DEEP hidden layers and measured gradients."""
+    measured = set(diagnostics["variant"])
     return {
         name: recipe.model.activation
         for name, recipe in study.recipes.items()
-        if name in known and len(recipe.model.conv) + len(recipe.model.hidden) >= DEEP
+        if name in measured and len(recipe.model.conv) + len(recipe.model.hidden) >= DEEP
     }
-
-
-def ratio(layers: pd.DataFrame) -> float:
-    """The first layer's gradient norm over the output layer's: the rows of diagnostics.csv of one variant and epoch."""
-    outputs = layers[layers["layer"] == "outputs"] if "outputs" in set(layers["layer"]) else layers.iloc[-1:]
-    first, last = finite_column(layers["gradient_norm"])[0], finite_column(outputs["gradient_norm"])[0]
-    return float(first / last) if last > 0 else math.nan
-
-
-def _worst(values: np.ndarray, layers: pd.Series) -> tuple[float, str]:
-    """The largest value, and whose it is; NaN where there is none."""
-    if np.isnan(values).all():
-        return math.nan, ""
-    return float(np.nanmax(values)), str(layers.iloc[int(np.nanargmax(values))])
-
-
-def _of_layers(table: pd.DataFrame) -> dict[str, float | str]:
-    """What diagnostics.csv says of one variant."""
-    epochs = sorted(set(table["epoch"]))
-    start, end = table[table["epoch"] == epochs[0]], table[table["epoch"] == epochs[-1]]
-    found: dict[str, float | str] = {"first": float(finite_column(start["gradient_norm"])[0])}
-    if len(start) > 1:
-        found |= {"before": ratio(start), "after": ratio(end)}
-    norms = finite_column(start["weights_norm"])
-    if len(epochs) > 1:
-        then = table[table["epoch"] == epochs[1]]
-        found["moved"] = float(finite_column(then["update_norm"])[0] / norms[0]) if norms[0] > 0 else math.nan
-        found["early"], _ = _worst(finite_column(then["zero_share"]), then["layer"])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        grown = finite_column(end["weights_norm"]) / norms
-    found["grown"], found["growing"] = _worst(np.where(np.isfinite(grown), grown, np.nan), end["layer"])
-    found["zero"], found["dead"] = _worst(finite_column(end["zero_share"]), end["layer"])
-    found["saturated"], found["flat"] = _worst(finite_column(end["saturated_share"]), end["layer"])
-    return found
 
 
 def training_rows(recipe: Recipe, rows: Mapping[str, int]) -> int:
@@ -133,15 +97,11 @@ def updates_of_an_epoch(recipe: Recipe, rows: Mapping[str, int]) -> int:
 
 
 def evidence_of(
-    study: Study,
-    variant: str,
-    replicates: pd.DataFrame,
-    diagnostics: pd.DataFrame,
-    rows: Mapping[str, int],
+    study: Study, variant: str, replicates: pd.DataFrame, diagnostics: pd.DataFrame, rows: Mapping[str, int]
 ) -> Evidence:
-    """What is known of a variant.
+    """What was measured of a variant.
 
-    rows: split -> its rows.
+    replicates, diagnostics: the tables of metrics/; rows: split -> its rows.
     """
     recipe, own = study.recipes[variant], replicates[replicates["variant"] == variant]
     table = diagnostics[diagnostics["variant"] == variant]
@@ -150,79 +110,125 @@ def evidence_of(
         updates=updates_of_an_epoch(recipe, rows),
         epochs=float(np.mean(finite_column(own["epochs"]))),
         planned=recipe.train.epochs,
-        lost=int(np.isnan(finite_column(own["train_loss"])).sum()),
+        diverged=int(np.isnan(finite_column(own["train_loss"])).sum()),
         replicates=len(own),
         **(_of_layers(table) if len(table) else {}),  # type: ignore[arg-type]  # by name
     )
 
 
-def _share(value: float) -> str:
-    return f"{significant(100 * value)} %"
+def _of_layers(table: pd.DataFrame) -> dict[str, float | str]:
+    """The fields that come from the variant's rows of diagnostics.csv."""
+    epochs = sorted(set(table["epoch"]))
+    start, end = table[table["epoch"] == epochs[0]], table[table["epoch"] == epochs[-1]]
+    found: dict[str, float | str] = {"first": finite(start["gradient_norm"].iloc[0])}
+    if len(start) > 1:
+        found |= {"before": gradient_ratio(start), "after": gradient_ratio(end)}
+    norms = finite_column(start["weights_norm"])
+    if len(epochs) > 1:
+        second = table[table["epoch"] == epochs[1]]
+        found["moved"] = finite(second["update_norm"].iloc[0]) / norms[0] if norms[0] > 0 else math.nan
+        found["early"], _ = _largest(finite_column(second["zero_share"]), second["layer"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        grown = finite_column(end["weights_norm"]) / norms
+    found["grown"], found["growing"] = _largest(np.where(np.isfinite(grown), grown, np.nan), end["layer"])
+    found["zero"], found["dead"] = _largest(finite_column(end["zero_share"]), end["layer"])
+    found["saturated"], found["flat"] = _largest(finite_column(end["saturated_share"]), end["layer"])
+    return found
 
 
-ROWS = {
-    "updates": ("updates of the weights, an epoch", significant),
+def gradient_ratio(layers: pd.DataFrame) -> float:
+    """The first layer's gradient norm over the output layer's.
+
+    layers: rows of diagnostics.csv of one variant and epoch.
+    """
+    outputs = layers[layers["layer"] == "outputs"] if "outputs" in set(layers["layer"]) else layers.iloc[-1:]
+    first, last = finite(layers["gradient_norm"].iloc[0]), finite(outputs["gradient_norm"].iloc[0])
+    return first / last if last > 0 else math.nan
+
+
+def _largest(values: np.ndarray, layers: pd.Series) -> tuple[float, str]:
+    """The largest value and its layer; NaN and an empty name if no value is known."""
+    if np.isnan(values).all():
+        return math.nan, ""
+    return float(np.nanmax(values)), str(layers.iloc[int(np.nanargmax(values))])
+
+
+def _percent(share: float) -> str:
+    return f"{significant(100 * share)} %"
+
+
+ROWS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "updates": ("updates of the weights in an epoch", significant),
     "epochs": ("epochs trained", significant),
     "first": ("norm of the first layer's gradient, before training", significant),
     "before": ("first layer's gradient over the output layer's, before training", significant),
-    "after": ("the same at the end", significant),
-    "moved": ("change of the first layer's weights in the first epoch, of their norm", _share),
-    "grown": ("norm of the weights at the end over that before, of the layer that grew most", significant),
-    "early": ("units that are 0 for every row after the first epoch, of the layer with the most", _share),
-    "zero": ("units that are 0 for every row at the end, of the layer with the most", _share),
-    "saturated": ("activations near a bound at the end, of the layer with the most", _share),
+    "after": ("first layer's gradient over the output layer's, at the end", significant),
+    "moved": ("change of the first layer's weights in the first epoch, over their norm", _percent),
+    "grown": ("norm of the weights at the end over that before training, in the layer that grew most", significant),
+    "early": ("units that are 0 for every row after the first epoch, in the layer with the most", _percent),
+    "zero": ("units that are 0 for every row at the end, in the layer with the most", _percent),
+    "saturated": ("activations near a bound at the end, in the layer with the most", _percent),
 }
-"""Field of Evidence -> what it is, and how it is shown."""
+"""Field of Evidence -> its label, and how its values are written."""
 
 
-def table_of(*found: Evidence) -> list[tuple[str, list[str]]]:
-    """What was measured of these variants: a row for each field that any of them has."""
+def table_of(*columns: Evidence) -> list[tuple[str, list[str]]]:
+    """A label and a cell for each column, of every field that was measured of any of them."""
     rows = []
-    for field, (label, shown) in ROWS.items():
-        values = [float(getattr(each, field)) for each in found]
+    for field, (label, written) in ROWS.items():
+        values = [float(getattr(each, field)) for each in columns]
         if not all(map(math.isnan, values)):
-            rows.append((label, ["–" if math.isnan(value) else shown(value) for value in values]))
+            rows.append((label, ["–" if math.isnan(value) else written(value) for value in values]))
     return rows
 
 
 def sentences(variant: str, own: Evidence, other: str = "", others: Evidence | None = None) -> list[str]:
-    """What stands out of a variant, by itself and against another: a sentence for each limit that it is beyond."""
+    """A sentence for each limit that a variant passes, by itself or compared with another one."""
+    return (_compared(variant, own, other, others) if others else []) + _by_itself(variant, own)
+
+
+def _compared(variant: str, own: Evidence, other: str, others: Evidence) -> list[str]:
     said = []
-    if others and max(own.updates, others.updates) >= FOLD * min(own.updates, others.updates):
+    if max(own.updates, others.updates) >= FOLD * min(own.updates, others.updates):
         said.append(
             f"{variant} makes {own.updates:,} update{'s' * (own.updates > 1)} of the weights in an epoch,"
             f" {other} makes {others.updates:,}."
         )
-    if others and own.first > LARGE * others.first > 0:
-        said.append(
-            f"Before training the gradient of the first layer of {variant} is {significant(own.first / others.first)} times"
-            f" that of {other}."
-        )
-    if own.lost:
-        said.append(f"The loss of {own.lost} of the {own.replicates} replicates of {variant} ceased to be a number.")
-    if own.epochs < own.planned - 0.5 and not own.lost:
+    if own.first > LARGE * others.first > 0:
+        times = significant(own.first / others.first)
+        said.append(f"Before training, the first layer's gradient in {variant} is {times} times that in {other}.")
+    return said
+
+
+def _by_itself(variant: str, own: Evidence) -> list[str]:
+    said = []
+    if own.diverged:
+        said.append(f"{own.diverged} of the {own.replicates} replicates of {variant} diverged.")
+    if own.epochs < own.planned - 0.5 and not own.diverged:
         said.append(f"{variant} stopped after {significant(own.epochs)} of {own.planned} epochs, on average.")
     if own.before < SMALL:
-        moved = "" if math.isnan(own.moved) else f" In the first epoch its weights change by {_share(own.moved)} of their norm."
+        moved = (
+            "" if math.isnan(own.moved) else f" In the first epoch its weights change by {_percent(own.moved)} of their norm."
+        )
         said.append(
-            f"In {variant} the gradient vanishes on its way back: before training the first layer's is"
+            f"In {variant} the gradient vanishes on its way back: before training, the first layer's is"
             f" {significant(own.before)} of the output layer's.{moved}"
         )
     if own.before > LARGE:
         said.append(
-            f"In {variant} the gradient grows on its way back: before training the first layer's is"
+            f"In {variant} the gradient explodes on its way back: before training, the first layer's is"
             f" {significant(own.before)} times the output layer's."
         )
     if own.grown > LARGE:
         said.append(f"The weights of the layer {own.growing} of {variant} grow to {significant(own.grown)} times their norm.")
     if own.zero >= MOST:
         said.append(
-            f"At the end {_share(own.zero)} of the units in the layer {own.dead} of {variant} are 0 for each of {BATCH}"
+            f"At the end, {_percent(own.zero)} of the units in the layer {own.dead} of {variant} are 0 for each of {BATCH}"
             " training rows."
         )
     if own.saturated >= MOST:
         said.append(
-            f"At the end {_share(own.saturated)} of the activations in the layer {own.flat} of {variant} lie near a bound,"
-            " where the slope is next to nothing."
+            f"At the end, {_percent(own.saturated)} of the activations in the layer {own.flat} of {variant} lie near a bound,"
+            " where the slope is almost 0."
         )
     return said

@@ -23,14 +23,14 @@ from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
 
 HOLDS = {
-    "supported": "It holds here: the whole interval is where the claim expects it.",
-    "refuted": "It does not hold here: the whole interval falls short of what is claimed.",
-    "equivalent": "It does not hold here: whatever difference there is, it is within the margin.",
-    "inconclusive": "These replicates do not decide: the interval allows for both.",
+    "supported": "It holds here: the whole interval lies where the claim expects it.",
+    "refuted": "It does not hold here: the whole interval falls short of the claim.",
+    "equivalent": "It does not hold here: any difference is within the margin.",
+    "inconclusive": "These replicates do not decide: the interval allows both.",
 }
 HOLDS_BY_RANK = {
-    "supported": "It holds here: every replicate of one group is on the expected side of every one of the other.",
-    "refuted": "It does not hold here: every replicate of one group is on the wrong side of every one of the other.",
+    "supported": "It holds here: every replicate of one group is on the expected side of every replicate of the other.",
+    "refuted": "It does not hold here: every replicate of one group is on the wrong side of every replicate of the other.",
     "inconclusive": "These replicates do not decide: some are not finite, and the groups overlap or are small.",
 }
 """Without an interval."""
@@ -101,7 +101,7 @@ def verdict_sentences(row: Mapping[Any, Any]) -> list[str]:
     if row["replicates"] < FEWEST:
         said = [f"Fewer than {FEWEST} replicates decide nothing."]
     if row["close"]:
-        said.append("The verdict is close: it would be another, had the effect moved by two standard errors.")
+        said.append("The verdict is close: it would change if the effect moved by two standard errors.")
     return said
 
 
@@ -109,8 +109,8 @@ def single_run_sentence(claim: Claim, row: Mapping[Any, Any]) -> str:
     """How many readers who train once would see what is claimed."""
     runs, missed = "pairs of single runs" if claim.compare else "single runs", row["missed"]
     if missed in (0, row["runs"]):
-        return f"{'None' if missed else 'Each'} of the {row['runs']:,} {runs} shows it."
-    return f"Of the {row['runs']:,} {runs}, {missed:,} {'does' if missed == 1 else 'do'} not show it."
+        return f"{'None' if missed else 'Each'} of the {row['runs']:,} {runs} shows what is claimed."
+    return f"Of the {row['runs']:,} {runs}, {missed:,} {'does' if missed == 1 else 'do'} not show what is claimed."
 
 
 def judged(claim: Claim, row: Mapping[Any, Any], task: str) -> Judged:

@@ -117,7 +117,7 @@ def other_losses(study: Study) -> list[tuple[str, str]]:
         if recipe.train.loss != study.train.loss:
             found.append((name, f"its loss is {recipe.train.loss}"))
         if recipe.model.wide_deep.auxiliary_output:
-            found.append((name, "its loss is the sum of those of two outputs"))
+            found.append((name, "its loss is the sum of two outputs' losses"))
         if recipe.model.l2:
-            found.append((name, "its loss has a penalty on the weights added"))
+            found.append((name, "its loss includes a penalty on the weights"))
     return found

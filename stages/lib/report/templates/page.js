@@ -1,4 +1,4 @@
-// What the pages do beyond showing: tables sort, lists filter, variants are chosen, curves are read. Without it all is shown.
+// Sorts tables, filters lists, chooses variants and reads curves. Without this script, the page shows everything.
 "use strict";
 
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -12,7 +12,7 @@ const made = (tag, attributes = {}, ...content) => {
 const live = document.querySelector("#live");
 const say = (text) => { live.textContent = text; };
 
-// Tables sort by any column: by data-sort where a cell has it, else by its text; what is no number comes after what is.
+// A table sorts by any column. The key of a cell is its data-sort, or its text. Numbers come before words.
 
 function keyOf(cell) {
   const text = (cell.dataset.sort ?? cell.textContent).trim();
@@ -21,7 +21,7 @@ function keyOf(cell) {
 }
 
 function compare(a, b, sign) {
-  if (a.rank !== b.rank) return a.rank - b.rank; // nothing comes last, whichever way one sorts
+  if (a.rank !== b.rank) return a.rank - b.rank; // empty cells come last in both directions
   return sign * (a.rank === 0 ? a.number - b.number : a.text.localeCompare(b.text));
 }
 
@@ -42,7 +42,7 @@ function sortable(table) {
   }
 }
 
-// Lists filter by text and by verdict. Elements with the same data-item are one thing: a row of a table, and its card.
+// A list is filtered by text and by verdict. Elements with the same data-item belong together: a row of a table, and its card.
 
 function filtering(form) {
   const items = new Map();
@@ -68,7 +68,7 @@ function filtering(form) {
   apply();
 }
 
-// Variants are chosen in one place: rows, panels and curves of the others are hidden, and each curve gets a colour of its own.
+// Rows, panels and curves of variants that are not chosen are hidden. Each curve gets a colour of its own.
 
 const COLOURS = 8;
 
@@ -110,7 +110,7 @@ function choosing(chooser, after) {
   apply();
 }
 
-// Curves are read at an epoch, by the slider or by pointing: a line marks it, and a table has the values of what is chosen.
+// The slider, or pointing, sets an epoch. A line marks it, and a table has the values of the chosen variants.
 
 function reading(figure, values, tip) {
   const measure = figure.dataset.measure;
@@ -128,7 +128,7 @@ function reading(figure, values, tip) {
   const at = (variant, kind, epoch) => {
     const curve = values[measure][variant];
     if (!curve[kind]) return "–";
-    const row = Math.min(epoch, curve.epochs) - 1; // they count from 1
+    const row = Math.min(epoch, curve.epochs) - 1; // epochs count from 1
     const [mean, low, high] = curve[kind].map((column) => column[row]);
     const range = low === null ? text(mean) : `${text(mean)} (${text(low)} to ${text(high)})`;
     return row + 1 < epoch ? `${range}, ended at ${row + 1}` : range;
@@ -189,7 +189,7 @@ function reading(figure, values, tip) {
   return refill;
 }
 
-// A tip says what is pointed at, or focused: the replicates of a variant, a point of a curve.
+// A tool tip for what is pointed at or has the focus: the replicates of a variant, a point of a curve.
 
 function tipping() {
   const box = made("div", { class: "tip", hidden: "", "aria-hidden": "true" });
@@ -201,14 +201,14 @@ function tipping() {
     box.style.top = `${y + 18 + box.offsetHeight > innerHeight ? y - box.offsetHeight - 8 : y + 18}px`;
   };
   const hide = () => show(box, false);
-  for (const title of all("svg title")) { // the browser's own tips come late, and not to a keyboard
+  for (const title of all("svg title")) { // the browser's own tool tips are slow and need a mouse
     title.parentElement.dataset.tip = title.textContent;
     title.remove();
   }
   document.addEventListener("pointerover", (event) => {
     if (!event.target.closest?.(".strip [data-tip]")) return;
     const parts = document.elementsFromPoint(event.clientX, event.clientY).map((each) => each.closest("[data-tip]"));
-    const tips = new Set(parts.filter(Boolean).map((each) => each.dataset.tip)); // dots that hide others
+    const tips = new Set(parts.filter(Boolean).map((each) => each.dataset.tip)); // dots may hide others
     say([...tips].sort().join("; "), event.clientX, event.clientY);
   });
   document.addEventListener("pointerout", (event) => { if (event.target.closest?.(".strip [data-tip]")) hide(); });
@@ -225,7 +225,7 @@ function tipping() {
   return { say, hide };
 }
 
-// A link to what is folded up opens it.
+// A link into a folded card unfolds it.
 
 function unfold() {
   const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
