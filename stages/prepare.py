@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 
 from stages.lib.cli import arguments, one_line_errors
-from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick, read_parts
+from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
+from stages.lib.data.parts import read_parts
 from stages.lib.data.prepared import write_prepared
 from stages.lib.data.splits import prepare
 from stages.lib.study.load import load_study

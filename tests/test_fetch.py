@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from stages import fetch
-from stages.lib.data.catalogue import CATALOGUE, load_catalogue, read_parts
+from stages.lib.data.catalogue import CATALOGUE, load_catalogue
 from stages.lib.data.download import obtain
+from stages.lib.data.parts import read_parts
 
 ROOT = Path(__file__).parents[1]
 CONTENT = b"1,2,0\n3,4,1\n"

@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 from stages.lib.cli import arguments, one_line_errors
-from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick, read_parts, sha256_of
+from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
+from stages.lib.data.parts import read_parts
 from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.data.splits import prepare
 from stages.lib.engine import cluster, plan
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.runs import check_backend, jobs_of
+from stages.lib.files import sha256_of
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study
 

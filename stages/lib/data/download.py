@@ -1,17 +1,19 @@
-"""Files by their SHA-256, from the user's cache, a mirror or their sources: complete and checked, or not there."""
+"""Files by their SHA-256, from the user's cache, a mirror or their sources: complete and checked, or not there.
+
+Downloads are by requests. pooch does not fit: it checks the file that is sent, and here only the unpacked file can be pinned,
+since mirrors compress anew. It knows one source, and before Python 3.12 it unpacks tar archives to disk without a filter.
+urllib3's Retry covers a request up to the answer's headers, but most transfers break off in the body, so the loop is our own.
+"""
 
 from __future__ import annotations
 
 import gzip
-import stat
-import tarfile
-import tempfile
 import time
-import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import IO, cast
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
@@ -24,14 +26,20 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from stages.lib.cli import UserError
-from stages.lib.data.catalogue import File, sha256_of
-from stages.lib.files import whole, write_text
+from stages.lib.data.archives import ArchiveError, open_archive
+from stages.lib.data.catalogue import File
+from stages.lib.files import sha256_of, whole
 
-CHUNK = 1 << 18  # bytes
-LARGEST = 8 << 30  # bytes, packed or unpacked; more is a mistake or a decompression bomb
-TIMEOUT = (10, 60)  # seconds to connect, and between two chunks
-PAUSES = (1.0, 2.0, 4.0)  # seconds between one attempt and the next
-PASSING = {408, 425, 429, 500, 502, 503, 504}  # status codes that are worth another attempt
+CHUNK = 1 << 18
+"""Bytes that are read at once."""
+LARGEST = 8 << 30
+"""Most bytes of a file, packed or unpacked. More is a mistake or a decompression bomb."""
+TIMEOUT = (10, 60)
+"""Seconds to connect, and between two chunks."""
+PAUSES = (1.0, 2.0, 4.0)
+"""Seconds between one attempt and the next."""
+PASSING = (408, 425, 429, 500, 502, 503, 504)
+"""Status codes of a server that may answer later."""
 
 
 class SourceError(Exception):
@@ -39,19 +47,19 @@ class SourceError(Exception):
 
 
 class PassingError(SourceError):
-    """Worth another attempt: the network, or a server that is busy."""
+    """An answer that is worth another attempt: the network failed, or the server is busy."""
 
 
 def user_cache() -> Path:
-    """Where this user's downloads are kept, whichever checkout asks."""
+    """The folder of this user's downloads, which all checkouts share."""
     return platformdirs.user_cache_path("tips-on-trial") / "downloads"
 
 
 def obtain(dataset: str, file: File, mirror: str | None, cache: Path, pauses: Sequence[float] = PAUSES) -> Path:
     """The unpacked file's path in `cache`, fetched unless it is there. Raises UserError with every source's answer.
 
-    A mirror (a folder or a URL) comes before the sources that need a network, as MIRROR/<dataset>/<source's last part>, or
-    under the file's own mirror_name.
+    A mirror (a folder or a URL) comes before the sources that need a network. It has the file as MIRROR/<dataset>/<name>, where
+    the name is the last part of the source, or the file's own mirror_name.
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     target = cache / file.sha256
@@ -65,12 +73,12 @@ def obtain(dataset: str, file: File, mirror: str | None, cache: Path, pauses: Se
                 console.print(f"{file.name}: the copy in {cache} is damaged, so it is fetched again")
                 target.unlink()
             for source in places(dataset, file, mirror):
-                console.print(f"{file.name}: from {shown(source)}")
+                console.print(f"{file.name}: from {without_secrets(source)}")
                 try:
                     return take(source, file, target, pauses, console)
                 except SourceError as error:
                     console.print(f"{file.name}: {error}")
-                    answers.append(f"  {shown(source)}: {error}")
+                    answers.append(f"  {without_secrets(source)}: {error}")
     except OSError as error:
         raise UserError(f"{error.filename or cache}: {error.strerror or error}") from None
     advice = "check the network, or set DATA_MIRROR to a folder or URL that holds it"
@@ -83,34 +91,37 @@ def places(dataset: str, file: File, mirror: str | None) -> list[str]:
         return list(file.sources)
     base = mirror.rstrip("/") if "://" in mirror else Path(mirror).expanduser().resolve().as_uri()
     if urlsplit(base).scheme not in ("http", "https", "file"):
-        raise UserError(f"DATA_MIRROR: {shown(mirror)!r} must be a folder, or begin with https://, http:// or file:///")
+        raise UserError(
+            f"DATA_MIRROR: {without_secrets(mirror)!r} must be a folder, or begin with https://, http:// or file:///"
+        )
     remote = [url for url in map(urlsplit, file.sources) if url.scheme not in LOCAL]
     names = dict.fromkeys(file.mirror_name or PurePosixPath(url.path).name for url in remote)
     return [*(f"{base}/{dataset}/{name}" for name in names), *file.sources]
 
 
-def shown(url: str) -> str:
-    """The URL without what may be secret: user, password and query."""
+def without_secrets(url: str) -> str:
+    """The URL without user, password and query."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def take(source: str, file: File, target: Path, pauses: Sequence[float], console: Console) -> Path:
-    """Put what `source` holds, unpacked, at `target` if its SHA-256 is right."""
+    """Put what `source` holds, unpacked, at `target`. Raises SourceError unless its SHA-256 is right."""
     scheme = urlsplit(source).scheme
     part = target.with_suffix(".part")
-    packed = LOCAL[scheme](source) if scheme in LOCAL else download(source, part, pauses, console)
     try:
+        packed = LOCAL[scheme](source) if scheme in LOCAL else download(source, part, pauses, console)
         with whole(target) as temporary:
             unpack(packed, file.member, temporary)
-            if (found := sha256_of(temporary)) != file.sha256:
-                raise SourceError(f"wrong content: SHA-256 expected {file.sha256}, found {found}")
+            if (digest := sha256_of(temporary)) != file.sha256:
+                raise SourceError(f"wrong content: SHA-256 expected {file.sha256}, found {digest}")
     finally:
-        forget(part)
+        part.unlink(missing_ok=True)
     return target
 
 
 def local_file(url: str) -> Path:
+    """The file behind a file: URL."""
     path = Path(url2pathname(urlsplit(url).path))
     try:
         path.open("rb").close()
@@ -129,96 +140,53 @@ def package_file(source: str) -> Path:
 
 
 LOCAL: dict[str, Callable[[str], Path]] = {"file": local_file, "package": package_file}
+"""Scheme of a source -> the file on this machine."""
 
 
-def download(url: str, part: Path, pauses: Sequence[float], console: Console) -> Path:
-    """The file behind `url` at `part`, in several attempts if need be."""
+def download(url: str, target: Path, pauses: Sequence[float], console: Console) -> Path:
+    """The file behind `url` at `target`, in several attempts if need be."""
     for pause in pauses:
         try:
-            return receive(url, part, console)
+            return receive(url, target, console)
         except PassingError as error:
             console.print(f"{error}; again in {pause:g} s")
             time.sleep(pause)
-    return receive(url, part, console)
+    return receive(url, target, console)
 
 
-def receive(url: str, part: Path, console: Console) -> Path:
-    """One attempt, which goes on where an earlier one broke off if the URL still holds the same version."""
-    held, resume = resumption(url, part)
-    headers = {"Accept-Encoding": "identity", **resume}
+def receive(url: str, target: Path, console: Console) -> Path:
+    """The same in one attempt."""
     try:
-        with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as answer:
-            check_status(answer, held, part)
-            resumed = answer.status_code == 206
-            if not resumed:
-                remember(url, answer, part)
-            save(answer, part, held if resumed else 0, console)
+        with requests.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}) as answer:
+            if answer.status_code != 200:
+                kind = PassingError if answer.status_code in PASSING else SourceError
+                raise kind(f"HTTP {answer.status_code} {answer.reason}")
+            save(answer, target, console)
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
-        raise PassingError(reason(error)) from None
+        raise PassingError(network_reason(error)) from None
     except requests.RequestException as error:
         raise SourceError(f"no request: {error}") from None
-    return part
+    return target
 
 
-def tag(part: Path) -> Path:
-    """The file beside a partial download that says of which version of which URL it is."""
-    return part.with_suffix(".tag")
-
-
-def resumption(url: str, part: Path) -> tuple[int, dict[str, str]]:
-    """How many bytes are there, and the headers that ask for the rest unless the file has changed meanwhile."""
-    held = part.stat().st_size if part.is_file() else 0
-    known = tag(part).read_text().splitlines() if tag(part).is_file() else []
-    if not held or len(known) != 2 or known[0] != shown(url):
-        return 0, {}
-    return held, {"Range": f"bytes={held}-", "If-Range": known[1]}
-
-
-def remember(url: str, answer: requests.Response, part: Path) -> None:
-    """Note the version that `part` begins to hold; where a server names none (a weak ETag is none), nothing resumes."""
-    etag = answer.headers.get("ETag", "W/")
-    version = answer.headers.get("Last-Modified") if etag.startswith("W/") else etag
-    forget(part)
-    if version:
-        write_text(tag(part), f"{shown(url)}\n{version}\n")
-
-
-def forget(part: Path) -> None:
-    for path in (part, tag(part)):
-        path.unlink(missing_ok=True)
-
-
-def check_status(answer: requests.Response, held: int, part: Path) -> None:
-    """Raises SourceError unless the answer is the whole file (200), or its rest from byte `held` on (206)."""
-    code = answer.status_code
-    rest = held and answer.headers.get("Content-Range", "").startswith(f"bytes {held}-")
-    if code == 200 or (code == 206 and rest):
-        return
-    if code in (206, 416):
-        forget(part)
-        raise PassingError(f"HTTP {code}, not the rest of the file, so it starts anew")
-    raise (PassingError if code in PASSING else SourceError)(f"HTTP {code} {answer.reason}")
-
-
-def save(answer: requests.Response, part: Path, start: int, console: Console) -> None:
-    """Write the answer's body, as it was sent, behind the first `start` bytes; a bar shows how far it is."""
+def save(answer: requests.Response, target: Path, console: Console) -> None:
+    """Write the answer's body as it was sent, with a progress bar."""
     length = answer.headers.get("Content-Length", "")
-    total = start + int(length) if length.isdecimal() else None
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with (
-        part.open("ab" if start else "wb") as file,
+        target.open("wb") as file,
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
-        bar = progress.add_task(PurePosixPath(urlsplit(answer.url).path).name, total=total, completed=start)
+        name = PurePosixPath(urlsplit(answer.url).path).name
+        bar = progress.add_task(name, total=int(length) if length.isdecimal() else None)
         for chunk in answer.raw.stream(CHUNK, decode_content=False):
             file.write(chunk)
             progress.advance(bar, len(chunk))
             if file.tell() > LARGEST:
-                forget(part)
                 raise SourceError(f"more than {LARGEST} bytes")
 
 
-def reason(error: BaseException) -> str:
+def network_reason(error: BaseException) -> str:
     """What lies at the bottom of a chain of network errors, in a few words."""
     if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         return "no answer in time"
@@ -231,22 +199,32 @@ def reason(error: BaseException) -> str:
 
 
 def unpack(packed: Path, member: str | None, target: Path) -> None:
-    """`packed` to `target` without gzip, or `member` of it where it is a tar or zip archive, as its content tells."""
-    with packed.open("rb") as raw, target.open("wb") as file:
+    """`packed` to `target` without gzip, or the file `member` of it if it is an archive. Its content tells, not its name."""
+    with content_of(packed, member) as content, target.open("wb") as file:
+        copy(content, file)
+
+
+@contextmanager
+def content_of(packed: Path, member: str | None) -> Iterator[IO[bytes]]:
+    """The content to copy. Raises SourceError, also for what fails while it is read."""
+    with packed.open("rb") as raw:
         head = raw.read(512)
         raw.seek(0)
         if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
             raise SourceError("an HTML page instead of the file")
-        content = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if head.startswith(b"\x1f\x8b") else raw
         try:
             if member is None:
-                copy(content, file)
-            else:
-                with tempfile.TemporaryFile(dir=target.parent) as archive:
-                    copy(content, archive)
-                    copy(extract(archive, member), file)
-        except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile, RuntimeError) as error:
+                yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if head.startswith(b"\x1f\x8b") else raw
+                return
+            with open_archive(packed) as archive:
+                for _, content in archive.contents([member]):
+                    yield content
+                    return
+            raise SourceError(f"the archive holds no file {member!r}")
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise SourceError(f"damaged, truncated or encrypted: {error}") from None
+        except ArchiveError as error:
+            raise SourceError(str(error)) from None
 
 
 def copy(source: IO[bytes], target: IO[bytes]) -> None:
@@ -255,51 +233,3 @@ def copy(source: IO[bytes], target: IO[bytes]) -> None:
         target.write(chunk)
         if target.tell() > LARGEST:
             raise SourceError(f"unpacks to more than {LARGEST} bytes")
-
-
-def extract(archive: IO[bytes], member: str) -> IO[bytes]:
-    """One member of an archive, unless any member would leave the folder that the archive is unpacked in."""
-    archive.seek(0)
-    head = archive.read(512)
-    archive.seek(0)
-    for offset, magic, open_member in ARCHIVES:
-        if head[offset:].startswith(magic):
-            try:
-                return open_member(archive, member)
-            except KeyError:
-                raise SourceError(f"the archive holds no file {member!r}") from None
-    raise SourceError(f"neither a tar nor a zip archive, so there is no {member!r} in it")
-
-
-def tar_member(archive: IO[bytes], member: str) -> IO[bytes]:
-    contents = tarfile.open(fileobj=archive, mode="r:")  # noqa: SIM115 (the caller closes the archive)
-    for each in contents:
-        check_inside(each.name)
-        if not each.isfile() and not each.isdir():
-            raise SourceError(f"refused: the archive's member {each.name!r} is a link or a device")
-    file = contents.extractfile(member) if contents.getmember(member).isfile() else None
-    if file is None:
-        raise KeyError(member)
-    return file
-
-
-def zip_member(archive: IO[bytes], member: str) -> IO[bytes]:
-    contents = zipfile.ZipFile(archive)
-    for each in contents.infolist():
-        check_inside(each.filename)
-        if stat.S_ISLNK(each.external_attr >> 16):
-            raise SourceError(f"refused: the archive's member {each.filename!r} is a link")
-    return contents.open(member)
-
-
-ARCHIVES: tuple[tuple[int, bytes, Callable[[IO[bytes], str], IO[bytes]]], ...] = (
-    (0, b"PK\x03\x04", zip_member),
-    (257, b"ustar", tar_member),
-)
-
-
-def check_inside(name: str) -> None:
-    """Raises SourceError for an absolute path, a drive, or one that climbs."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive:
-        raise SourceError(f"refused: the archive's member {name!r} leads out of its folder")

@@ -85,6 +85,17 @@ def one_of(kind: str, known: Collection[str]) -> Checked:
     return Checked(check, {"enum": list(known)})
 
 
+def matching(pattern: str, allowed: str) -> Checked:
+    """A validator for a string that must match `pattern` as a whole. `allowed` says in words what does."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise SettingError(f"{value!r} must be {allowed}")
+        return value
+
+    return Checked(check, {"pattern": f"^({pattern})$"})
+
+
 def chosen_by(key: str, union: Any) -> WrapValidator:
     """A validator for a mapping whose `key` says which section of the union it is.
 
