@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -380,6 +381,33 @@ def too_slow(place: Place) -> None:
     sys.exit(done.stderr.strip().splitlines()[-1])
 
 
+def pipeline(place: Place) -> None:
+    """Make PLACE a repository of DVC with one stage, which is called as the one that trains."""
+    made = Checkout(place.folder, place.folder / "cache")
+    made.run("git", "init", "-q")
+    made.run("dvc", "init", "-q")
+    (place.folder / "dvc.yaml").write_text("stages: {train: {cmd: 'true', outs: [data]}}\n")
+
+
+def repro(place: Place) -> None:
+    sys.exit(Checkout(place.folder, place.folder / "cache").run("dvc", "repro", fails=True))
+
+
+def emptied_lock(place: Place) -> None:
+    pipeline(place)
+    (place.folder / "dvc.lock").touch()
+    repro(place)
+
+
+def busy(place: Place) -> None:
+    """The file in which DVC notes what it writes names a process that lives: this one."""
+    pipeline(place)
+    entry = {str(place.folder / "data"): {"pid": os.getpid(), "cmd": "dvc repro"}}
+    (place.folder / ".dvc" / "tmp").mkdir(exist_ok=True)
+    (place.folder / ".dvc" / "tmp" / "rwlock").write_text(json.dumps({"write": entry}))
+    repro(place)
+
+
 def no_weights(place: Place) -> None:
     run = place.study / "data" / "runs" / "plain" / "1"
     run.mkdir(parents=True)
@@ -409,6 +437,8 @@ PROVOKED: dict[str, Callable[[Place], None]] = {
     "open scheduler": variable("DASK_SCHEDULER_ADDRESS", "tcp://192.0.2.1:8786"),
     "another runs": another_runs,
     "too slow": too_slow,
+    "emptied lock": emptied_lock,
+    "busy": busy,
     "no weights": no_weights,
     "not trained": not_trained,
 }
@@ -428,6 +458,7 @@ def test_a_message_is_the_one_that_users_meet(
         PROVOKED[name](Place(tmp_path, monkeypatch))
     said = f"{capsys.readouterr().err}{caught.value.code}"
     said = said.replace(f"{tmp_path}/study", "STUDY").replace(f"file://{tmp_path}", "PLACE").replace(str(tmp_path), "PLACE")
+    said = said.replace(f"(PID {os.getpid()})", "(PID 4711)")
     listed = [block.strip() for block in blocks("troubleshooting.md", "text")]
     assert f"\n{listed[list(PROVOKED).index(name)]}\n" in f"\n{said}\n"
     assert "Traceback" not in said
