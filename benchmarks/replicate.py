@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.workflow import multiply_adds, peak
 from stages.lib.cli import arguments
 from stages.lib.data.prepared import read_prepared
-from stages.lib.engine import cluster
+from stages.lib.engine.conditions import trainer_variables
 from stages.lib.study.load import load_study
 from stages.lib.study.recipe import Recipe
 from stages.lib.training import diagnostics, replicate, views
@@ -74,7 +74,7 @@ def main() -> None:
     study, prepared = load_study(options.study), read_prepared(options.study / "data" / "prepared")
     label = np.int32 if prepared.task == "classification" else np.float32
     print(f"\n| {COLUMNS} |\n| --- |{' ---: |' * COLUMNS.count('|')}")
-    os.environ.update({name: value for name, value in cluster.variables_of(study.replicates.backend).items() if value})
+    os.environ.update({name: value for name, value in trainer_variables(study.replicates.backend).items() if value})
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         for name in options.variants or study.variants:
             recipe = study.recipes[name]

@@ -28,10 +28,11 @@ from ruamel.yaml import YAML
 
 from stages import train
 from stages.lib.data.prepared import read_prepared
-from stages.lib.engine import cluster
+from stages.lib.engine import cluster, tasks
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.plan import START
 from stages.lib.engine.source import digest_of, project_files
+from stages.lib.environment import SCHEDULER
 from stages.lib.study.load import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +63,7 @@ def trained(workers: int) -> tuple[float, float]:
         shutil.copytree(ROOT / "data" / "prepared", study / "data" / "prepared")
         shutil.copy(ROOT / "params.yaml", study)
         environment = {**os.environ, "TIPS_WORKERS": str(workers), "XDG_CACHE_HOME": str(Path(name) / "cache")}
-        environment.pop(cluster.VARIABLE, None)
+        environment.pop(SCHEDULER, None)
         subprocess.run([sys.executable, "-m", "stages.train", str(study)], cwd=ROOT, env=environment, check=True)
         found = json.loads((study / "data" / "timings.json").read_text())
         own = sum(each["seconds"] for seeds in found["replicates"].values() for each in seeds.values())
@@ -89,10 +90,10 @@ def trainers_without_work() -> Iterator[None]:
     """Have trainers get a training module that does nothing, and be expected to."""
     source = {**project_files(), "stages/lib/training/replicate.py": NO_WORK}
     digest = digest_of(text.decode() for path, text in source.items() if path.startswith("stages/lib/training/"))
-    expected_of = cluster.expected_of
+    expected_report = cluster.expected_report
     with (
-        mock.patch.object(cluster, "project_files", return_value=source),
-        mock.patch.object(cluster, "expected_of", lambda *of: {**expected_of(*of), "source": digest}),
+        mock.patch.object(tasks, "project_files", return_value=source),
+        mock.patch.object(cluster, "expected_report", lambda *of: {**expected_report(*of), "source": digest}),
     ):
         yield
 
@@ -119,7 +120,7 @@ def overhead(replicates: int) -> Iterator[tuple[str, str]]:
         with mock.patch.object(ReplicateCache, "put", noted):
             timings = train.train_study(study, prepared, folder / "runs", ReplicateCache(folder / "cache", 10**10))
     after = len(moments) // 10
-    yield "replicates of no work, and workers", f"{replicates}, {timings['stage']['workers']}"  # type: ignore[index]
+    yield "replicates of no work, and workers", f"{replicates}, {timings['stage']['workers']}"
     yield "each, from the tenth part on", f"{1000 * (moments[-1] - moments[after]) / (len(moments) - after - 1):.1f} ms"
     for share, where in ((10, "the tenth part"), (2, "the half"), (1, "all")):
         yield f"memory of the stage after {where}", f"{memory[len(memory) // share - 1] / 1e6:.0f} MB"

@@ -7,11 +7,11 @@ Every file's SHA-256 is pinned, so a study never trains on something else, whoev
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from stages.lib import environment
 from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.catalogue import CATALOGUE, Dataset, load_catalogue, pick
 from stages.lib.data.download import obtain, user_cache
@@ -32,7 +32,7 @@ def main(given: Sequence[str] | None = None) -> None:
     with one_line_errors("fetch", study):
         name = load_study(study).data.dataset
         dataset = pick(load_catalogue(CATALOGUE), name)
-        fetch(name, dataset, study / "data" / "raw", os.environ.get("DATA_MIRROR"), user_cache())
+        fetch(name, dataset, study / "data" / "raw", environment.mirror(), user_cache())
 
 
 if __name__ == "__main__":

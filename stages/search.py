@@ -22,6 +22,7 @@ from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.prepared import read_prepared
 from stages.lib.engine import runs
 from stages.lib.engine.cache import ReplicateCache
+from stages.lib.environment import check_backend
 from stages.lib.files import write_json, write_text
 from stages.lib.searching import results
 from stages.lib.searching.rounds import Found, search_of, search_study
@@ -56,7 +57,7 @@ def main() -> None:
     with one_line_errors("search", folder):
         study = load_study(folder)
         search = search_of(study, folder)
-        runs.check_backend(study)
+        check_backend(study.replicates.backend)
         data = folder / "data"
         with runs.alone(data / ".search.lock", "search"), runs.unchanged(study, folder, SECTIONS):
             prepared = read_prepared(data / "prepared")

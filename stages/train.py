@@ -1,8 +1,14 @@
-"""Train every variant with every seed, in parallel, and remember each replicate.
+"""Train every variant with every seed, in parallel, and keep each replicate.
 
-Reads data/prepared and params.yaml. Writes data/runs/VARIANT/SEED/ (history.csv, scores.json, predictions.npz, model.json and
-model.weights.h5) and data/timings.json. A replicate that was trained before, here or in another checkout, comes from the user's
-cache; so an interrupted run goes on where it stopped.
+Reads data/prepared and params.yaml. Writes data/timings.json, and into data/runs/VARIANT/SEED/:
+
+* history.csv, scores.json, predictions.npz and model.json,
+* model.weights.h5, as replicates.keep_models says,
+* diagnostics.csv, if replicates.diagnostics is on,
+* best.weights.h5 and logs/, if train.best_checkpoint and train.tensorboard are on.
+
+A replicate that was trained before, here or in another checkout, comes from the user's cache. So an interrupted run goes on
+where it stopped.
 """
 
 from __future__ import annotations
@@ -11,53 +17,57 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.prepared import Prepared, read_prepared
-from stages.lib.engine import cluster, dispatch, runs
+from stages.lib.engine import cluster, runs
 from stages.lib.engine.cache import ReplicateCache
-from stages.lib.engine.runs import jobs_of, train_missing, workers_on_demand, write_replicate
+from stages.lib.engine.jobs import Job, jobs_of
+from stages.lib.environment import check_backend
 from stages.lib.files import write_json
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study
 from stages.lib.training.result import Result
 
 SECTIONS = ("data", "model", "train", "views", "replicates", "limits", "variants", "claims")
-"""What of params.yaml this stage depends on, by dvc.yaml."""
+"""The sections of params.yaml that this stage depends on, by dvc.yaml."""
 
 
-def train_study(study: Study, prepared: Prepared, runs: Path, cache: ReplicateCache) -> dict[str, object]:
-    """Put every replicate into `runs`, training those that the cache does not hold, and return the timings."""
+def train_study(study: Study, prepared: Prepared, folder: Path, cache: ReplicateCache) -> dict[str, Any]:
+    """Put every replicate into `folder` and return the timings. Replicates that the cache does not hold are trained."""
     started = time.perf_counter()
     jobs = jobs_of(study, prepared)
-    shutil.rmtree(runs, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     keep = study.replicates.keep_models
     timings: dict[str, dict[str, dict[str, float]]] = {variant: {} for variant in study.variants}
 
-    def finish(job: dispatch.Job, result: Result) -> None:
-        write_replicate(runs / job.variant / str(job.seed), result, keep == "all" or (keep == "first" and job.seed == 0))
+    def finish(job: Job, result: Result) -> None:
+        keep_model = keep == "all" or (keep == "first" and job.seed == 0)
+        runs.write_replicate(folder / job.variant / str(job.seed), result, keep_model)
         timings[job.variant][str(job.seed)] = {
             "seconds": round(result.seconds, 3),
             "seconds_per_epoch": round(result.seconds_per_epoch, 4),
             "cost": round(job.cost),
         }
 
-    with workers_on_demand(study.replicates.backend) as start:
-        trained = train_missing(jobs, prepared, cache, study.replicates.time_limit, start, finish)
-    wall, shared = time.perf_counter() - started, len(jobs) - trained.replicates - trained.cached
-    done = f"{trained.replicates} replicates trained, {trained.cached} from the cache"
-    done += f", {shared} the same as others" if shared else ""
-    print(f"train: {done}, in {wall:.1f} s", file=sys.stderr, flush=True)
+    with runs.workers_on_demand(study.replicates.backend) as start:
+        totals = runs.train_missing(jobs, prepared, cache, study.replicates.time_limit, start, finish)
+    wall = time.perf_counter() - started
+    shared = len(jobs) - totals.trained - totals.cached
+    equal = f", {shared} the same as others" if shared else ""
+    done = f"{totals.trained} replicates trained, {totals.cached} from the cache{equal}, in {wall:.1f} s"
+    print(f"train: {done}", file=sys.stderr, flush=True)
     return {
         "replicates": timings,
         "stage": {
-            "trained": trained.replicates,
-            "cached": trained.cached,
-            "workers": trained.workers,
+            "trained": totals.trained,
+            "cached": totals.cached,
+            "workers": totals.workers,
             "seconds": round(wall, 3),
-            "busy": round(trained.seconds / (trained.workers * wall), 3) if trained.workers else None,
+            "busy": round(totals.seconds / (totals.workers * wall), 3) if totals.workers else None,
         },
-        "environment": cluster.surroundings(study.replicates.backend),
+        "environment": cluster.training_environment(study.replicates.backend),
     }
 
 
@@ -65,7 +75,7 @@ def main() -> None:
     folder: Path = arguments(__doc__).parse_args().study
     with one_line_errors("train", folder):
         study = load_study(folder)
-        runs.check_backend(study)
+        check_backend(study.replicates.backend)
         data = folder / "data"
         with runs.alone(data / ".train.lock"), runs.unchanged(study, folder, SECTIONS):
             prepared = read_prepared(data / "prepared")

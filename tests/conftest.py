@@ -15,9 +15,9 @@ from helpers.checkout import stage
 from helpers.search import Pretender
 from helpers.study import write_study
 from stages.lib.engine import runs
-from stages.lib.engine.cluster import worker_environment
+from stages.lib.engine.conditions import training_variables
 
-os.environ.update(worker_environment("tensorflow"))
+os.environ.update(training_variables("tensorflow"))
 os.environ.pop("DVC_STAGE", None)
 
 FIRST = ("test_studies", "test_pipeline", "test_train", "test_cluster", "test_docs")

@@ -19,7 +19,7 @@ from helpers.study import blobs, study_with
 from stages.lib.data.catalogue import Dataset
 from stages.lib.data.prepared import write_prepared
 from stages.lib.data.splits import prepare
-from stages.lib.engine.cluster import worker_environment
+from stages.lib.engine.conditions import training_variables
 from stages.lib.files import arrays_to_bytes
 
 DATASET = {
@@ -82,7 +82,7 @@ def run_elsewhere(expression: str, folder: Path) -> dict[str, str]:
     python = other_python()
     script = f"import json; from pathlib import Path; from test_interpreters import *; print(json.dumps({expression}))"
     path = os.pathsep.join([sysconfig.get_path("purelib"), str(ROOT), str(ROOT / "tests")])
-    variables = {**worker_environment("tensorflow"), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = {**training_variables("tensorflow"), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     environment = environment_of(folder / "cache", **variables)
     done = subprocess.run([python, "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -16,18 +16,17 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from distributed import Client
 
 from helpers.checkout import ROOT, environment_of, stage
 from helpers.processes import LONGER, bytes_of, children, entries, start, timings, until, workers_of
 from helpers.study import SMALL, prepared_for, study_with, write_study
 from stages import train
 from stages.lib.cli import UserError
-from stages.lib.engine import cluster, dispatch, runs, trainer
+from stages.lib.engine import cluster, dispatch, jobs, runs, trainer
 from stages.lib.engine.cache import ReplicateCache
+from stages.lib.engine.roster import Place
 from stages.lib.files import write_json
 from stages.lib.study.settings import merged
-from stages.tools.show import show
 
 Study = Callable[..., Path]
 
@@ -171,7 +170,7 @@ def test_the_weights_that_the_study_wants_are_kept(
     study = small_study({"replicates": {"keep_models": keep, "seeds": 2}})
     settings, prepared = train.load_study(study), train.read_prepared(study / "data" / "prepared")
     cache = ReplicateCache(tmp_path / "cache", 10**9)
-    for job in runs.jobs_of(settings, prepared):
+    for job in jobs.jobs_of(settings, prepared):
         cache.put(job.key, Result({"history.csv": b"x", "model.weights.h5": b"y"}, 1.0, 1.0))
     monkeypatch.setattr(cluster, "workers", None)
     train.train_study(settings, prepared, study / "data" / "runs", cache)
@@ -203,7 +202,7 @@ def test_what_is_edited_while_it_trains_is_not_taken_for_trained(
     small_study()
     edited = pytest.raises(UserError, match=r"^the training code: edited while this trained")
     with edited, runs.unchanged(study, folder, train.SECTIONS):
-        monkeypatch.setattr(train, "training_source", lambda: "another")
+        monkeypatch.setattr(runs, "training_source", lambda: "another")
 
 
 def test_a_replicate_that_takes_too_long_ends_the_stage_with_one_line(small_study: Study, tmp_path: Path) -> None:
@@ -228,41 +227,6 @@ def test_convolutions_that_leave_nothing_are_refused_before_training(small_study
     )
 
 
-def test_convolutions_of_rows_that_are_no_images_are_refused() -> None:
-    settings = study_with({"model": {"conv": [4]}}).model
-    with pytest.raises(ValueError, match="conv: needs images"):
-        dispatch.cost(settings, 1, 64, 1000, (8,), 1)
-
-
-def wide_deep(**parts: Any) -> Any:
-    return study_with({"model": {"wide_deep": {"api": "functional", **parts}}}).model
-
-
-@pytest.mark.parametrize(
-    ("parts", "shape", "problem"),
-    [
-        ({}, (8, 8), "wide_deep: is for rows that are lists of numbers, not for images"),
-        ({"wide": [0, 9], "deep": [2, 8]}, (8,), r"wide_deep\.wide: \[0, 9\] goes past the 8 features"),
-        ({"wide": [0, 5], "deep": [2, 9]}, (8,), r"wide_deep\.deep: \[2, 9\] goes past the 8 features"),
-    ],
-)
-def test_parts_that_the_rows_do_not_have_are_refused(parts: dict[str, Any], shape: tuple[int, ...], problem: str) -> None:
-    with pytest.raises(ValueError, match=f"^{problem}$"):
-        dispatch.cost(wide_deep(**parts), 1, 64, 1000, shape, 1)
-    assert dispatch.cost(wide_deep(wide=[0, 5], deep=[2, 8]), 1, 64, 1000, (8,), 1) > 0
-
-
-def test_a_refusal_names_the_variant_and_the_key() -> None:
-    study = study_with({"variants": {"dropped": {"model": {"wide_deep": {"api": "subclass"}}}}})
-    with pytest.raises(UserError, match=r"^params\.yaml: variants\.dropped\.model\.wide_deep: is for rows that are lists"):
-        runs.jobs_of(study, prepared_for(study))
-
-
-def test_maxout_costs_as_many_multiply_adds_as_it_has_pieces() -> None:
-    settings = study_with({"model": {"activation": "maxout", "maxout_pieces": 3, "hidden": [4, 5]}}).model
-    assert dispatch.cost(settings, 2, 10, 100, (8,), 1) == 2 * (3 * (8 * 12 + 4 * 15 + 5) * 100 + 10 * 2e7)
-
-
 FOLDED: dict[str, Any] = {
     "data": {"k_fold": {"folds": 2, "repeats": 2, "seed": 0}},
     "variants": {"folded": {"tip": "Folds.", "extends": "plain", "k_fold": True}},
@@ -270,21 +234,21 @@ FOLDED: dict[str, Any] = {
 
 
 def test_a_study_has_a_job_for_every_fold_and_seed_within_its_limits() -> None:
-    def jobs(**limits: int) -> dict[str, list[int]]:
+    def seeds(**limits: int) -> dict[str, list[int]]:
         study = study_with({**FOLDED, "limits": limits})
         found: dict[str, list[int]] = {}
-        for job in runs.jobs_of(study, prepared_for(study)):
+        for job in jobs.jobs_of(study, prepared_for(study)):
             found.setdefault(job.variant, []).append(job.seed)
             assert job.recipe.train.epochs == min(limits.get("epochs", 3), 3)
         return found
 
     three = {"plain": [0, 1, 2], "noisy": [0, 1, 2], "dropped": [0, 1, 2], "folded": [0, 1, 2, 3]}
-    assert jobs() == jobs(epochs=50, seeds=50) == three
-    assert jobs(epochs=1, seeds=2) == {variant: [0, 1] for variant in three}
+    assert seeds() == seeds(epochs=50, seeds=50) == three
+    assert seeds(epochs=1, seeds=2) == {variant: [0, 1] for variant in three}
     keys: set[str] = set()
     for changes in ({}, {"limits": {"epochs": 1}}):
         study = study_with({**FOLDED, **changes})
-        keys |= {job.key for job in runs.jobs_of(study, prepared_for(study))}
+        keys |= {job.key for job in jobs.jobs_of(study, prepared_for(study))}
     assert len(keys) == 2 * 13
 
 
@@ -337,7 +301,7 @@ def test_what_training_writes_is_what_evaluating_reads(
     study, prepared = train.load_study(folder), train.read_prepared(folder / "data" / "prepared")
     data = trainer.StudyData(prepared)
     cache = ReplicateCache(tmp_path / "cache", 10**9)
-    for job in runs.jobs_of(study, prepared):
+    for job in jobs.jobs_of(study, prepared):
         inputs = data.inputs(job.recipe, job.view, job.seed)
         cache.put(job.key, train_replicate(job.recipe, job.seed, inputs, prepared.outputs, prepared.task))
     monkeypatch.setattr(cluster, "workers", None)
@@ -364,32 +328,13 @@ def test_what_training_writes_is_what_evaluating_reads(
 def test_an_error_in_a_trainer_is_one_line_that_names_the_replicate() -> None:
     study = study_with()
     broken = study_with({"model": {"conv": [4], "kernel_size": 99}}).recipes["plain"]
-    job = dispatch.Job("plain", 0, broken, "scaled", "key", 1.0)
+    job = jobs.Job("plain", 0, broken, "scaled", "key", 1.0)
     with (
         cluster.workers(1, "tensorflow", lambda _: None) as crew,
         pytest.raises(UserError, match=r"^plain, seed 0: ValueError: ") as caught,
     ):
         list(dispatch.run(crew, [job], prepared_for(study), 60.0, lambda _: None))
     assert "\n" not in str(caught.value)
-
-
-def test_what_a_worker_says_is_one_plain_line() -> None:
-    assert dispatch.plain("Exception\n\n\x1b[1mInput 0 \x1b[0mis wrong") == "Exception Input 0 is wrong"
-
-
-def test_show_prints_the_full_recipe(capsys: pytest.CaptureFixture[str]) -> None:
-    show(train.load_study(ROOT), "three_sigmoid_mse")
-    shown = capsys.readouterr().out
-    for line in ("variant: three_sigmoid_mse", "loss: mse", "optimizer: sgd", "activation: sigmoid", "scale: max"):
-        assert line in shown
-
-
-def test_show_of_an_unknown_variant_lists_the_known_ones(small_study: Study, tmp_path: Path) -> None:
-    done = stage("train", small_study(), "--show", "plane", cache=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.strip() == (
-        "train: --show: unknown variant 'plane' (did you mean 'plain'?); known: dropped, noisy, plain"
-    )
 
 
 def test_a_backend_that_disagrees_is_refused(small_study: Study, tmp_path: Path) -> None:
@@ -423,10 +368,11 @@ def test_a_core_s_two_threads_are_not_taken_for_cores(monkeypatch: pytest.Monkey
 
 
 def test_a_trainer_leaves_its_core_when_nothing_waits() -> None:
-    crew = cluster.Workers(cast(Client, None), {}, {}, 2, print, [3, 7])
-    place = cluster.Place("here", 1)
-    assert (crew.cores_of(place, more=True), crew.cores_of(place, more=False)) == ([7], [3, 7])
-    assert cluster.Workers(cast(Client, None), {}, {}, 2, print).cores_of(place, more=True) == []
+    nothing = cast(Any, None)
+    workers = cluster.Workers(nothing, nothing, nothing, 2, [3, 7])
+    place = Place("here", 1)
+    assert (workers.cores_of(place, more=True), workers.cores_of(place, more=False)) == ([7], [3, 7])
+    assert cluster.Workers(nothing, nothing, nothing, 2).cores_of(place, more=True) == []
 
 
 def test_workers_are_limited_by_the_jobs_and_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,28 +381,6 @@ def test_workers_are_limited_by_the_jobs_and_the_variable(monkeypatch: pytest.Mo
     monkeypatch.setenv("TIPS_WORKERS", "many")
     with pytest.raises(UserError, match="TIPS_WORKERS: 'many'"):
         cluster.worker_count(5)
-
-
-def test_the_longest_replicate_is_first_and_a_worker_keeps_its_network() -> None:
-    def job(seed: int, units: int, cost: float) -> dispatch.Job:
-        recipe = study_with({"model": {"hidden": [units]}}).recipes["plain"]
-        return dispatch.Job("plain", seed, recipe, "scaled", str(seed), cost)
-
-    waiting = [job(0, 8, 3.0), job(1, 8, 3.0), job(2, 4, 2.0), job(3, 2, 1.0)]
-    small, smaller = waiting[2].group, waiting[3].group
-    assert dispatch._next(waiting, set(), set()).seed == 0
-    assert dispatch._next(waiting[1:], set(), {waiting[0].group}).seed == 2
-    assert dispatch._next(waiting, {smaller}, set()).seed == 3
-    assert dispatch._next(waiting[2:], set(), {small, smaller}).seed == 2
-
-
-def test_a_convolution_costs_more_than_a_dense_layer() -> None:
-    settings = study_with({"model": {"conv": [16, 32], "hidden": [64]}}).model
-    dense = study_with({"model": {"hidden": [512]}}).model
-    convolution = dispatch.cost(settings, 1, 64, 1000, (28, 28), 10)
-    assert convolution > dispatch.cost(dense, 1, 64, 1000, (28, 28), 10)
-    by_hand = dispatch.CONVOLUTION * (26 * 26 * 9 * 16 + 11 * 11 * 9 * 16 * 32) + 5 * 5 * 32 * 64 + 64 * 10
-    assert convolution == pytest.approx(3 * by_hand * 1000 + 16 * 2e7)
 
 
 def test_the_lock_is_free_after_the_stage(tmp_path: Path) -> None:

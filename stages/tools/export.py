@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stages.lib import environment
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.files import read_arrays, write_json
@@ -217,13 +218,12 @@ def write_export(model: keras.Model, formats: list[str], facts: dict[str, Any], 
     write_json(target / FACTS, facts)
 
 
-def check_backend(backend: str, formats: list[str]) -> None:
+def choose_backend(backend: str, formats: list[str]) -> None:
     """Choose the study's backend for Keras. Raises UserError for another one in the environment, or a format that it lacks."""
     if backend != "tensorflow" and "saved_model" in formats:
         raise UserError(f"a SavedModel needs replicates.backend tensorflow, not {backend}; choose --formats keras json")
-    chosen = os.environ.setdefault("KERAS_BACKEND", backend)
-    if chosen != backend:
-        raise UserError(f"KERAS_BACKEND is {chosen}, but replicates.backend is {backend}; unset or change one")
+    environment.check_backend(backend)
+    os.environ[environment.BACKEND] = backend
 
 
 def export(folder: Path, variant: str, seed: int, formats: list[str], target: Path) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def export(folder: Path, variant: str, seed: int, formats: list[str], target: Pa
         raise UserError(str(unknown("variant", variant, study.variants)))
     if seed not in study.seeds(variant):
         raise UserError(f"--seed {seed}: {variant} is trained with the seeds 0 to {len(study.seeds(variant)) - 1}")
-    check_backend(study.replicates.backend, formats)
+    choose_backend(study.replicates.backend, formats)
     recipe = study.recipes[variant]
     prepared = read_prepared(folder / "data" / "prepared")
     run = folder / "data" / "runs" / variant / str(seed)

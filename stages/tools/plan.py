@@ -12,7 +12,8 @@ from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.data.splits import prepare
 from stages.lib.engine import cluster, plan
 from stages.lib.engine.cache import ReplicateCache
-from stages.lib.engine.runs import check_backend, jobs_of
+from stages.lib.engine.jobs import jobs_of
+from stages.lib.environment import check_backend
 from stages.lib.files import sha256_of
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study
@@ -58,7 +59,7 @@ def main() -> None:
     folder: Path = arguments(__doc__).parse_args().study
     with one_line_errors("plan", folder):
         study = load_study(folder)
-        check_backend(study)
+        check_backend(study.replicates.backend)
         show_plan(study, folder)
 
 

@@ -26,8 +26,9 @@ import pandas as pd
 
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.data.prepared import Prepared, read_prepared
-from stages.lib.engine import cluster, dispatch, runs
+from stages.lib.engine import cluster, runs
 from stages.lib.engine.cache import ReplicateCache
+from stages.lib.engine.jobs import Job, jobs_of
 from stages.lib.judging import replicates
 from stages.lib.judging.claims import replicates_of
 from stages.lib.judging.repeated import Numbers, Run, committed_replicates, compare, differences, same_trial
@@ -50,7 +51,7 @@ def draw(population: Sequence[T], count: int, seed: int) -> list[T]:
     return random.Random(seed).sample(list(population), min(count, len(population)))
 
 
-def jobs_of_claim(study: Study, jobs: Sequence[dispatch.Job], name: str) -> list[dispatch.Job]:
+def jobs_of_claim(study: Study, jobs: Sequence[Job], name: str) -> list[Job]:
     """The jobs whose replicates judge a claim. Raises UserError if the study has no such claim."""
     if name not in study.claims:
         raise UserError(f"--claim: {unknown('claim', name, study.claims)}")
@@ -72,13 +73,13 @@ def prepare(study: Path) -> None:
 
 
 def train_replicates(
-    study: Study, prepared: Prepared, jobs: Sequence[dispatch.Job], cache: ReplicateCache, start: runs.Start
+    study: Study, prepared: Prepared, jobs: Sequence[Job], cache: ReplicateCache, start: runs.Start
 ) -> Numbers:
     """The metrics of replicates, as evaluate writes them."""
     labels = {split: y for split, (_, y) in prepared.splits.items()}
     numbers: dict[Run, dict[str, float]] = {}
 
-    def finish(job: dispatch.Job, result: Result) -> None:
+    def finish(job: Job, result: Result) -> None:
         measured = replicates.measure(study, job.variant, replicates.parse(result.files), labels, prepared.task)
         rounded = pd.Series(measured, dtype=float).round(DIGITS)  # pandas rounds unlike Python
         numbers[job.variant, job.seed] = {str(metric): float(value) for metric, value in rounded.items()}
@@ -116,11 +117,11 @@ def verify(folder: Path, count: int, seed: int, claim: str | None = None, trials
     study = load_study(folder)
     metrics = folder / "metrics"
     committed = committed_replicates(metrics)
-    reasons = differences(cluster.surroundings(study.replicates.backend), metrics / "environment.json")
+    reasons = differences(cluster.training_environment(study.replicates.backend), metrics / "environment.json")
     exact = not reasons
     prepared = read_prepared(folder / "data" / "prepared")
     check_task(study, prepared.task)
-    jobs = runs.jobs_of(study, prepared)
+    jobs = jobs_of(study, prepared)
     jobs = jobs_of_claim(study, jobs, claim) if claim else draw(jobs, count, seed)
     how = f"which {claim} is judged by" if claim else f"drawn with --seed {seed}"
     print(f"{len(jobs)} replicates, {how}: {'; '.join(map(str, jobs))}", flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -12,21 +11,23 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from distributed import Client, LocalCluster, Security
-from distributed.comm import CommClosedError
 
 from helpers.checkout import ROOT, environment_of, stage
 from helpers.dask import Dask
 from helpers.processes import bytes_of, entries, start, timings, until
 from helpers.search import REAL
-from helpers.study import prepared_for, study_with, write_study
+from helpers.study import write_study
+from stages.lib import environment
 from stages.lib.cli import UserError
-from stages.lib.engine import cluster, dispatch, key, worker
+from stages.lib.engine import cluster, key, roster, scheduler, worker
+from stages.lib.engine.conditions import differences, expected_report
 from stages.lib.study.load import load_study
 from stages.lib.study.recipe import Recipe
 
@@ -115,7 +116,7 @@ def test_two_users_with_different_code_share_the_workers(
     shutil.copytree(
         ROOT / "data", checkout / "data", ignore=lambda _, names: [each for each in names if each != "datasets.yaml"]
     )
-    training = checkout / "stages" / "lib" / "training.py"
+    training = checkout / "stages" / "lib" / "training" / "replicate.py"
     training.write_text(training.read_text().replace('float_format="%.9g"', 'float_format="%.2g"'))
     studies = [write_study(tmp_path / name, FEW) for name in ("one", "other")]
     processes = [
@@ -187,7 +188,7 @@ def test_a_worker_with_other_packages_is_refused_by_name(dask: Dask, address: st
     finally:
         dask.end("other")
     assert done.returncode == 1
-    version = key.environment("tensorflow")["keras"]
+    version = key.local_environment("tensorflow")["keras"]
     assert re.fullmatch(
         rf"train: worker tcp://127\.0\.0\.4:\d+: keras is 2\.9\.0 there and {version} here; install requirements\.lock there",
         one_line(done.stderr),
@@ -211,14 +212,14 @@ def test_a_cluster_without_workers_is_waited_for(dask: Dask, address: str, tmp_p
 
 
 def test_a_scheduler_that_says_nothing_ends_the_stage(dask: Dask, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(cluster.VARIABLE, address)
-    monkeypatch.setattr(cluster, "LOOK", 0.0)
+    monkeypatch.setenv(environment.SCHEDULER, address)
+    monkeypatch.setattr(roster, "LOOK", 0.0)
     try:
         with cluster.workers(1, "tensorflow", print) as crew:
-            monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+            monkeypatch.setattr(scheduler, "ANSWER_SECONDS", 1.0)
             dask.signal("scheduler", signal.SIGSTOP)
             with pytest.raises(UserError, match=r"the scheduler has not answered for 1 s"):
-                crew.look()
+                crew.roster.look()
     finally:
         dask.signal("scheduler", signal.SIGCONT)
 
@@ -274,15 +275,15 @@ def test_certificates_let_a_driver_in_and_nothing_else_does(tmp_path: Path, expe
         ("127.0.0.1:9", "tcp://127.0.0.1:9 does not answer as a scheduler: "),
         ("ftp://127.0.0.1:9", "ftp://127.0.0.1:9 does not answer as a scheduler: unknown address scheme 'ftp'"),
         ("tcp://nowhere.invalid:9", "tcp://nowhere.invalid:9 does not answer as a scheduler: "),
-        ("tcp://192.0.2.1:8786", "tcp://192.0.2.1:8786 is neither tls:// nor on this machine; "),
-        ("tcp://[2001:db8::1]:8786", "tcp://[2001:db8::1]:8786 is neither tls:// nor on this machine; "),
+        ("tcp://192.0.2.1:8786", "tcp://192.0.2.1:8786 is neither tls:// nor on this machine. "),
+        ("tcp://[2001:db8::1]:8786", "tcp://[2001:db8::1]:8786 is neither tls:// nor on this machine. "),
     ],
 )
 def test_an_address_that_is_wrong_or_open_to_all_is_refused_in_a_line(
     monkeypatch: pytest.MonkeyPatch, given: str, said: str
 ) -> None:
-    monkeypatch.setenv(cluster.VARIABLE, given)
-    monkeypatch.setattr(cluster, "CONNECT", 0.5)
+    monkeypatch.setenv(environment.SCHEDULER, given)
+    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 0.5)
     with pytest.raises(UserError) as caught, cluster.workers(1, "torch", print):
         pass
     assert str(caught.value).startswith(f"DASK_SCHEDULER_ADDRESS: {said}")
@@ -291,15 +292,15 @@ def test_an_address_that_is_wrong_or_open_to_all_is_refused_in_a_line(
 
 def test_an_open_address_is_used_when_the_user_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIPS_INSECURE", "1")
-    assert cluster._checked("tcp://192.0.2.1:8786") == "tcp://192.0.2.1:8786"
+    assert scheduler.checked("tcp://192.0.2.1:8786") == "tcp://192.0.2.1:8786"
 
 
 def test_a_cluster_without_workers_is_said_to_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE", 0.1)
+    monkeypatch.setattr(scheduler, "WORKER_SECONDS", 0.1)
     with LocalCluster(
         n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None, silence_logs="CRITICAL"
     ) as empty:
-        monkeypatch.setenv(cluster.VARIABLE, empty.scheduler_address)
+        monkeypatch.setenv(environment.SCHEDULER, empty.scheduler_address)
         with pytest.raises(UserError, match=r"has no workers, for 0\.1 s; start some"), cluster.workers(1, "jax", print):
             pass
 
@@ -310,8 +311,8 @@ def test_a_task_that_fails_on_a_worker_is_said_with_its_reason() -> None:
         Client(local) as client,
     ):
         with pytest.raises(UserError, match=r"^worker inproc://\S+: FileNotFoundError: .*nowhere"):
-            cluster._answers(client, os.listdir, "/nowhere")
-        (answer,) = cluster._answers(client, os.path.basename, "/some/where").values()
+            scheduler.answers(client, os.listdir, "/nowhere")
+        (answer,) = scheduler.answers(client, os.path.basename, "/some/where").values()
         assert answer == "where"
 
 
@@ -329,108 +330,31 @@ REPORT = {"keras": "3", "numpy": "2", "processor": ["x86_64", "avx2", "fma"], "s
     ],
 )
 def test_what_a_worker_has_that_others_have_not_is_named(changed: dict[str, object], said: str) -> None:
-    assert cluster.differences({**REPORT, **changed}, REPORT) == said
+    assert differences({**REPORT, **changed}, REPORT) == said
 
 
 def cluster_of(monkeypatch: pytest.MonkeyPatch, *reports: Mapping[str, object]) -> None:
     """Have a cluster whose workers report so."""
-    monkeypatch.setenv(cluster.VARIABLE, "tcp://127.0.0.1:9")
-    monkeypatch.setattr(cluster, "_connected", lambda: open(os.devnull))  # noqa: SIM115, PTH123  # any context manager
-    monkeypatch.setattr(cluster, "_wait_for_workers", lambda _: None)
-    answers = {f"w{number}": ("other", report) for number, report in enumerate(reports)}
-    monkeypatch.setattr(cluster, "_answers", lambda *asked: answers if isinstance(asked[1], worker.ByValue) else {})
+    monkeypatch.setenv(environment.SCHEDULER, "tcp://127.0.0.1:9")
+    monkeypatch.setattr(scheduler, "connected", nullcontext)
+    monkeypatch.setattr(scheduler, "wait_for_worker", lambda _: None)
+    monkeypatch.setattr(scheduler, "check_versions", lambda _: None)
+    answers = {f"w{number}": worker.Reported(report) for number, report in enumerate(reports)}
+    monkeypatch.setattr(scheduler, "answers", lambda *_: answers)
     cluster._hardware.cache_clear()
 
 
 def test_replicates_are_those_of_the_cluster_s_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """All workers have another one than this machine: results are cached as theirs; but they must agree."""
-    here = cluster.expected_of("tensorflow", {})
+    here = expected_report("tensorflow", {})
     theirs = {**here, "processor": ["riscv"]}
     cluster_of(monkeypatch, theirs, theirs)
-    assert cluster.surroundings("tensorflow") == {**key.environment("tensorflow"), "processor": ["riscv"]}
-    assert cluster.expected_of("tensorflow", cluster.surroundings("tensorflow")) == theirs
+    assert cluster.training_environment("tensorflow") == {**key.local_environment("tensorflow"), "processor": ["riscv"]}
+    assert expected_report("tensorflow", cluster.training_environment("tensorflow")) == theirs
     cluster_of(monkeypatch, theirs, {**theirs, "processor": ["riscv", "v"]})
-    with pytest.raises(UserError, match=r"workers w0 and w1 have not the same processor \(only one has v\)"):
-        cluster.surroundings("tensorflow")
+    with pytest.raises(UserError, match=r"workers w0 and w1 have different hardware: processor, only one has v\."):
+        cluster.training_environment("tensorflow")
     cluster._hardware.cache_clear()
-
-
-class Known:
-    """A client of a scheduler that knows these workers."""
-
-    def __init__(self, **facts: dict[str, Any]) -> None:
-        self.facts = {name: {"nthreads": 2, "last_seen": 100.0, "status": "running", **each} for name, each in facts.items()}
-        self.tasks: dict[str, list[str]] = {}
-        self.scheduler = self
-        self.identity = None
-        self.status = "running"
-
-    def sync(self, function: None, n_workers: int, callback_timeout: float) -> dict[str, Any]:
-        return {"workers": self.facts}
-
-    def processing(self) -> dict[str, list[str]]:
-        return self.tasks
-
-
-class Gone(Known):
-    """A client that has not noticed yet that its scheduler is gone."""
-
-    def sync(self, function: None, n_workers: int, callback_timeout: float) -> dict[str, Any]:
-        raise CommClosedError("Connection reset by peer")
-
-
-def test_a_connection_that_breaks_is_the_scheduler_s_end_and_a_full_disk_is_not() -> None:
-    study = study_with()
-    job = dispatch.Job("plain", 0, study.recipes["plain"], "scaled", "key", 1.0)
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    for client, error, said in ((Gone(), UserError, "the scheduler is gone"), (Known(), OSError, "No space left")):
-        crew = cluster.Workers(client, {}, {}, 9, print)  # type: ignore[arg-type]
-        with pytest.raises(error, match=said):
-            list(dispatch.run(crew, [job], prepared_for(study), 60.0, full))
-
-
-def crew_of(client: Known, said: list[str] | None = None, limit: int = 9) -> cluster.Workers:
-    crew = cluster.Workers(client, {}, {}, limit, (said if said is not None else []).append)  # type: ignore[arg-type]
-    crew.look()
-    return crew
-
-
-def test_a_place_is_a_thread_that_nobody_uses() -> None:
-    client = Known(a={}, b={"nthreads": 1}, paused={"status": "paused"})
-    client.tasks = {"b": ["somebody-s"]}
-    crew = crew_of(client)
-    first, second = cluster.Place("a", 0), cluster.Place("a", 1)
-    assert crew.free([]) == [first, second]
-    assert crew.free([first]) == [second]
-    assert crew.free([first, second]) == []
-    assert crew_of(client, limit=1).free([]) == [first]
-    client.tasks = {"b": [f"replicate-{crew.run}-1"]}
-    crew._looked = float("-inf")
-    crew.look()
-    assert crew.free([first, second]) == [cluster.Place("b", 0)]
-
-
-def test_a_worker_is_lost_when_it_is_gone_or_alone_in_its_silence() -> None:
-    crew = crew_of(Known(a={}, b={"last_seen": 101 - cluster.SILENCE}, c={"last_seen": 99 - cluster.SILENCE}))
-    assert [crew.lost(each) for each in "abcd"] == ["", "", "its worker fell silent", "its worker died"]
-    assert {place.worker for place in crew.free([])} == {"a", "b"}
-    assert not crew_of(Known(a={"last_seen": -1e9})).lost("a")
-
-
-def test_a_worker_that_is_refused_is_named_once_and_used_no_more() -> None:
-    said: list[str] = []
-    crew = crew_of(Known(a={}, b={}), said)
-    crew.refuse("a", "keras is 2 there")
-    crew.refuse("a", "keras is 2 there")
-    assert said == ["worker a: keras is 2 there; it is not used"]
-    assert {place.worker for place in crew.free([])} == {"b"}
-    crew.refuse("b", "as well")
-    crew._looked = float("-inf")
-    with pytest.raises(UserError, match=r"^worker a: keras is 2 there$"):
-        crew.look()
 
 
 def test_a_recipe_is_the_same_after_its_journey() -> None:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, create_model
 
 from helpers.study import prepared_for, study_with
 from stages.lib.engine import key, source
-from stages.lib.engine.key import environment, replicate_key
+from stages.lib.engine.key import local_environment, replicate_key
 from stages.lib.study.recipe import EarlyStopping, Model, Recipe, Train, WideDeep
 from stages.lib.study.rows import View
 from stages.lib.training.views import FittedView
@@ -24,13 +24,13 @@ FOLDS: dict[str, Any] = {
 def key_of(changes: dict[str, Any] | None = None) -> str:
     """The key of the first replicate of the small study, with changes of its settings."""
     view = prepared_for(study_with()).views["scaled"]
-    return replicate_key(study_with(changes).recipes["plain"], view, 0, "data", environment("tensorflow"))
+    return replicate_key(study_with(changes).recipes["plain"], view, 0, "data", local_environment("tensorflow"))
 
 
 def test_everything_that_decides_a_result_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     study = study_with()
     prepared = prepared_for(study)
-    recipe, view, surroundings = study.recipes["plain"], prepared.views["scaled"], environment("tensorflow")
+    recipe, view, surroundings = study.recipes["plain"], prepared.views["scaled"], local_environment("tensorflow")
     changes: list[dict[str, Any]] = [
         {"train": {"learning_rate": 0.02}},
         {"train": {"validation_rows": 10}},
@@ -145,9 +145,9 @@ def test_no_default_of_a_recipe_has_changed() -> None:
 
 
 def test_a_variable_that_changes_arithmetic_is_part_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = environment("tensorflow")
+    before = local_environment("tensorflow")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    assert environment("tensorflow") != before
+    assert local_environment("tensorflow") != before
 
 
 def test_the_fingerprint_sees_a_single_value() -> None:

@@ -16,9 +16,9 @@ from helpers.checkout import ROOT, stage
 from helpers.study import csv_entry, prepared_for, study_with
 from stages import train
 from stages.lib.cli import UserError
-from stages.lib.engine import runs
+from stages.lib.engine import jobs as engine_jobs
 from stages.lib.engine.cache import ReplicateCache
-from stages.lib.engine.dispatch import Job, cost
+from stages.lib.engine.jobs import Job, cost
 from stages.lib.engine.plan import START, Plan, SearchPlan, clock, lines, plan, plan_search, search_lines, wall_time
 from stages.lib.study.settings import Study, resolve
 from stages.lib.training.result import Result
@@ -136,7 +136,7 @@ def test_a_search_takes_the_longest_of_its_dearest_network_and_of_what_others_to
     study = study_with({"search": SEARCH})
     assert study.search
     prepared = prepared_for(study)
-    jobs = runs.jobs_of(study, prepared)
+    jobs = engine_jobs.jobs_of(study, prepared)
     first, second, *_ = (job for job in jobs if job.variant == "plain")
     held = {first.key: 3.0, second.key: 1.0}
     plans = plan(study, jobs, held.get, {})
@@ -208,7 +208,7 @@ def test_with_the_data_prepared_or_only_fetched_it_knows_what_is_cached(
 ) -> None:
     study = small_study()
     settings, cache = study_with(), ReplicateCache.of_user()
-    for job in runs.jobs_of(settings, prepared_for(settings))[:4]:
+    for job in engine_jobs.jobs_of(settings, prepared_for(settings))[:4]:
         cache.put(job.key, Result({"history.csv": b"x"}, 2.0, 1.0))
     told = shown(study, capsys)
     assert [line.split()[:4] for line in told[1:4]] == [
@@ -228,7 +228,7 @@ def test_what_a_search_adds_is_said_after_the_table(
 ) -> None:
     changes = {"search": SEARCH}
     study, settings = small_study(changes), study_with(changes)
-    job, *_ = runs.jobs_of(settings, prepared_for(settings))
+    job, *_ = engine_jobs.jobs_of(settings, prepared_for(settings))
     assert shown(study, capsys)[-2].endswith("replicates more, by 2 workers: how long that takes is not known")
     ReplicateCache.of_user().put(job.key, Result({"history.csv": b"x"}, 2.0, 1.0))
     *_, table, searched, fewer = shown(study, capsys)
@@ -258,13 +258,13 @@ def test_after_training_nothing_is_left_to_do(small_study: Folder, tmp_path: Pat
     """The real stage; data/datasets.yaml must know the data set, so the study says mnist_5k of what it has prepared."""
     study = small_study({"data": {"dataset": "mnist_5k"}, "replicates": {"seeds": 1}, "train": {"epochs": 1}})
     assert stage("train", study, cache=tmp_path / "cache", TIPS_WORKERS="1").returncode == 0
-    done = stage("train", study, "--plan", cache=tmp_path / "cache")
+    done = stage("tools.plan", study, cache=tmp_path / "cache")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "nothing to train: all 3 replicates are cached"
 
     longer = small_study({"data": {"dataset": "mnist_5k"}, "replicates": {"seeds": 1}, "train": {"epochs": 10}})
     timed = json.loads((longer / "data" / "timings.json").read_text())["replicates"]["dropped"]["0"]
-    done = stage("train", longer, "--plan", cache=tmp_path / "cache", TIPS_WORKERS="1")
+    done = stage("tools.plan", longer, cache=tmp_path / "cache", TIPS_WORKERS="1")
     # One replicate of ten times the cost. A product on the edge of rounding goes either way.
     assert done.stdout.splitlines()[1].split(maxsplit=4)[4].split() in [
         2 * clock(10 * timed["seconds"] + edge).split() for edge in (-0.01, 0.01)
@@ -273,7 +273,7 @@ def test_after_training_nothing_is_left_to_do(small_study: Folder, tmp_path: Pat
 
 
 def test_the_starter_can_be_planned(tmp_path: Path) -> None:
-    done = stage("train", "--plan", cache=tmp_path)
+    done = stage("tools.plan", cache=tmp_path)
     assert done.returncode == 0, done.stderr
     variants = train.load_study(ROOT).variants
     assert [line.split()[0] for line in done.stdout.splitlines()[1 : len(variants) + 1]] == list(variants)

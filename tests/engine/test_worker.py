@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,21 +13,22 @@ from typing import Any
 import pytest
 
 from stages.lib.engine import worker
+from stages.lib.engine.worker import Answer, Died, Failed, Late, NoFiles, Refused, Reported, Trained, Trainers, Unwanted
 
 EXPECTED = {"keras": "3"}
 REQUEST = {"variant": "plain"}
 
 
 class Pretender:
-    """A trainer without a process. `end` ends it, as idling or its driver's death would."""
+    """A trainer without a process. `stop` ends it, as idling or its driver's death would."""
 
     def __init__(self, files: worker.Files, variables: object, scratch: str) -> None:
-        self.cargo, self.files, self.closed = "", files, 0
+        self.ready, self.files, self.ended = False, files, 0
         self.code: int | None = None
         self.process = SimpleNamespace(poll=lambda: self.code, returncode=0)
         made.append(self)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self.code = 0
 
     def send(self, message: object) -> None:
@@ -35,12 +38,12 @@ class Pretender:
         time.sleep(0.001)  # so that threads take turns
         return reports[0]
 
-    def train(self, request: object, seconds: float, wanted: Callable[[], bool]) -> worker.Answer:
-        return "result", self
+    def train(self, request: object, seconds: float, wanted: Callable[[], bool]) -> Trained | Failed:
+        return Trained({"by": str(id(self)).encode()}, 1.0, 1.0)
 
-    def close(self) -> str:
+    def end(self) -> str:
         time.sleep(0.001)
-        self.closed += 1
+        self.ended += 1
         return "its process ended"
 
 
@@ -60,8 +63,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return dask
 
 
-def train(thread: int = 0, name: str = "run-1", cargo: worker.Files | None = None, run: str = "run") -> worker.Answer:
-    return worker.train((run, thread), REQUEST, 9.0, EXPECTED, {}, name, cargo)
+def train(trainers: Trainers, thread: int = 0, files: worker.Files | None = None) -> Answer:
+    return worker.train(trainers, thread, REQUEST, 9.0, EXPECTED, {}, files)
 
 
 def raising(error: type[Exception]) -> Callable[..., None]:
@@ -71,85 +74,113 @@ def raising(error: type[Exception]) -> Callable[..., None]:
     return fails
 
 
-def test_a_place_keeps_its_trainer_as_long_as_the_cargo_is_the_same() -> None:
-    how, first = train(cargo={"a": b"1"})
-    assert (how, first.files) == ("result", {"a": b"1"})
-    assert train() == ("result", first)
-    how, second = train(name="run-2", cargo={"a": b"2"})
-    assert (how, second.files, first.closed) == ("result", {"a": b"2"}, 1)
+def test_a_thread_keeps_its_trainer_and_another_one_has_its_own() -> None:
+    trainers = Trainers()
+    first = train(trainers, files={"a": b"1"})
+    assert isinstance(first, Trained)
+    assert train(trainers) == first
+    assert train(trainers, thread=1) != first
+    assert [each.files for each in made] == [{"a": b"1"}] * 2
 
 
-def test_without_the_cargo_nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter(range(0, 1000, 6))
-    monkeypatch.setattr(worker.time, "monotonic", lambda: next(now))
-    assert train() == ("empty", None)
+def test_a_trainer_that_ended_while_it_was_idle_is_replaced() -> None:
+    trainers = Trainers()
+    first = train(trainers, files={})
+    made[0].stop()
+    assert train(trainers) != first
+    assert [each.ended for each in made] == [1, 0]
+
+
+def test_without_the_files_nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "FILES_SECONDS", 0.01)
+    assert train(Trainers()) == NoFiles()
     assert made == []
 
 
-def test_a_trainer_that_reports_something_else_is_closed() -> None:
+def test_files_that_another_task_brings_are_waited_for() -> None:
+    trainers = Trainers()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(train, trainers, 1)
+        bringing = pool.submit(train, trainers, 0, {"a": b"1"})
+        assert {type(each.result()) for each in (waiting, bringing)} == {Trained}
+    assert [each.files for each in made] == [{"a": b"1"}] * 2
+
+
+def test_trainers_that_dask_moves_to_another_worker_have_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "FILES_SECONDS", 0.01)
+    trainers = Trainers()
+    train(trainers, files={"a": b"1"})
+    moved = copy.copy(trainers)
+    assert moved.idle == {}
+    assert train(moved) == NoFiles()
+
+
+def test_a_trainer_that_reports_something_else_is_ended() -> None:
     reports[:] = [{"keras": "2"}]
-    assert train(cargo={}) == ("other", {"keras": "2"})
-    assert made[0].closed == 1
+    assert train(Trainers(), files={}) == Reported({"keras": "2"})
+    assert made[0].ended == 1
 
 
 @pytest.mark.parametrize(
     ("error", "answer"),
     [
-        (InterruptedError, ("unwanted", None)),
-        (TimeoutError, ("late", None)),
-        (EOFError, ("died", "its process ended")),
-        (BrokenPipeError, ("died", "its process ended")),
+        (InterruptedError, Unwanted()),
+        (TimeoutError, Late()),
+        (EOFError, Died("its process ended")),
+        (BrokenPipeError, Died("its process ended")),
     ],
 )
 def test_what_ends_a_replicate_ends_its_trainer(
-    error: type[Exception], answer: worker.Answer, monkeypatch: pytest.MonkeyPatch, here: SimpleNamespace
+    error: type[Exception], answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Pretender, "train", raising(error))
-    assert train(cargo={}) == answer
-    assert made[0].closed == 1
-    assert here.trainers == {}
+    trainers = Trainers()
+    assert train(trainers, files={}) == answer
+    assert made[0].ended == 1
+    assert trainers.idle == {}
+
+
+def test_a_replicate_that_fails_does_not_end_its_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pretender, "train", lambda *_: Failed("ValueError: no"))
+    trainers = Trainers()
+    assert train(trainers, files={}) == Failed("ValueError: no")
+    assert made[0].ended == 0
+    assert trainers.idle.keys() == {0}
 
 
 @pytest.mark.parametrize(
     ("error", "answer"),
     [
-        (TimeoutError, ("refused", f"its process does not start within {worker.START:g} s")),
-        (EOFError, ("refused", "its process ended")),
+        (TimeoutError, Refused(f"its process does not start within {worker.TRAINER_START_SECONDS:g} s")),
+        (EOFError, Refused("its process ended")),
     ],
 )
 def test_a_trainer_that_does_not_start_is_refused(
-    error: type[Exception], answer: worker.Answer, monkeypatch: pytest.MonkeyPatch
+    error: type[Exception], answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Pretender, "receive", raising(error))
-    assert train(cargo={}) == answer
-    assert made[0].closed == 1
+    assert train(Trainers(), files={}) == answer
+    assert made[0].ended == 1
 
 
-def test_threads_that_clear_away_the_same_dead_trainers_do_not_disturb_each_other(here: SimpleNamespace) -> None:
-    """All trainers of a run have ended, idle, when all threads get work of the next run at once."""
+def test_threads_that_meet_dead_trainers_do_not_disturb_each_other() -> None:
+    """All trainers have ended, idle, when all threads get work at once."""
+    trainers = Trainers()
     with ThreadPoolExecutor(8) as pool:
-        for number in range(10):
-            name, run, before = f"run-{number}", f"run{number}", list(made)
-            answers = list(pool.map(train, range(8), [name] * 8, [{}] * 8, [run] * 8))
-            assert {how for how, _ in answers} == {"result"}
-            assert [each.closed for each in before if each.code == 0] == [1] * len(before)
-            assert set(here.trainers) == {(run, thread) for thread in range(8)}
-            assert name in here.cargos
+        for _ in range(10):
+            before = list(made)
+            answers = list(pool.map(train, [trainers] * 8, range(8), [{}] * 8))
+            assert {type(answer) for answer in answers} == {Trained}
+            assert [each.ended for each in before] == [1] * len(before)
+            assert trainers.idle.keys() == set(range(8))
             for each in made:
-                each.end()
+                each.stop()
 
 
-def test_the_end_of_a_run_ends_its_trainers_and_no_other(here: SimpleNamespace) -> None:
-    train(0, "one-1", {}, "one")
-    train(1, "two-1", {}, "two")
-    worker.dismiss("one")
-    assert [each.closed for each in made] == [1, 0]
-    assert set(here.cargos) == {"two-1"}
-
-
-def test_a_cargo_that_nobody_uses_goes_when_another_comes(monkeypatch: pytest.MonkeyPatch, here: SimpleNamespace) -> None:
-    train(0, "one-1", {}, "one")
-    later = time.monotonic() + worker.KEPT + 1
-    monkeypatch.setattr(worker.time, "monotonic", lambda: later)
-    train(1, "two-1", {}, "two")
-    assert set(here.cargos) == {"two-1"}
+def test_trainers_end_with_the_run_that_dask_kept_them_for() -> None:
+    one, other = Trainers(), Trainers()
+    train(one, files={})
+    train(other, files={})
+    del one
+    gc.collect()
+    assert [each.ended for each in made] == [1, 0]

@@ -13,8 +13,8 @@ import pandas as pd
 
 from helpers.study import prepared_for, study_with
 from stages.lib.data.prepared import Prepared
-from stages.lib.engine import dispatch
 from stages.lib.engine.cache import ReplicateCache
+from stages.lib.engine.jobs import Job
 from stages.lib.files import arrays_to_bytes
 from stages.lib.searching import rounds
 from stages.lib.searching.trials import Trial
@@ -89,10 +89,10 @@ class Pretender:
     """In the place of train_missing: makes results up from recipe and seed, and notes what was asked for."""
 
     def __init__(self) -> None:
-        self.trained: list[tuple[dispatch.Job, int]] = []
+        self.trained: list[tuple[Job, int]] = []
         self.rounds: list[int] = []
 
-    def __call__(self, jobs: list[dispatch.Job], prepared: Prepared, *arguments: Any) -> None:
+    def __call__(self, jobs: list[Job], prepared: Prepared, *arguments: Any) -> None:
         finish = arguments[3]
         self.rounds.append(len(jobs))
         for job in reversed(jobs):  # in another order than asked

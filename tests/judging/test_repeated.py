@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from stages.lib.cli import UserError
-from stages.lib.engine.key import environment
+from stages.lib.engine.key import local_environment
 from stages.lib.judging.repeated import compare, differences, same_trial, tolerance
 
 
@@ -27,7 +27,7 @@ def noted(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_the_same_surroundings_ask_for_the_same_numbers(noted: Callable[..., Path]) -> None:
-    here = environment("tensorflow") | {"variables": {}}
+    here = local_environment("tensorflow") | {"variables": {}}
     as_read = json.loads(json.dumps(here))
     assert differences(here, noted(as_read)) == []
     older = as_read | {"processor": ["x86_64", "avx"], "keras": "3.0"}
@@ -38,12 +38,12 @@ def test_the_same_surroundings_ask_for_the_same_numbers(noted: Callable[..., Pat
 
 
 def test_unknown_surroundings_leave_only_the_tolerance() -> None:
-    (reason,) = differences(environment("tensorflow"), Path("nowhere.json"))
+    (reason,) = differences(local_environment("tensorflow"), Path("nowhere.json"))
     assert reason == "nowhere.json is missing, so it is not known what made the metrics"
 
 
 def test_metrics_of_other_training_code_are_refused(noted: Callable[..., Path]) -> None:
-    here = environment("tensorflow")
+    here = local_environment("tensorflow")
     with pytest.raises(UserError, match="other training code made these metrics"):
         differences(here, noted(here | {"source": "0"}))
 

@@ -14,7 +14,7 @@ import pytest
 from helpers.checkout import stage
 from helpers.study import prepared_for, study_with, write_params
 from stages.lib.cli import UserError
-from stages.lib.engine.runs import jobs_of
+from stages.lib.engine.jobs import jobs_of
 from stages.tools.verify import draw, main, verify
 
 ENVIRONMENT = Path("metrics/environment.json")

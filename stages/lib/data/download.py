@@ -18,7 +18,6 @@ from typing import IO, cast
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import url2pathname
 
-import platformdirs
 import requests
 import urllib3
 from filelock import FileLock
@@ -28,6 +27,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from stages.lib.cli import UserError
 from stages.lib.data.archives import ArchiveError, open_archive
 from stages.lib.data.catalogue import File
+from stages.lib.environment import cache_folder
 from stages.lib.files import sha256_of, whole
 
 CHUNK = 1 << 18
@@ -52,7 +52,7 @@ class PassingError(SourceError):
 
 def user_cache() -> Path:
     """The folder of this user's downloads, which all checkouts share."""
-    return platformdirs.user_cache_path("tips-on-trial") / "downloads"
+    return cache_folder("downloads")
 
 
 def obtain(dataset: str, file: File, mirror: str | None, cache: Path, pauses: Sequence[float] = PAUSES) -> Path:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
-from stages.lib.cli import UserError
+from stages.lib import environment
 from stages.lib.files import whole_folder
 from stages.lib.training.result import Result
 
@@ -34,14 +31,7 @@ class ReplicateCache:
 
         Raises UserError for a limit that is no number.
         """
-        given = os.environ.get("TIPS_CACHE_GB", "5")
-        try:
-            limit = float(given)
-        except ValueError:
-            limit = math.nan
-        if not 0 <= limit < math.inf:
-            raise UserError(f"TIPS_CACHE_GB: {given!r} is not allowed; a number of gigabytes is")
-        return cls(user_cache_path("tips-on-trial") / "replicates", int(limit * 1e9))
+        return cls(environment.cache_folder("replicates"), environment.cache_limit())
 
     def _entry(self, key: str) -> Path:
         return self.folder / key[:2] / key

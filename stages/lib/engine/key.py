@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from stages.lib import environment
 from stages.lib.engine.source import training_source
 from stages.lib.study.recipe import Recipe
 from stages.lib.training.views import FittedView
 
-DECISIVE_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")
-"""Environment variables that change the arithmetic."""
 _FITTED_VIEW = TypeAdapter(FittedView)
 
 
@@ -40,7 +38,7 @@ def processor_features() -> list[str]:
 
 def graphics_cards(backend: str) -> list[str]:
     """The models of the NVIDIA cards that training can use here. Empty for a backend without support for cards."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = environment.visible_cards()
     if visible in ("", "-1") or _version(f"{backend}-cpu") != "none":
         return []
     facts = [path.read_text() for path in Path("/proc/driver/nvidia/gpus").glob("*/information")]
@@ -48,7 +46,7 @@ def graphics_cards(backend: str) -> list[str]:
     return cards[: visible.count(",") + 1] if visible and len({*cards}) == 1 else cards
 
 
-def environment(backend: str) -> dict[str, object]:
+def local_environment(backend: str) -> dict[str, object]:
     """The facts about this machine and its software that decide a result."""
     cards = graphics_cards(backend)
     return {
@@ -58,11 +56,11 @@ def environment(backend: str) -> dict[str, object]:
         "numpy": _version("numpy"),
         "processor": processor_features(),
         **({"gpu": cards} if cards else {}),
-        "variables": {name: os.environ[name] for name in DECISIVE_VARIABLES if name in os.environ},
+        "variables": environment.decisive(),
     }
 
 
-def replicate_key(recipe: Recipe, view: FittedView, seed: int, fingerprint: str, environment: dict[str, object]) -> str:
+def replicate_key(recipe: Recipe, view: FittedView, seed: int, fingerprint: str, made_in: dict[str, object]) -> str:
     """SHA-256 of everything that decides a replicate's result.
 
     Settings at their default are left out, so that a new setting that is off changes no key. So a default may never change: a
@@ -70,13 +68,13 @@ def replicate_key(recipe: Recipe, view: FittedView, seed: int, fingerprint: str,
 
     Args:
         fingerprint: of the data, by `Prepared.fingerprint`.
-        environment: of the machine that trains, by `environment`.
+        made_in: the environment of the machine that trains, by `cluster.training_environment`.
     """
     decisive = {
         "recipe": recipe.model_dump(exclude_defaults=True),
         "view": _FITTED_VIEW.dump_python(view, exclude_defaults=True),
         "seed": seed,
         "data": fingerprint,
-        "environment": environment,
+        "environment": made_in,
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()

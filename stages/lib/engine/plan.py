@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.lib.data.prepared import Prepared
-from stages.lib.engine import dispatch
-from stages.lib.engine.dispatch import Job
+from stages.lib.engine.jobs import Job, cost_of
 from stages.lib.study import space
 from stages.lib.study.search import Search
 from stages.lib.study.settings import Study
@@ -145,12 +144,10 @@ def plan_search(
 
 def _dearest(study: Study, search: Search, prepared: Prepared) -> float:
     """The highest cost within the search's ranges: but for the size of kernels, it only rises or only falls along each."""
-    rows, *shape = prepared.splits["train"][0].shape
 
     def cost(settings: Mapping[str, Any]) -> float:
         try:
-            recipe = space.recipe_of(study, search, settings)
-            return dispatch.cost(recipe.model, recipe.train.epochs, recipe.train.batch_size, rows, shape, prepared.outputs)
+            return cost_of(space.recipe_of(study, search, settings), prepared)
         except ValueError:  # settings that do not go together, or with the data
             return 0.0
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from stages.lib.data.prepared import Prepared, read_prepared
-from stages.lib.engine.key import environment
+from stages.lib.engine.key import local_environment
 from stages.lib.study.recipe import Recipe
 from stages.lib.training import views
 
@@ -58,7 +58,7 @@ class StudyData:
 def report(backend: str) -> dict[str, object]:
     """What of this machine and its software decides a result, and the bytes of its files."""
     versions = {name: importlib.metadata.version(name) for name in WRITERS}
-    return {**environment(backend), "python": "{}.{}".format(*sys.version_info), **versions}
+    return {**local_environment(backend), "python": "{}.{}".format(*sys.version_info), **versions}
 
 
 def requests(pipe: Connection) -> queue.SimpleQueue[Any]:

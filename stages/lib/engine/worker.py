@@ -1,8 +1,19 @@
-"""What runs in a Dask worker: tasks that hand replicates to trainers, processes of their own, and watch over them.
+"""Tasks of Dask workers. They hand replicates to trainers, processes of their own, and watch over them.
 
-A worker has the packages of requirements.lock and not this project. So this module is sent to it by value, and uses the
-standard library and Dask alone. A trainer gets the driver's source, data and variables, whatever else its worker has imported
-or is busy with. They speak through a pipe: JSON, and after an answer the files that it names, as they are.
+Why replicates do not train in the Dask worker itself:
+
+* Dask has no time limit for a task. `Client.restart_workers` ends a task that hangs, but with it everybody else's tasks on that
+  worker, and only if the worker has a nanny.
+* A worker keeps its interpreter. Variables such as OMP_NUM_THREADS are read once, when a process starts. `UploadDirectory` and
+  `Environ` restart the worker for a new source or environment, also for users who have other code.
+* On one machine, worker processes listen on a port of loopback, where every other user of the machine could run code. Here the
+  worker is a thread pool of the driver, which listens nowhere.
+* A plugin of a driver that was killed would stay on the workers. `Trainers` goes with its driver.
+* `Client.scatter` waits for a worker that hangs. Files go with a task instead, and the scheduler does not keep them.
+
+A worker has the packages of requirements.lock and not this project. So this module is sent to it by value, and it uses the
+standard library and Dask alone. A trainer gets the driver's source, data and variables, whatever its worker has imported. They
+speak through a pipe: JSON, and after an answer the files that it names.
 """
 
 from __future__ import annotations
@@ -13,8 +24,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import Pipe
 from pathlib import Path
@@ -23,22 +37,76 @@ from typing import Any
 import cloudpickle
 from distributed import get_worker
 
-START = 600.0
-"""Seconds in which a trainer must have imported Keras, from a slow network disk for example."""
-
-KEPT = 600.0
-"""Seconds after its last use that a worker keeps a cargo: the driver that would have it removed may have been killed."""
+TRAINER_START_SECONDS = 600.0
+"""A trainer must have imported Keras within this time, from a slow network disk for example."""
+FILES_SECONDS = 10.0
+"""How long a task waits for the files that another task brings to the same worker."""
 
 Files = Mapping[str, bytes]
 """Path below a folder -> content."""
-Answer = tuple[str, Any]
-"""How a task ended, in one word, and what belongs to that."""
+Report = Mapping[str, object]
+"""What a trainer says about its machine and software."""
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
+@dataclass(frozen=True)
+class Trained:
+    """The replicate's files and durations."""
+
+    files: dict[str, bytes]
+    seconds: float
+    seconds_per_epoch: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Training raised an exception."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Died:
+    """The trainer ended before the replicate did."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Late:
+    """The replicate took longer than its time limit."""
+
+
+@dataclass(frozen=True)
+class Unwanted:
+    """The driver gave the task up, or died."""
+
+
+@dataclass(frozen=True)
+class NoFiles:
+    """The worker does not have the files that a trainer starts from."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """No trainer can start on this worker."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A trainer's report, which is not the expected one."""
+
+    report: Report
+
+
+Answer = Trained | Failed | Died | Late | Unwanted | NoFiles | Refused | Reported
+
+
 class ByValue:
-    """A function of this module, for workers that cannot import it."""
+    """A function or class of this module, for workers that cannot import it."""
 
     def __init__(self, task: Callable[..., Any]) -> None:
         self.task = task
@@ -64,10 +132,10 @@ class Trainer:
 
         Args:
             files: the project's source and the study's data.
-            variables: of the process's environment; None unsets one.
-            scratch: the worker's folder for what is gone when it is.
+            variables: for the process's environment. None unsets a variable.
+            scratch: the worker's folder for temporary files.
         """
-        self.cargo = ""
+        self.ready = False
         self.folder = Path(tempfile.mkdtemp(prefix="trainer-", dir=scratch))
         for name, content in files.items():
             path = self.folder / name
@@ -90,7 +158,7 @@ class Trainer:
         self.pipe.send_bytes(json.dumps(message).encode())
 
     def receive(self, seconds: float, wanted: Callable[[], bool]) -> Any:
-        """The next message. Raises TimeoutError, InterruptedError where nobody wants it any more, or EOFError or OSError."""
+        """The next message. Raises TimeoutError, InterruptedError if it is no longer wanted, EOFError or OSError."""
         deadline = time.monotonic() + seconds
         while not self.pipe.poll(0.5):
             if time.monotonic() > deadline:
@@ -99,132 +167,135 @@ class Trainer:
                 raise InterruptedError
         return json.loads(self.pipe.recv_bytes())
 
-    def train(self, request: object, seconds: float, wanted: Callable[[], bool]) -> Answer:
+    def train(self, request: object, seconds: float, wanted: Callable[[], bool]) -> Trained | Failed:
+        """Have a replicate trained. Raises as `receive`."""
         self.send(request)
         answer = self.receive(seconds, wanted)
         if "failed" in answer:
-            return "failed", answer["failed"]
+            return Failed(answer["failed"])
         files = {name: self.pipe.recv_bytes() for name in answer["files"]}
-        return "result", (files, answer["seconds"], answer["seconds_per_epoch"])
+        return Trained(files, answer["seconds"], answer["seconds_per_epoch"])
 
-    def close(self) -> str:
-        """End the process, remove its folder, and say how it had ended by itself, if it had."""
+    def end(self) -> str:
+        """End the process, and say how it had ended by itself, if it had."""
         self.pipe.close()
         try:
             status = self.process.wait(1)
         except subprocess.TimeoutExpired:
             status = 0
-        self.process.kill()
-        self.process.wait()
-        said = (self.folder / "errors").read_text(errors="replace").strip().splitlines()
+            self.process.kill()
+            self.process.wait()
+        said: list[str] = []
+        with suppress(OSError):  # the worker has removed its folder already
+            said = (self.folder / "errors").read_text(errors="replace").strip().splitlines()
         shutil.rmtree(self.folder, ignore_errors=True)
         if status < 0:
             return f"its process was ended by signal {-status}"
         return f"its process ended: {said[-1].strip()}" if said else "its process ended"
 
 
-def ask(source: Files, variables: Mapping[str, str | None]) -> Answer:
-    """Task: ("other", what a trainer on this worker reports of itself), or ("refused", why it does not start)."""
-    trainer = Trainer(source, variables, get_worker().local_directory)
+class Trainers:
+    """The trainers of one run on one worker, by thread, and the files that they start from.
+
+    Dask keeps it on the worker as the result of a task, for as long as the driver wants that result. When the driver ends, even
+    by a kill, Dask drops the result, and the processes end with it.
+    """
+
+    def __init__(self) -> None:
+        self.files: Files = {}
+        self.loaded = threading.Event()
+        self.idle: dict[int, Trainer] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Trainers, ()  # if Dask moves it, the processes and the files stay behind
+
+    def __del__(self) -> None:
+        for trainer in self.idle.values():
+            trainer.end()
+
+    def load(self, files: Files) -> None:
+        self.files = files
+        self.loaded.set()
+
+    def take(self, thread: int) -> Trainer | None:
+        """The trainer of a thread, which is then not idle. None if there is none, or if it has ended by itself."""
+        trainer = self.idle.pop(thread, None)
+        if trainer and trainer.process.poll() is not None:
+            trainer.end()
+            return None
+        return trainer
+
+
+def ask(files: Files, variables: Mapping[str, str | None]) -> Reported | Refused:
+    """Task: what a trainer on this worker reports."""
+    trainer = Trainer(files, variables, get_worker().local_directory)
     try:
-        answer = "other", trainer.receive(START, lambda: True)
+        answer = Reported(trainer.receive(TRAINER_START_SECONDS, lambda: True))
     except (EOFError, OSError):
-        return "refused", trainer.close()
-    trainer.close()
+        return Refused(trainer.end())
+    trainer.end()
     return answer
-
-
-def _kept(worker: Any, name: str, cargo: Files | None, wanted: Callable[[], bool]) -> Files | None:
-    """The cargo of that name, which comes with one task of several that a worker gets at once; None where it does not come."""
-    cargos: dict[str, tuple[Files, float]] = vars(worker).setdefault("cargos", {})
-    if cargo is not None:
-        for each, (_, used) in list(cargos.items()):
-            if time.monotonic() - used > KEPT:
-                cargos.pop(each, None)
-        cargos[name] = cargo, time.monotonic()
-    deadline = time.monotonic() + 10
-    while name not in cargos and wanted() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    if name not in cargos:
-        return None
-    cargos[name] = cargos[name][0], time.monotonic()
-    return cargos[name][0]
 
 
 def train(
-    place: tuple[str, int],
+    trainers: Trainers,
+    thread: int,
     request: Mapping[str, object],
     seconds: float,
-    expected: Mapping[str, object],
+    expected: Report,
     variables: Mapping[str, str | None],
-    name: str,
-    cargo: Files | None,
+    files: Files | None = None,
 ) -> Answer:
-    """Task: have a replicate trained by this place's trainer, which is started where there is none.
+    """Task: have a replicate trained by this thread's trainer. It is started if there is none.
 
     Args:
-        place: the run, and which of the worker's threads this is.
-        request: recipe, view and seed.
-        seconds: within which the replicate must be trained; the start of the trainer is not counted.
-        expected: what a trainer must report of itself.
+        trainers: of this run on this worker.
+        thread: the number of the worker's thread.
+        request: recipe, view, seed and cores.
+        seconds: the time limit of the replicate. The start of the trainer is not counted.
+        expected: the report that a trainer must make.
         variables: as for Trainer.
-        name: of the cargo that the trainer must have.
-        cargo: the project's source and the study's data, which the worker keeps; None where it should have them.
-
-    Returns:
-        ("result", (files, seconds, seconds per epoch)), ("failed", why), ("died", how), ("late", None) or ("unwanted", None);
-        ("refused", why) or ("other", its report) where this worker cannot train; ("empty", None) where the cargo is missing.
+        files: as for Trainer. None if another task brings them.
     """
     here = get_worker()
     key = here.get_current_task()
-    idle: dict[tuple[str, int], Trainer] = vars(here).setdefault("trainers", {})
 
     def wanted() -> bool:
-        """Whether the driver has neither given up nor died: the task would be cancelled."""
+        """Whether the driver still waits for this task. Otherwise Dask has cancelled it."""
         task = here.state.tasks.get(key)
         return task is not None and task.state == "executing"
 
-    files = _kept(here, name, cargo, wanted)
-    known = idle.pop(place, None)
-    if known and (known.process.poll() is not None or known.cargo != name):
-        known.close()
-        known = None
-    if known is None:
-        if files is None:
-            return "empty", None
-        for each, other in list(idle.items()):  # of drivers that were killed
-            if other.process.poll() is not None and (gone := idle.pop(each, None)):  # unless another thread was faster
-                gone.close()
-    trainer = known or Trainer(files or {}, variables, here.local_directory)
-    try:
-        if known is None:
-            if (report := trainer.receive(START, wanted)) != expected:
-                trainer.close()
-                return "other", report
-            trainer.send("import Keras")
-            trainer.receive(START, wanted)
-            trainer.cargo = name
-        answer = trainer.train(request, seconds, wanted)
-    except InterruptedError:
-        trainer.close()
-        return "unwanted", None
-    except TimeoutError:
-        trainer.close()
-        return ("late", None) if trainer.cargo else ("refused", f"its process does not start within {START:g} s")
-    except (EOFError, OSError):
-        why = trainer.close()
-        return "died" if trainer.cargo or trainer.process.returncode < 0 else "refused", why
-    idle[place] = trainer
+    if files is not None:
+        trainers.load(files)
+    elif not trainers.loaded.wait(FILES_SECONDS):
+        return NoFiles()
+    trainer = trainers.take(thread) or Trainer(trainers.files, variables, here.local_directory)
+    answer = _answer(trainer, request, seconds, expected, wanted)
+    if isinstance(answer, Trained | Failed):
+        trainers.idle[thread] = trainer
     return answer
 
 
-def dismiss(run: str) -> None:
-    """Task: end the trainers of a run, and forget its cargo."""
-    cargos: dict[str, Any] = vars(get_worker()).get("cargos", {})
-    for name in list(cargos):
-        if name.startswith(run):
-            cargos.pop(name, None)
-    idle: dict[tuple[str, int], Trainer] = vars(get_worker()).get("trainers", {})
-    for place in list(idle):
-        if place[0] == run and (trainer := idle.pop(place, None)):
-            trainer.close()
+def _answer(
+    trainer: Trainer, request: Mapping[str, object], seconds: float, expected: Report, wanted: Callable[[], bool]
+) -> Answer:
+    """Have the trainer import Keras, unless it has, and train. The trainer ends unless the answer is Trained or Failed."""
+    try:
+        if not trainer.ready:
+            report = trainer.receive(TRAINER_START_SECONDS, wanted)
+            if report != expected:
+                trainer.end()
+                return Reported(report)
+            trainer.send("import Keras")
+            trainer.receive(TRAINER_START_SECONDS, wanted)
+            trainer.ready = True
+        return trainer.train(request, seconds, wanted)
+    except InterruptedError:
+        trainer.end()
+        return Unwanted()
+    except TimeoutError:
+        trainer.end()
+        return Late() if trainer.ready else Refused(f"its process does not start within {TRAINER_START_SECONDS:g} s")
+    except (EOFError, OSError):
+        why = trainer.end()
+        return Died(why) if trainer.ready or trainer.process.returncode < 0 else Refused(why)

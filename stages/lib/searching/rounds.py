@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from stages.lib.cli import SettingError
 from stages.lib.data.prepared import Prepared
-from stages.lib.engine import cluster, dispatch, runs
+from stages.lib.engine import cluster, runs
 from stages.lib.engine.cache import ReplicateCache
+from stages.lib.engine.jobs import Job, cost_of
 from stages.lib.engine.key import replicate_key
 from stages.lib.engine.plan import clock
 from stages.lib.judging import replicates
@@ -40,14 +41,14 @@ class TrialTrainer:
         self.study, self.prepared, self.cache, self.start = study, prepared, cache, start
         self.view = study.view_of(variant)
         self.fingerprint = prepared.fingerprint()
-        self.surroundings = cluster.surroundings(study.replicates.backend)
+        self.made_in = cluster.training_environment(study.replicates.backend)
 
     def train(self, wanted: Sequence[Wanted]) -> None:
         """Train the replicates that the cache does not hold. Trials with equal settings share them."""
         jobs = [self._job(each) for each in wanted]
         receivers = {str(job): each.receive for job, each in zip(jobs, wanted, strict=True)}
 
-        def finish(job: dispatch.Job, result: Result) -> None:
+        def finish(job: Job, result: Result) -> None:
             receivers[str(job)](result)
 
         runs.train_missing(jobs, self.prepared, self.cache, self.study.replicates.time_limit, self.start, finish, "search")
@@ -57,18 +58,16 @@ class TrialTrainer:
         labels = {"test": self.prepared.splits["test"][1]}
         return replicates.metrics(replicates.parse(result.files), labels, self.prepared.task)[name]
 
-    def _job(self, wanted: Wanted) -> dispatch.Job:
+    def _job(self, wanted: Wanted) -> Job:
         """Raises SettingError for a network that the data do not allow."""
         recipe = wanted.recipe
-        train = recipe.train
-        rows, *shape = self.prepared.splits["train"][0].shape
         try:
-            price = dispatch.cost(recipe.model, train.epochs, train.batch_size, rows, shape, self.prepared.outputs)
+            price = cost_of(recipe, self.prepared)
         except SettingError as error:
             tried = json.dumps(wanted.trial.settings)
             raise SettingError(f"{wanted.trial}: {tried}: {error.below('model')}", "search", "space") from None
-        key = replicate_key(recipe, self.prepared.views[self.view], wanted.seed, self.fingerprint, self.surroundings)
-        return dispatch.Job(str(wanted.trial), wanted.seed, recipe, self.view, key, price)
+        key = replicate_key(recipe, self.prepared.views[self.view], wanted.seed, self.fingerprint, self.made_in)
+        return Job(str(wanted.trial), wanted.seed, recipe, self.view, key, price)
 
 
 class Found(NamedTuple):

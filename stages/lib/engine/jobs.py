@@ -1,0 +1,107 @@
+"""The replicates of a study as jobs, with what each of them costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stages.lib.cli import SettingError
+from stages.lib.data.prepared import Prepared
+from stages.lib.engine import cluster
+from stages.lib.engine.key import replicate_key
+from stages.lib.study.recipe import Model, Recipe
+from stages.lib.study.settings import Study
+from stages.lib.study.strict_yaml import at
+
+CONVOLUTION = 2.0
+"""Time of a multiply-add in a convolution, against one in a dense layer (measured, one core with AVX-512)."""
+STEP = 2e7
+"""Time of a step beside its multiply-adds, in multiply-adds."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One replicate to train. `view` is a name, and `cost` is relative, by `cost`."""
+
+    variant: str
+    seed: int
+    recipe: Recipe
+    view: str
+    key: str
+    cost: float
+
+    def __str__(self) -> str:
+        return f"{self.variant}, seed {self.seed}"
+
+    @property
+    def group(self) -> tuple[Any, ...]:
+        """Jobs of one group share a traced network."""
+        train = self.recipe.train
+        return (self.recipe.model, train.loss, train.optimizer, train.momentum, train.batch_size)
+
+
+def jobs_of(study: Study, prepared: Prepared) -> list[Job]:
+    """Every replicate of the study, in the order of params.yaml.
+
+    Raises SettingError for a network that the data do not allow.
+    """
+    fingerprint = prepared.fingerprint()
+    made_in = cluster.training_environment(study.replicates.backend)
+    jobs = []
+    for variant, recipe in study.recipes.items():
+        view = study.view_of(variant)
+        with at("variants", variant, "model"):
+            price = cost_of(recipe, prepared)
+        for seed in study.seeds(variant):
+            key = replicate_key(recipe, prepared.views[view], seed, fingerprint, made_in)
+            jobs.append(Job(variant, seed, recipe, view, key, price))
+    return jobs
+
+
+def cost_of(recipe: Recipe, prepared: Prepared) -> float:
+    """About how long a replicate of these data takes. Raises as `cost`."""
+    rows, *input_shape = prepared.splits["train"][0].shape
+    return cost(recipe.model, recipe.train.epochs, recipe.train.batch_size, rows, input_shape, prepared.outputs)
+
+
+def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Sequence[int], outputs: int) -> float:
+    """About how long a replicate takes, in multiply-adds: those of its layers, three times, and a constant for each step.
+
+    Raises SettingError, with a place below `model`, for convolutions or parts of the features that such rows do not allow.
+    """
+    _check_wide_deep(model, input_shape)
+    if model.conv and len(input_shape) < 2:
+        raise SettingError(f"needs images; the rows of this data set are lists of {input_shape[0]} numbers", "conv")
+    adds = 0.0
+    height, width, channels = (*input_shape, 1)[:3] if len(input_shape) > 1 else (1, int(np.prod(input_shape)), 1)
+    for filters in model.conv:
+        height = height - model.kernel_size + 1
+        width = width - model.kernel_size + 1
+        adds += CONVOLUTION * height * width * model.kernel_size**2 * channels * filters
+        height //= model.pool_size
+        width //= model.pool_size
+        channels = filters
+        if min(height, width) < 1:
+            image = " x ".join(map(str, input_shape[:2]))
+            wrong = f"{list(model.conv)} leave nothing of {image} pixels; fewer, or a smaller kernel_size or pool_size, do"
+            raise SettingError(wrong, "conv")
+    units = height * width * channels
+    pieces = model.maxout_pieces if model.activation == "maxout" else 1
+    for hidden in model.hidden:
+        adds += units * hidden * pieces
+        units = hidden
+    adds += units * outputs
+    steps = -(-rows // batch_size)
+    return epochs * (3 * adds * rows + STEP * steps)
+
+
+def _check_wide_deep(model: Model, input_shape: Sequence[int]) -> None:
+    wide_deep = model.wide_deep
+    if wide_deep.api != "none" and len(input_shape) > 1:
+        raise SettingError("is for rows that are lists of numbers, not for images", "wide_deep")
+    for part, chosen in (("wide", wide_deep.wide), ("deep", wide_deep.deep)):
+        if chosen and chosen[1] > input_shape[0]:
+            raise SettingError(f"{list(chosen)} goes past the {input_shape[0]} features", "wide_deep", part)

@@ -1,0 +1,55 @@
+"""What a replicate costs, and which networks the data do not allow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from helpers.study import prepared_for, study_with
+from stages.lib.cli import UserError
+from stages.lib.engine import jobs
+
+
+def test_convolutions_of_rows_that_are_no_images_are_refused() -> None:
+    settings = study_with({"model": {"conv": [4]}}).model
+    with pytest.raises(ValueError, match="conv: needs images"):
+        jobs.cost(settings, 1, 64, 1000, (8,), 1)
+
+
+def wide_deep(**parts: Any) -> Any:
+    return study_with({"model": {"wide_deep": {"api": "functional", **parts}}}).model
+
+
+@pytest.mark.parametrize(
+    ("parts", "shape", "problem"),
+    [
+        ({}, (8, 8), "wide_deep: is for rows that are lists of numbers, not for images"),
+        ({"wide": [0, 9], "deep": [2, 8]}, (8,), r"wide_deep\.wide: \[0, 9\] goes past the 8 features"),
+        ({"wide": [0, 5], "deep": [2, 9]}, (8,), r"wide_deep\.deep: \[2, 9\] goes past the 8 features"),
+    ],
+)
+def test_parts_that_the_rows_do_not_have_are_refused(parts: dict[str, Any], shape: tuple[int, ...], problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^{problem}$"):
+        jobs.cost(wide_deep(**parts), 1, 64, 1000, shape, 1)
+    assert jobs.cost(wide_deep(wide=[0, 5], deep=[2, 8]), 1, 64, 1000, (8,), 1) > 0
+
+
+def test_a_refusal_names_the_variant_and_the_key() -> None:
+    study = study_with({"variants": {"dropped": {"model": {"wide_deep": {"api": "subclass"}}}}})
+    with pytest.raises(UserError, match=r"^variants\.dropped\.model\.wide_deep: is for rows that are lists"):
+        jobs.jobs_of(study, prepared_for(study))
+
+
+def test_maxout_costs_as_many_multiply_adds_as_it_has_pieces() -> None:
+    settings = study_with({"model": {"activation": "maxout", "maxout_pieces": 3, "hidden": [4, 5]}}).model
+    assert jobs.cost(settings, 2, 10, 100, (8,), 1) == 2 * (3 * (8 * 12 + 4 * 15 + 5) * 100 + 10 * 2e7)
+
+
+def test_a_convolution_costs_more_than_a_dense_layer() -> None:
+    settings = study_with({"model": {"conv": [16, 32], "hidden": [64]}}).model
+    dense = study_with({"model": {"hidden": [512]}}).model
+    convolution = jobs.cost(settings, 1, 64, 1000, (28, 28), 10)
+    assert convolution > jobs.cost(dense, 1, 64, 1000, (28, 28), 10)
+    by_hand = jobs.CONVOLUTION * (26 * 26 * 9 * 16 + 11 * 11 * 9 * 16 * 32) + 5 * 5 * 32 * 64 + 64 * 10
+    assert convolution == pytest.approx(3 * by_hand * 1000 + 16 * 2e7)

@@ -1,0 +1,103 @@
+"""Who is there: workers that join, die, fall silent, or are refused, as the scheduler tells of them."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, cast
+
+import pytest
+from distributed import Client
+from distributed.comm import CommClosedError
+
+from helpers.study import prepared_for, study_with
+from stages.lib.cli import UserError
+from stages.lib.engine import dispatch
+from stages.lib.engine.cluster import Workers
+from stages.lib.engine.jobs import Job
+from stages.lib.engine.roster import SILENCE, Place, Roster
+from stages.lib.engine.tasks import Tasks
+
+
+class Known:
+    """A client of a scheduler that knows these workers."""
+
+    def __init__(self, **facts: dict[str, Any]) -> None:
+        self.facts = {name: {"nthreads": 2, "last_seen": 100.0, "status": "running", **each} for name, each in facts.items()}
+        self.tasks: dict[str, list[str]] = {}
+        self.scheduler = self
+        self.identity = None
+        self.status = "running"
+
+    def sync(self, function: None, n_workers: int, callback_timeout: float) -> dict[str, Any]:
+        return {"workers": self.facts}
+
+    def processing(self) -> dict[str, list[str]]:
+        return self.tasks
+
+
+class Gone(Known):
+    """A client that has not noticed yet that its scheduler is gone."""
+
+    def sync(self, function: None, n_workers: int, callback_timeout: float) -> dict[str, Any]:
+        raise CommClosedError("Connection reset by peer")
+
+
+def roster_of(client: Known, said: list[str] | None = None) -> Roster:
+    made = Roster(cast(Client, client), "replicate-ours", (said if said is not None else []).append)
+    made.look()
+    return made
+
+
+def workers_of(client: Known, limit: int = 9) -> Workers:
+    made = cast(Client, client)
+    return Workers(made, Roster(made, "replicate-ours", print), Tasks(made, {}, {}), limit)
+
+
+def test_a_connection_that_breaks_is_the_scheduler_s_end_and_a_full_disk_is_not() -> None:
+    study = study_with()
+    job = Job("plain", 0, study.recipes["plain"], "scaled", "key", 1.0)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for client, error, said in ((Gone(), UserError, "the scheduler is gone"), (Known(), OSError, "No space left")):
+        workers = workers_of(client)
+        with pytest.raises(error, match=said):
+            list(dispatch.run(workers, [job], prepared_for(study), 60.0, full))
+
+
+def test_a_place_is_a_thread_that_nobody_uses() -> None:
+    client = Known(a={}, b={"nthreads": 1}, paused={"status": "paused"})
+    client.tasks = {"b": ["somebody-s"]}
+    there = roster_of(client)
+    first, second = Place("a", 0), Place("a", 1)
+    assert there.free([]) == [first, second]
+    assert there.free([first]) == [second]
+    assert there.free([first, second]) == []
+    limited = workers_of(client, limit=1)
+    limited.roster.look()
+    assert limited.free([]) == [first]
+    client.tasks = {"b": ["replicate-ours-1"]}
+    there._looked = float("-inf")
+    there.look()
+    assert there.free([first, second]) == [Place("b", 0)]
+
+
+def test_a_worker_is_lost_when_it_is_gone_or_alone_in_its_silence() -> None:
+    there = roster_of(Known(a={}, b={"last_seen": 101 - SILENCE}, c={"last_seen": 99 - SILENCE}))
+    assert [there.lost(each) for each in "abcd"] == ["", "", "its worker fell silent", "its worker died"]
+    assert {place.worker for place in there.free([])} == {"a", "b"}
+    assert not roster_of(Known(a={"last_seen": -1e9})).lost("a")
+
+
+def test_a_worker_that_is_refused_is_named_once_and_used_no_more() -> None:
+    said: list[str] = []
+    there = roster_of(Known(a={}, b={}), said)
+    there.refuse("a", "keras is 2 there")
+    there.refuse("a", "keras is 2 there")
+    assert said == ["worker a: keras is 2 there; it is not used"]
+    assert {place.worker for place in there.free([])} == {"b"}
+    there.refuse("b", "as well")
+    there._looked = float("-inf")
+    with pytest.raises(UserError, match=r"^worker a: keras is 2 there$"):
+        there.look()
