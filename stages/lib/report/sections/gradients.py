@@ -45,14 +45,17 @@ def gradient_rows(results: Results) -> list[GradientRow]:
 
 
 def gradient_sentence(rows: list[GradientRow]) -> str:
-    """Which gradients vanish before training, with their ratios."""
+    """Which gradients vanish before training, with their ratios; or else the smallest ratio."""
     known = [row for row in rows if not math.isnan(row.before)]
     small = [row for row in known if row.before < SMALL]
-    variants = f"{len(small) or 'none'} of {len(known)} variant{'s' if len(known) != 1 else ''}"
-    listed = ": " + ", ".join(f"{row.variant} ({significant(row.before)})" for row in small) if small else ""
-    text = f"Before training, the first layer's gradient is less than {100 * SMALL:g} % of the output layer's in"
-    text += f" {variants}{listed}."
-    if known and not small:
+    if small:
+        listed = ", ".join(f"{row.variant} ({significant(row.before)})" for row in small)
+        return (
+            f"Before training, the first layer's gradient is less than {100 * SMALL:g} % of the output layer's in"
+            f" {len(small)} of {len(known)} variant{'s' if len(known) != 1 else ''}: {listed}."
+        )
+    text = f"Before training, no first layer's gradient is less than {100 * SMALL:g} % of the output layer's."
+    if known:
         least = min(known, key=lambda row: row.before)
         text += f" The smallest ratio is {significant(least.before)}, of {least.variant}."
     return text
