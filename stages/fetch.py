@@ -1,8 +1,9 @@
 """Fetch the study's data set: verified raw files in STUDY/data/raw.
 
-Reads data.dataset in STUDY/params.yaml, and that entry of data/datasets.yaml. Writes STUDY/data/raw/<file>, unpacked.
-Files come from the user's download cache, else from DATA_MIRROR (a folder or a URL, optional), else from their sources.
-Every file's SHA-256 is pinned, so a study never trains on something else, whoever serves it.
+Reads data.dataset in STUDY/params.yaml, and this entry of data/datasets.yaml. Writes STUDY/data/raw/<file>, unpacked.
+
+A file comes from the user's download cache if it is there, else from DATA_MIRROR (a folder or a URL) if this variable is set,
+else from its sources. Every file's SHA-256 is pinned, so a study never trains on something else, whoever serves it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from stages.lib.study.load import load_study
 
 
 def fetch(name: str, dataset: Dataset, raw: Path, mirror: str | None, cache: Path) -> None:
-    """Put each file of a data set into the folder `raw`. Raises UserError if one is not to be had."""
+    """Put each file of a data set into the folder `raw`. Raises UserError if no source has one of them."""
     for file in dataset.files.values():
         content = obtain(name, file, mirror, cache)
         with whole(raw / file.name) as temporary:

@@ -1,7 +1,12 @@
-"""Split the data set, fit the views, and note the facts.
+"""Split the data set, fit every view on the training rows, and note what a report says of the data.
 
-Reads data/raw, data/datasets.yaml and params.yaml. Writes data/prepared/: train.npz, validation.npz (if any) and test.npz, each
-once and in its original type; views.json, every view as a fitted shift and factor; facts.json, what a report says of the data.
+Reads STUDY/data/raw, data/datasets.yaml, and data, views and limits of STUDY/params.yaml. Writes to STUDY/data/prepared/:
+
+    train.npz, test.npz   values and labels of each split, in their original type; also validation.npz, if the split has one
+    views.json            every view as a fitted shift and factor
+    facts.json            where the data are from, the shape of each split, and its extremes in each view
+
+The same bytes are written on every supported Python and processor.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Files that are whole or not there: everything is written to a temporary name in the same folder and renamed."""
+"""Files that are whole or not there, and archives of arrays that are always the same bytes.
+
+A file is written under a temporary name in the same folder, and then renamed.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ import numpy as np
 
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target`, renamed to it when the body ends well and removed when it does not."""
+    """A temporary path beside `target`. It is renamed to `target` if the body succeeds, and removed if it does not."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(handle)
@@ -35,7 +38,7 @@ def whole(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder beside `target`, renamed to it when the body ends well; one that is there already stays."""
+    """A temporary folder beside `target`. It is renamed to `target` if the body succeeds, unless `target` exists already."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -66,7 +69,7 @@ def write_text(target: Path, text: str) -> None:
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Sorted keys and a final newline, so that a diff shows what changed and nothing else; NaN is refused."""
+    """Write JSON with sorted keys and a final newline, so that a diff shows only what changed. NaN is refused."""
     write_text(target, json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -116,5 +119,6 @@ def arrays_to_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def read_arrays(source: Path | IO[bytes]) -> dict[str, np.ndarray]:
+    """Name -> array of an .npz archive, which must hold no pickled objects."""
     with np.load(source, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}

@@ -1,4 +1,4 @@
-"""What `prepare` hands on: each split once, in its original type, the fitted views, and the facts about the data set."""
+"""A study's prepared data: each split once, in its original type, the fitted views, and facts about the data set."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Prepared:
 
     splits: train, validation (may be absent) and test -> raw values (n, ...) and labels (n,).
     views: name -> fitted view.
-    facts: title, description, licence, citation, task, target, class_names and feature_names; `splits`, each one's shape, type
-    and extremes; `views`, the extremes of each split as each view shows it; `first_rows`, a few rows of flat features as they
-    were read, each with its target at the end (none of images).
+    facts: title, description, licence, citation, task, target, class_names and feature_names of the data set; `splits`, the
+        shape, type and extremes of each split; `views`, the extremes of each split in each view; `first_rows`, a few rows of a
+        table as they were read, with the target at the end (empty for images).
     """
 
     splits: dict[str, tuple[np.ndarray, np.ndarray]]
@@ -42,7 +42,7 @@ class Prepared:
         return len(self.facts["class_names"]) if self.task == "classification" else 1
 
     def fingerprint(self) -> str:
-        """SHA-256 of the splits and the task: what the data contribute to a replicate's result, beside the view."""
+        """SHA-256 of the splits and the task: what of the data decides a replicate's result, beside the view."""
         digest = hashlib.sha256(f"{self.task} {self.outputs}".encode())
         for split in sorted(self.splits):
             for array in self.splits[split]:
@@ -52,6 +52,7 @@ class Prepared:
 
 
 def write_prepared(prepared: Prepared, folder: Path) -> None:
+    """Write train.npz, validation.npz (if there is one), test.npz, views.json and facts.json."""
     for split, (x, y) in prepared.splits.items():
         write_bytes(folder / f"{split}.npz", arrays_to_bytes({"x": x, "y": y}))
     write_json(folder / "views.json", {name: asdict(view) for name, view in prepared.views.items()})
@@ -59,12 +60,13 @@ def write_prepared(prepared: Prepared, folder: Path) -> None:
 
 
 def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Values (n, ...) and labels (n,) of one split."""
     arrays = read_arrays(folder / f"{split}.npz")
     return arrays["x"], arrays["y"]
 
 
 def read_prepared(folder: Path) -> Prepared:
-    """Raises UserError where `prepare` has not run."""
+    """What `write_prepared` wrote. Raises UserError if the prepare stage has not run."""
     try:
         splits = {split: read_split(folder, split) for split in SPLITS if (folder / f"{split}.npz").exists()}
         views = {name: FittedView(**view) for name, view in json.loads((folder / "views.json").read_text()).items()}

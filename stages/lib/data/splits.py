@@ -1,4 +1,4 @@
-"""The rows of each split, and what a report says of them."""
+"""The rows of each split, the views fitted on them, and what a report says of the data."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from stages.lib.training import views
 from stages.lib.training.views import FittedView
 
 FIRST_ROWS = 5
+"""Rows of a table that a report shows."""
 Rows = tuple[np.ndarray, np.ndarray]
 """Values (n, ...) and labels (n,)."""
 
@@ -29,10 +30,10 @@ def together(parts: dict[str, Rows]) -> Rows:
 def stratified(parts: dict[str, Rows], split: StratifiedSplit) -> dict[str, Rows]:
     """Disjoint random splits of all rows, each class in each split in the proportion that it has in the whole.
 
-    Within each class the rows are shuffled and spread evenly over [0, 1); sorted by that place, any run of rows holds the
-    classes in proportion, to within two rows of each where no class is many times larger than the others.
+    The rows of each class are shuffled and spread evenly over [0, 1). All rows are then sorted by this place. Any run of them
+    holds the classes in proportion, to within two rows of each class, unless a class is many times larger than the others.
 
-    Raises SettingError where the sizes add up to more rows than there are.
+    Raises SettingError if the sizes add up to more rows than there are.
     """
     x, y = together(parts)
     wanted = split.train + split.validation + split.test
@@ -55,9 +56,9 @@ def stratified(parts: dict[str, Rows], split: StratifiedSplit) -> dict[str, Rows
 
 
 def train_test(parts: dict[str, Rows], split: TrainTestSplit) -> dict[str, Rows]:
-    """scikit-learn's shuffled shares of all rows: first those to test on, then those to validate on from the rest.
+    """scikit-learn's shuffled shares: first the test rows from all rows, then the validation rows from the others.
 
-    Raises SettingError where a split would be left without rows.
+    Raises SettingError if a split would be left without rows.
     """
     from sklearn.model_selection import train_test_split  # takes seconds, so only if needed
 
@@ -97,7 +98,7 @@ def as_given(parts: dict[str, Rows], split: RowsSplit) -> dict[str, Rows]:
 
 
 def split_up(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> dict[str, Rows]:
-    """The study's splits, each cut to `limits.rows`. Raises SettingError for what the data set does not allow."""
+    """The study's splits, each cut to `limits.rows`. Raises SettingError for a split that the data set does not allow."""
     split = study.data.split
     if isinstance(split, StratifiedSplit):
         if dataset.task != "classification":
@@ -112,12 +113,16 @@ def split_up(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> dict[str
 
 
 def short(value: float, digits: int) -> float:
-    """The number with so many significant digits; 0 has no sign."""
+    """The number with this many significant digits. Never -0.0."""
     return float(f"{value:.{digits}g}") + 0.0
 
 
 def facts(dataset: Dataset, parts: dict[str, Rows], splits: dict[str, Rows], fitted: dict[str, FittedView]) -> dict[str, Any]:
-    """What a report says of the data: where they are from, their first rows, and the extremes of each split in each view."""
+    """What a report says of the data: where they are from, their first rows, and the extremes of each split in each view.
+
+    The extremes of raw values are exact. Those of views have six digits: noise is drawn through functions whose last digit may
+    differ from one processor to another.
+    """
     classes = max(int(y.max()) for _, y in parts.values()) + 1 if dataset.task == "classification" else 0
     x, y = next(iter(parts.values()))
     first = [[short(value, 7) for value in (*row, y[n])] for n, row in enumerate(x[:FIRST_ROWS])] if x.ndim == 2 else []
@@ -136,7 +141,7 @@ def facts(dataset: Dataset, parts: dict[str, Rows], splits: dict[str, Rows], fit
         "feature_names": list(dataset.named_features),
         "first_rows": first,
         "splits": {name: {"shape": list(x.shape), "type": str(x.dtype), **extremes(x)} for name, (x, _) in splits.items()},
-        "views": {  # six digits: more of them would differ from one processor to another
+        "views": {
             view: {name: extremes(views.apply(how, x, name), digits=6) for name, (x, _) in splits.items()}
             for view, how in fitted.items()
         },
@@ -144,7 +149,10 @@ def facts(dataset: Dataset, parts: dict[str, Rows], splits: dict[str, Rows], fit
 
 
 def prepare(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> Prepared:
-    """Raises SettingError for a split that the data set does not allow, or a measure that its task does not have."""
+    """The study's data, from the parts of the data set.
+
+    Raises SettingError for a split that the data set does not allow, or for a metric that its task does not have.
+    """
     check_task(study, dataset.task)
     splits = split_up(study, dataset, parts)
     fitted = {name: views.fit(view, {split: x for split, (x, _) in splits.items()}) for name, view in study.views.items()}

@@ -14,7 +14,8 @@ import pandas as pd
 
 from stages.lib.judging.units import finite_column, significant
 from stages.lib.study.metrics import finite
-from stages.lib.study.settings import Recipe, Study
+from stages.lib.study.recipe import Recipe
+from stages.lib.study.settings import Study
 
 SMALL = 0.01
 """Limit below which a gradient vanishes: the first layer's over the output layer's."""
