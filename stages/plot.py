@@ -17,8 +17,8 @@ from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.files import write_text
 from stages.lib.report.drawing import encoded, input_figures, result_figures, write_figures
 from stages.lib.report.figures.search import search_figures
-from stages.lib.report.illustrations.comparison import compared
 from stages.lib.report.illustrations.illustrated import file_of
+from stages.lib.report.illustrations.printed import compare_printed
 from stages.lib.report.illustrations.registry import illustrate
 from stages.lib.report.page import page
 from stages.lib.report.results import read_results, read_search, require
@@ -48,7 +48,7 @@ def main() -> None:
         illustrated = illustrate(study, prepared)
         figures |= {file_of(name, each): each.figure for name, each in illustrated.items()}
         pictures = encoded(figures)
-        numbers = compared(study, illustrated)
+        numbers = compare_printed(study, illustrated)
         csv = {"illustrations.csv": numbers.to_csv(index=False, lineterminator="\n").encode()} if len(numbers) else {}
         write_figures(folder / "metrics" / "figures", pictures | csv)
         html = page(results, pictures, illustrated, section, validates_on_test(prepared))

@@ -18,7 +18,7 @@ from stages.lib.judging import claims as judging
 from stages.lib.judging import tables
 from stages.lib.report import drawing
 from stages.lib.report.page import page
-from stages.lib.report.results import Results, compared
+from stages.lib.report.results import Results, with_single_runs
 from stages.lib.training import views
 
 FACTS: dict[str, Any] = {"description": "", "target": "", "feature_names": [], "first_rows": []}
@@ -135,8 +135,8 @@ def waves() -> Waves:
         study=study,
         folder=Path("studies/waves"),
         facts=facts,
-        claims=compared(study, judging.judge_claims(study, replicates, ["noise_hurts"]), replicates),
-        timed=compared(study, judging.judge_claims(study, durations, []), durations),
+        claims=with_single_runs(study, judging.judge_claims(study, replicates, ["noise_hurts"]), replicates),
+        timed=with_single_runs(study, judging.judge_claims(study, durations, []), durations),
         summary=tables.summary_of({str(name): table for name, table in replicates.groupby("variant", sort=False)}, 0.99),
         replicates=replicates,
         curves=curves,

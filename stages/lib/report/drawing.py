@@ -15,7 +15,7 @@ from stages.lib.report.evidence import deep_variants
 from stages.lib.report.figures import output
 from stages.lib.report.figures.claims import claims
 from stages.lib.report.figures.confusion import confusion
-from stages.lib.report.figures.curves import learning_curves, measures
+from stages.lib.report.figures.curves import curve_measures, learning_curves
 from stages.lib.report.figures.gradients import gradients
 from stages.lib.report.figures.inputs import histograms, view_samples
 from stages.lib.report.figures.leaderboard import leaderboard
@@ -36,7 +36,7 @@ def result_figures(results: Results) -> dict[str, Figure]:
     drawn = {"leaderboard.svg": leaderboard(results.summary, results.replicates, results.reported, metric, task)}
     if len(results.claims):
         drawn["claims.svg"] = claims(results.claims, task)
-    for measure in measures(results.curves):
+    for measure in curve_measures(results.curves):
         drawn[f"curves_{measure}.svg"] = learning_curves(results.curves, results.parents, measure)
     means = results.summary[results.summary["metric"] == metric]
     diverged = set(means.loc[means["mean"].astype(str) == "diverged", "variant"])

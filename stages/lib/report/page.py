@@ -14,7 +14,7 @@ from stages.lib.report.commands import command_of
 from stages.lib.report.document import document
 from stages.lib.report.illustrations.illustrated import Illustrated
 from stages.lib.report.results import Results
-from stages.lib.report.sections.claims import Judged, claim_cards
+from stages.lib.report.sections.claims import JudgedClaim, claim_cards
 from stages.lib.report.sections.curves import curve_pictures, curve_values
 from stages.lib.report.sections.gradients import gradient_rows, gradient_sentence
 from stages.lib.report.sections.illustrations import illustration_cards
@@ -41,7 +41,7 @@ class Verdicts:
     expected_false: float
 
 
-def verdicts_of(judged: Iterable[Judged], confidence: float) -> Verdicts:
+def verdicts_of(judged: Iterable[JudgedClaim], confidence: float) -> Verdicts:
     counts = Counter(each.verdict for each in judged)
     return Verdicts(
         {verdict: counts[verdict] for verdict in MARKS}, counts.total(), round(counts.total() * (1 - confidence), 4)

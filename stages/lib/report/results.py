@@ -29,7 +29,7 @@ class Results:
 
     folder: the study's, relative to the checkout's root.
     facts: those of the prepared data.
-    claims, timed: the columns of claims.csv, with what `compared` adds; `timed` are the claims about time.
+    claims, timed: the columns of claims.csv, with what `with_single_runs` adds; `timed` are the claims about time.
     summary, replicates, curves, diagnostics: as `evaluate` writes them. A study that measures no gradients has no rows of
     diagnostics.
     confusion: of a classification; residuals: of a regression.
@@ -82,7 +82,7 @@ class Results:
         chosen = self.summary[(self.summary["variant"] == variant) & (self.summary["metric"] == metric)]
         return {str(name): value for name, value in chosen.iloc[0].items()} if len(chosen) else None
 
-    def replicates_of(self, variant: str) -> pd.DataFrame:
+    def rows_of(self, variant: str) -> pd.DataFrame:
         return self.replicates[self.replicates["variant"] == variant]
 
 
@@ -122,7 +122,7 @@ def with_groups(claims: pd.DataFrame, settings: Mapping[str, Claim]) -> pd.DataF
     return claims.assign(groups=[" − ".join(reversed(settings[name].variants)) for name in claims["claim"]])
 
 
-def compared(study: Study, claims: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
+def with_single_runs(study: Study, claims: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
     """The claims with their groups, and how many of how many single `runs` do not show what is claimed (`missed`)."""
     claims = with_groups(claims.reindex(columns=COLUMNS), study.claims)
     named = [study.claims[name] for name in claims["claim"]]
@@ -150,8 +150,8 @@ def read_results(study: Study, folder: Path, facts: Mapping[str, Any]) -> Result
         study=study,
         folder=folder,
         facts=facts,
-        claims=compared(study, tables["claims"], tables["replicates"]),
-        timed=compared(study, judge_claims(study, durations, timed), durations),
+        claims=with_single_runs(study, tables["claims"], tables["replicates"]),
+        timed=with_single_runs(study, judge_claims(study, durations, timed), durations),
         summary=tables["summary"],
         replicates=tables["replicates"],
         curves=tables["curves"],

@@ -10,7 +10,7 @@ import pytest
 
 from helpers.illustrations import study_of
 from helpers.study import prepared_for
-from stages.lib.report.illustrations.comparison import compared
+from stages.lib.report.illustrations.printed import compare_printed
 from stages.lib.report.illustrations.registry import illustrate
 from stages.lib.report.illustrations.weight_updates import updates_of
 
@@ -26,7 +26,7 @@ def test_updates_come_from_rows_batches_and_epochs() -> None:
     prepared = replace(prepared_for(study), splits={"train": rows, "test": rows})
     assert updates_of(study, prepared) == {(64, 50): (938, 46900), (4096, 50): (15, 750), (64, 3): (938, 2814)}
     found = illustrate(study, prepared)
-    assert compared(study, found)["agrees"].all()
+    assert compare_printed(study, found)["agrees"].all()
     assert "62.5 times" in found["weight_updates"].finding
 
 

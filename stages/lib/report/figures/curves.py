@@ -36,7 +36,7 @@ VERTICES = 10_000
 COLUMNS = 4
 
 
-def measures(curves: pd.DataFrame) -> list[str]:
+def curve_measures(curves: pd.DataFrame) -> list[str]:
     """What is measured on the training rows: loss, and accuracy or mae."""
     means = [name.removesuffix("_mean") for name in curves.columns if name.endswith("_mean")]
     return [name for name in means if not name.startswith("val_")]
@@ -86,7 +86,7 @@ def curve_panels(curves: pd.DataFrame, parents: Mapping[str, str | None], measur
 
 
 @STYLED
-def comparison(curves: pd.DataFrame, measure: str) -> Figure:
+def compared_curves(curves: pd.DataFrame, measure: str) -> Figure:
     """The curves of all variants on the same axes. The page shows those that its reader chooses.
 
     A line is a group with the gid `KIND VARIANT`, and a band one with `KIND-band VARIANT`: see `kinds`.

@@ -39,7 +39,7 @@ def search_figures(search: Search, tables: Mapping[str, pd.DataFrame], task: str
     unit = unit_of(search.metric, task)
     drawn = {
         "search_progress.svg": progress(search, tables["trials"], unit),
-        "search_settings.svg": settings(search, tables, unit),
+        "search_settings.svg": settings_tried(search, tables, unit),
     }
     if len(tables["claims"]):
         drawn["search_claims.svg"] = claims(tables["claims"], task)
@@ -128,7 +128,7 @@ def _score_scale(panels: list[Axes], values: np.ndarray, search: Search, cut: bo
 
 
 @STYLED
-def settings(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> Figure:
+def settings_tried(search: Search, tables: Mapping[str, pd.DataFrame], unit: Unit) -> Figure:
     """A panel for each range: the score of every trial against the setting that it tried, and the range's importance.
 
     A trial that diverged lies on the edge.

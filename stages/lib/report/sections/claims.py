@@ -16,7 +16,7 @@ from stages.lib.report.commands import Command, claim_commands
 from stages.lib.report.figures.claims import claim_strips
 from stages.lib.report.figures.output import inline
 from stages.lib.report.results import Results
-from stages.lib.report.sections.differences import Difference, differences
+from stages.lib.report.sections.knobs import ChangedKnob, changed_knobs
 from stages.lib.report.sections.why import Why, why
 from stages.lib.report.words import MARKS, WORDS
 from stages.lib.study.claims import Claim
@@ -37,7 +37,7 @@ HOLDS_BY_RANK = {
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedClaim:
     """A claim with its verdict, in words.
 
     value: the effect as a number, to sort by; NaN for a word.
@@ -69,11 +69,11 @@ class ClaimCard:
     variant, other: the variant that is judged, and what it is compared with: another variant, or its parent if it has one.
     """
 
-    judged: Judged
+    judged: JudgedClaim
     strip: Markup
     variant: str
     other: str | None
-    differences: list[Difference]
+    changed_knobs: list[ChangedKnob]
     why: Why
     commands: list[Command]
 
@@ -113,12 +113,12 @@ def single_run_sentence(claim: Claim, row: Mapping[Any, Any]) -> str:
     return f"Of the {row['runs']:,} {runs}, {missed:,} {'does' if missed == 1 else 'do'} not show what is claimed."
 
 
-def judged(claim: Claim, row: Mapping[Any, Any], task: str) -> Judged:
+def judged_claim(claim: Claim, row: Mapping[Any, Any], task: str) -> JudgedClaim:
     """row: of claims.csv. With the column `missed`, single runs are spoken of too."""
     unit = unit_of(row["metric"], task)
     effect = unit.change(row["effect"]) if claim.compare else unit.value(row["effect"])
     has_interval = not math.isnan(finite(row["low"]))
-    return Judged(
+    return JudgedClaim(
         name=row["claim"],
         claim=claim,
         verdict=row["verdict"],
@@ -142,11 +142,11 @@ def claim_cards(results: Results, table: pd.DataFrame) -> list[ClaimCard]:
         other = claim.compare[0] if claim.compare else results.parents[variant]
         cards.append(
             ClaimCard(
-                judged=judged(claim, row, results.task),
+                judged=judged_claim(claim, row, results.task),
                 strip=inline(strips[name], f"{name}-"),
                 variant=variant,
                 other=other,
-                differences=differences(results.study, variant, other),
+                changed_knobs=changed_knobs(results.study, variant, other),
                 why=why(results, name, variant, other),
                 commands=claim_commands(results.study, name, results.folder),
             )

@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from stages.lib.judging.units import finite_column, unit_of
-from stages.lib.report.figures.curves import comparison, curve_panels, kinds, measures
+from stages.lib.report.figures.curves import compared_curves, curve_measures, curve_panels, kinds
 from stages.lib.report.figures.output import inline
 from stages.lib.report.figures.style import WIDTH
 from stages.lib.study.metrics import finite
@@ -35,7 +35,7 @@ class CurvePictures:
 
 def curve_pictures(curves: pd.DataFrame, parents: Mapping[str, str | None]) -> dict[str, CurvePictures]:
     """Measure -> its pictures. A line or a band of the comparison is a group that the page's script finds."""
-    return {measure: _pictures(curves, parents, measure) for measure in measures(curves)}
+    return {measure: _pictures(curves, parents, measure) for measure in curve_measures(curves)}
 
 
 def _pictures(curves: pd.DataFrame, parents: Mapping[str, str | None], measure: str) -> CurvePictures:
@@ -46,7 +46,7 @@ def _pictures(curves: pd.DataFrame, parents: Mapping[str, str | None], measure: 
         for part in ("", "-band")
     }
     unit = unit_of(measure, "classification" if measure == "accuracy" else "regression")
-    drawn = comparison(curves, measure)
+    drawn = compared_curves(curves, measure)
     (axes,) = drawn.axes
     last = {str(name): group[f"{measure}_mean"].iloc[-1] for name, group in curves.groupby("variant", sort=False)}
     return CurvePictures(
@@ -65,7 +65,7 @@ def curve_values(curves: pd.DataFrame) -> dict[str, dict[str, Values]]:
     """Measure -> variant -> what the page's script reads: `epochs` and, for each kind, the means, lows and highs."""
     return {
         measure: {str(name): _values(group, measure) for name, group in curves.groupby("variant", sort=False)}
-        for measure in measures(curves)
+        for measure in curve_measures(curves)
     }
 
 

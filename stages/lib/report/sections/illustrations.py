@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stages.lib.judging.units import with_minus
-from stages.lib.report.illustrations.comparison import compared, printed_decimals
 from stages.lib.report.illustrations.illustrated import Illustrated, file_of
+from stages.lib.report.illustrations.printed import compare_printed, printed_decimals
 from stages.lib.study.settings import Study
 
 
@@ -36,7 +36,7 @@ class IllustrationCard:
 
 def illustration_cards(study: Study, illustrated: Mapping[str, Illustrated]) -> list[IllustrationCard]:
     """In the order of params.yaml."""
-    table = compared(study, illustrated)
+    table = compare_printed(study, illustrated)
     cards = []
     for name, each in illustrated.items():
         settings = study.illustrations[name]

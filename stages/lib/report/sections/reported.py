@@ -42,7 +42,7 @@ def reported_row(results: Results, variant: str, metric: str, value: float) -> R
     printed = with_minus(f"{value * unit.factor:,.{places}f} {unit.level}").strip()
     if row is None:
         return ReportedRow(variant, metric, value, math.nan, math.nan, printed, "not measured", "no interval", "", "", "–")
-    single = finite_column(results.replicates_of(variant)[metric])
+    single = finite_column(results.rows_of(variant)[metric])
     off, off_text = distance(value, row)
     return ReportedRow(
         variant=variant,

@@ -12,7 +12,7 @@ from stages.lib.judging import verdicts
 from stages.lib.judging.units import Unit, finite_column, unit_of
 from stages.lib.report.commands import Command, search_commands
 from stages.lib.report.results import Results
-from stages.lib.report.sections.claims import Judged, judged
+from stages.lib.report.sections.claims import JudgedClaim, judged_claim
 from stages.lib.report.words import WORDS
 from stages.lib.study import space
 from stages.lib.study.metrics import finite
@@ -73,7 +73,7 @@ class SearchSection:
     refits: int
     ranges: list[tuple[str, str, str, str]]
     strategies: list[Strategy]
-    claims: list[Judged]
+    claims: list[JudgedClaim]
     commands: list[Command]
     reported: list[ReportedScore]
     has_importance: bool
@@ -84,7 +84,7 @@ def search_section(results: Results, search: Search, tables: Mapping[str, pd.Dat
     trials, winners, confidence = tables["trials"], tables["winners"], results.study.statistics.confidence
     tried = trials[trials["strategy"] != space.DEFAULT]
     strategies = [
-        strategy(search, str(name), trials, group, results.task, confidence)
+        strategy_row(search, str(name), trials, group, results.task, confidence)
         for name, group in winners.groupby("strategy", sort=False)
     ]
     return SearchSection(
@@ -96,7 +96,7 @@ def search_section(results: Results, search: Search, tables: Mapping[str, pd.Dat
         refits=sum(str(name).startswith("refit_") for name in winners),
         ranges=[range_row(name, each) for name, each in search.space.items()],
         strategies=sorted(strategies, key=lambda each: each.order),
-        claims=[judged(search.claims[row["claim"]], row, results.task) for row in tables["claims"].to_dict("records")],
+        claims=[judged_claim(search.claims[row["claim"]], row, results.task) for row in tables["claims"].to_dict("records")],
         commands=search_commands(search, results.folder),
         reported=reported_scores(search, winners, results.task, confidence),
         has_importance=len(tables["importance"]) > 0,
@@ -117,7 +117,9 @@ def over_seeds(values: pd.Series, unit: Unit, confidence: float) -> tuple[str, s
     return unit.bare(interval.mean), unit.interval(interval.low, interval.high) if len(values) > 1 else "no interval"
 
 
-def strategy(search: Search, name: str, trials: pd.DataFrame, winners: pd.DataFrame, task: str, confidence: float) -> Strategy:
+def strategy_row(
+    search: Search, name: str, trials: pd.DataFrame, winners: pd.DataFrame, task: str, confidence: float
+) -> Strategy:
     """winners: those of this strategy, one for each seed."""
     unit, test_unit = unit_of(search.metric, task), unit_of(search.judged_by, task)
     losses = finite_column(winners[search.metric]) * (1 if search.direction == "minimize" else -1)

@@ -13,7 +13,7 @@ from stages.lib.judging.verdicts import difference_interval
 from stages.lib.report.figures.leaderboard import leaderboard_strips, ranked
 from stages.lib.report.figures.output import inline
 from stages.lib.report.results import Results
-from stages.lib.report.sections.differences import Difference, differences
+from stages.lib.report.sections.knobs import ChangedKnob, changed_knobs
 from stages.lib.report.sections.why import Why, why
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
@@ -39,7 +39,7 @@ class VariantCard:
     name: str
     position: int
     variant: Variant
-    differences: list[Difference]
+    changed_knobs: list[ChangedKnob]
     strip: Markup
     seeds: str
     why: Why
@@ -57,7 +57,7 @@ def strips_of(results: Results) -> tuple[Markup, dict[str, Markup]]:
     head, strips = leaderboard_strips(results.summary, results.replicates, reported, metric, results.task)
     drawn = {}
     for variant, strip in strips.items():
-        rows = results.replicates_of(variant)
+        rows = results.rows_of(variant)
         values = zip(rows["seed"], rows[metric], strict=True)
         marks = {f"seed {seed}": {"title": f"seed {seed}: {unit.value(value)}"} for seed, value in values}
         if variant in reported:
@@ -71,7 +71,7 @@ def against_parent(results: Results, variant: str) -> str:
     parent, metric = results.parents[variant], results.headline
     if not parent:
         return ""
-    before, after = (finite_column(results.replicates_of(name)[metric]).tolist() for name in (parent, variant))
+    before, after = (finite_column(results.rows_of(name)[metric]).tolist() for name in (parent, variant))
     interval = difference_interval(before, after, results.study.statistics.confidence)
     if math.isnan(interval.mean) or min(len(before), len(after)) < 2:
         return ""
@@ -82,7 +82,7 @@ def against_parent(results: Results, variant: str) -> str:
 def variant_card(results: Results, variant: str, verdicts: Mapping[str, str], strip: Markup) -> VariantCard:
     """verdicts: claim -> verdict."""
     study, metric, task = results.study, results.headline, results.task
-    unit, parent, own = unit_of(metric, task), results.parents[variant], results.replicates_of(variant)
+    unit, parent, own = unit_of(metric, task), results.parents[variant], results.rows_of(variant)
     shown = [name for name in (metric, *COLUMNS) if name in results.replicates]
     rows = {name: results.measured(variant, name) for name in shown}
     first = rows[metric] or {}
@@ -91,7 +91,7 @@ def variant_card(results: Results, variant: str, verdicts: Mapping[str, str], st
         name=variant,
         position=list(study.variants).index(variant),
         variant=study.variants[variant],
-        differences=differences(study, variant, parent),
+        changed_knobs=changed_knobs(study, variant, parent),
         strip=strip,
         seeds="; ".join(f"seed {seed}: {unit.value(value)}" for seed, value in values),
         why=why(results, variant, variant, parent),

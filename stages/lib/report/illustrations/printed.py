@@ -26,7 +26,7 @@ def printed_decimals(reported: tuple[float, ...]) -> int:
     return max(map(decimals, reported), default=0)
 
 
-def compared(study: Study, illustrated: Mapping[str, Illustrated]) -> pd.DataFrame:
+def compare_printed(study: Study, illustrated: Mapping[str, Illustrated]) -> pd.DataFrame:
     """A row for each printed number, with COLUMNS, sorted by name and key.
 
     Raises SettingError for a key that is not measured, or if there are more or fewer numbers than we have.

@@ -9,13 +9,13 @@ import pytest
 from helpers.illustrations import study_of
 from helpers.study import prepared_for
 from stages.lib.cli import UserError
-from stages.lib.report.illustrations.comparison import agrees, compared
+from stages.lib.report.illustrations.printed import agrees, compare_printed
 from stages.lib.report.illustrations.registry import illustrate
 from stages.lib.study.settings import Study
 
 
 def rows_of(study: Study) -> list[tuple[Any, ...]]:
-    table = compared(study, illustrate(study, prepared_for(study)))
+    table = compare_printed(study, illustrate(study, prepared_for(study)))
     return list(table.itertuples(index=False, name=None))
 
 

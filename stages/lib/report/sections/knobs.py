@@ -10,7 +10,7 @@ from stages.lib.study.recipe import Model, Train
 from stages.lib.study.settings import Study
 
 
-class Difference(NamedTuple):
+class ChangedKnob(NamedTuple):
     knob: str
     before: str
     after: str
@@ -29,9 +29,9 @@ def knobs(view: str, model: Model, train: Train) -> dict[str, str]:
     return {"view": view, **dict(flat(model.model_dump())), **dict(flat(train.model_dump()))}
 
 
-def differences(study: Study, variant: str, other: str | None) -> list[Difference]:
+def changed_knobs(study: Study, variant: str, other: str | None) -> list[ChangedKnob]:
     """What a variant changes in another one, or in the study's defaults."""
     base, recipe = study.recipes[other] if other else study, study.recipes[variant]
     before = knobs(study.view_of(other) if other else "", base.model, base.train)
     after = knobs(study.view_of(variant), recipe.model, recipe.train)
-    return [Difference(knob, before[knob], after[knob]) for knob in after if after[knob] != before[knob]]
+    return [ChangedKnob(knob, before[knob], after[knob]) for knob in after if after[knob] != before[knob]]
