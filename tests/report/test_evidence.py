@@ -84,6 +84,7 @@ def test_a_gradient_of_zero_has_no_ratio() -> None:
         ({"variants": {"plain": {"train": {"validation_rows": 20}}}}, 100),
         ({"variants": {"plain": {"train": {"validation_rows": 100}}}}, 60),  # never more than half
         ({"data": {"k_fold": {"folds": 4, "repeats": 1, "seed": 0}}, "variants": {"plain": {"k_fold": True}}}, 120),
+        ({"data": {"k_fold": {"folds": 3, "repeats": 2, "seed": 0}}, "variants": {"plain": {"k_fold": True}}}, 106),
     ],
 )
 def test_rows_of_an_epoch_are_those_that_a_replicate_trains_on(changes: dict[str, Any], rows: int) -> None:

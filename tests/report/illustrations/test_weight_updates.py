@@ -40,7 +40,7 @@ def test_rows_set_apart_to_validate_on_update_nothing() -> None:
     ("changes", "updates"),
     [
         ({"train": {"validation_rows": 100}}, 2),  # of 60 rows: never more than half are set apart
-        ({"data": {"k_fold": {"folds": 4, "repeats": 1, "seed": 0}}, "variants": {"plain": {"k_fold": True}}}, 4),  # 120 of 160
+        ({"data": {"k_fold": {"folds": 2, "repeats": 2, "seed": 0}}, "variants": {"plain": {"k_fold": True}}}, 3),  # 80 of 160
     ],
 )
 def test_updates_are_those_of_the_rows_that_train(changes: dict[str, Any], updates: int) -> None:
