@@ -15,7 +15,7 @@ from pathlib import Path
 from stages.lib import environment
 from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.catalogue import CATALOGUE, Dataset, load_catalogue, pick
-from stages.lib.data.download import obtain, user_cache
+from stages.lib.data.download import obtain
 from stages.lib.files import whole
 from stages.lib.study.load import load_study
 
@@ -33,7 +33,7 @@ def main(given: Sequence[str] | None = None) -> None:
     with one_line_errors("fetch", study):
         name = load_study(study).data.dataset
         dataset = pick(load_catalogue(CATALOGUE), name)
-        fetch(name, dataset, study / "data" / "raw", environment.mirror(), user_cache())
+        fetch(name, dataset, study / "data" / "raw", environment.mirror(), environment.cache_folder("downloads"))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from stages import fetch
+from stages.lib import environment
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue
 from stages.lib.data.download import obtain
 from stages.lib.data.parts import read_parts
@@ -44,7 +45,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "mirror" / "tiny" / "tiny.csv.gz").write_bytes(gzip.compress(CONTENT))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_MIRROR", "mirror")
-    monkeypatch.setattr(fetch, "user_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(environment, "cache_folder", lambda name: tmp_path / "cache" / name)
     ask_for(monkeypatch, "tiny")
     return tmp_path
 

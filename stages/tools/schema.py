@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from stages.lib import environment
 from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.catalogue import Dataset
 from stages.lib.files import write_text
@@ -197,6 +198,7 @@ def documents() -> dict[str, str]:
         params=page_sections(list(placed(Study)), params),
         datasets=page_sections([(Dataset, "NAME"), *placed(Dataset, "NAME.")], datasets),
         metrics=METRICS,
+        variables=environment.VARIABLES,
     )
     return {
         PARAMS: json.dumps(params, indent=2, ensure_ascii=False) + "\n",

@@ -27,7 +27,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from stages.lib.cli import UserError
 from stages.lib.data.archives import ArchiveError, open_archive
 from stages.lib.data.catalogue import File
-from stages.lib.environment import cache_folder
 from stages.lib.files import sha256_of, whole
 
 CHUNK = 1 << 18
@@ -48,11 +47,6 @@ class SourceError(Exception):
 
 class PassingError(SourceError):
     """An answer that is worth another attempt: the network failed, or the server is busy."""
-
-
-def user_cache() -> Path:
-    """The folder of this user's downloads, which all checkouts share."""
-    return cache_folder("downloads")
 
 
 def obtain(dataset: str, file: File, mirror: str | None, cache: Path, pauses: Sequence[float] = PAUSES) -> Path:
