@@ -30,7 +30,7 @@ from stages import train
 from stages.lib.data.prepared import read_prepared
 from stages.lib.engine import cluster, tasks
 from stages.lib.engine.cache import ReplicateCache
-from stages.lib.engine.plan import START
+from stages.lib.engine.plan import START_SECONDS
 from stages.lib.engine.source import digest_of, project_files
 from stages.lib.environment import SCHEDULER
 from stages.lib.study.load import load_study
@@ -149,7 +149,7 @@ def model(overhead: float) -> Iterator[tuple[str, ...]]:
         jobs = [(each["cost"], each["seconds"]) for seeds in found.values() for each in seeds.values()]
         size = sum(path.stat().st_size for path in (folder / "data" / "prepared").glob("*"))
         sending = [-(-min(count, len(jobs)) // THREADS) * size / BANDWIDTH for count in counts]
-        spans = [makespan(jobs, count, START + sent, overhead) for count, sent in zip(counts, sending, strict=True)]
+        spans = [makespan(jobs, count, START_SECONDS + sent, overhead) for count, sent in zip(counts, sending, strict=True)]
         total = [sum(each) for each in zip(total, spans, strict=True)]
         longest = max(seconds for _, seconds in jobs)
         name = "starter" if folder == ROOT else folder.name

@@ -1,8 +1,9 @@
-"""Print what a run would train, and about how long that takes."""
+"""Print what a run would train, and about how long that takes. Nothing is trained."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from stages.lib.cli import arguments, one_line_errors
@@ -19,44 +20,42 @@ from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study
 
 
-def data_of(study: Study, folder: Path) -> Prepared | None:
-    """The study's data as `prepare` would hand them on now, from data/raw; failing that, as it did; None without either.
+def current_data(study: Study, folder: Path) -> Prepared | None:
+    """The study's data as `prepare` would write them now, if data/raw is complete. Otherwise those of the last `prepare`.
 
-    Raises UserError for a split that the data set does not allow, or a measure that its task does not have.
+    None if there are neither. Raises UserError for a split that the data do not allow, or a metric that the task does not have.
     """
     dataset = pick(load_catalogue(CATALOGUE), study.data.dataset)
     check_task(study, dataset.task)
     raw = folder / "data" / "raw"
-    found = {file.sha256: raw / file.name for file in dataset.files.values() if (raw / file.name).is_file()}
-    if len(found) == len(dataset.files) and all(sha256_of(path) == digest for digest, path in found.items()):
+    present = [file for file in dataset.files.values() if (raw / file.name).is_file()]
+    if len(present) == len(dataset.files) and all(sha256_of(raw / file.name) == file.sha256 for file in present):
         return prepare(study, dataset, read_parts(dataset, raw))
     prepared = folder / "data" / "prepared"
-    return read_prepared(prepared) if prepared.is_dir() and not found else None
+    return read_prepared(prepared) if prepared.is_dir() and not present else None
 
 
 def show_plan(study: Study, folder: Path) -> None:
-    """Print what a run would train, and about how long that takes; nothing is trained."""
-    prepared = data_of(study, folder)
+    """Print the plan of the variants and of the search."""
+    prepared = current_data(study, folder)
     jobs = jobs_of(study, prepared) if prepared else None
     try:
         timed = json.loads((folder / "data" / "timings.json").read_text())["replicates"]
     except FileNotFoundError:
         timed = {}
     plans = plan.plan(study, jobs, ReplicateCache.of_user().seconds, timed)
-    for line in plan.lines(plans, cluster.worker_count(sum(each.to_do for each in plans))):
-        print(line)
+    print(*plan.lines(plans, cluster.worker_count(sum(each.to_train for each in plans))), sep="\n")
     if study.search:
         searched = plan.plan_search(study, study.search, plans, jobs, prepared)
-        for line in plan.search_lines(searched, cluster.worker_count(searched.at_once)):
-            print(line)
+        print(*plan.search_lines(searched, cluster.worker_count(searched.at_once)), sep="\n")
     if jobs is None:
         raw = folder / "data" / "raw"
-        print(f"{raw} does not hold the data set yet; once fetched, a plan also says which replicates are cached,")
-        print("and whether the rows fit the split and the networks")
+        print(f"{raw} does not hold the data set yet. Once it is fetched, a plan also says which replicates are cached,")
+        print("and whether the rows fit the split and the networks.")
 
 
-def main() -> None:
-    folder: Path = arguments(__doc__).parse_args().study
+def main(given: Sequence[str] | None = None) -> None:
+    folder: Path = arguments(__doc__).parse_args(given).study
     with one_line_errors("plan", folder):
         study = load_study(folder)
         check_backend(study.replicates.backend)

@@ -19,7 +19,8 @@ from stages.lib.cli import UserError
 from stages.lib.engine import jobs as engine_jobs
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import Job, cost
-from stages.lib.engine.plan import START, Plan, SearchPlan, clock, lines, plan, plan_search, search_lines, wall_time
+from stages.lib.engine.plan import START_SECONDS, Plan, SearchPlan, lines, plan, plan_search, search_lines, wall_time
+from stages.lib.engine.progress import clock
 from stages.lib.study.settings import Study, resolve
 from stages.lib.training.result import Result
 from stages.tools.plan import show_plan
@@ -43,7 +44,7 @@ def planned(held: dict[str, float] | None = None, timed: dict[str, Any] | None =
 
 def test_what_is_cached_is_not_to_do() -> None:
     plans = planned({"plain 0": 1.0, "plain 2": 3.0, "noisy 1": 5.0})
-    assert {name: (each.replicates, each.cached, each.to_do) for name, each in plans.items()} == {
+    assert {name: (each.replicates, each.cached, each.to_train) for name, each in plans.items()} == {
         "plain": (3, 2, 1),
         "noisy": (3, 1, 2),
         "dropped": (3, 0, 3),
@@ -63,14 +64,14 @@ def test_what_two_variants_ask_for_alike_is_trained_once() -> None:
     study = study_with()
     jobs = [replace(job, key=f"same {job.seed}") if job.variant != "noisy" else job for job in jobs_of(study)]
     asked = {each.variant: each for each in plan(study, jobs, {"same 0": 1.0}.get, {})}
-    assert {name: (each.cached, each.shared, each.to_do) for name, each in asked.items()} == {
+    assert {name: (each.cached, each.shared, each.to_train) for name, each in asked.items()} == {
         "plain": (1, 0, 2),
         "noisy": (0, 0, 3),
         "dropped": (1, 2, 0),
     }
     told = list(lines(list(asked.values()), 1))
     assert told[4].startswith("5 of 9 replicates to train")
-    assert told[-1] == "2 more are what another variant asks for too, so they are trained once"
+    assert told[-1] == "2 more replicates are equal to another variant's, and are trained once"
 
 
 def test_past_runs_are_scaled_by_what_they_cost() -> None:
@@ -94,7 +95,11 @@ def test_nothing_is_said_of_what_nobody_knows() -> None:
 
 def test_the_whole_takes_the_work_of_each_worker_but_never_less_than_its_longest_replicate() -> None:
     plans = [Plan("a", 3, 0, 4.0), Plan("b", 1, 0, 20.0), Plan("c", 2, 2, None)]
-    assert [wall_time(plans, workers) for workers in (1, 2, 16)] == [START + 32.0, START + 20.0, START + 20.0]
+    assert [wall_time(plans, workers) for workers in (1, 2, 16)] == [
+        START_SECONDS + 32.0,
+        START_SECONDS + 20.0,
+        START_SECONDS + 20.0,
+    ]
     assert wall_time([Plan("c", 2, 2, None)], 0) == 0.0
 
 
@@ -110,8 +115,8 @@ def test_the_table_adds_up_and_marks_what_is_reckoned() -> None:
         ["b", "1", "0", "1", "~20.0", "s", "~20.0", "s"],
         ["c", "2", "2", "0", "-", "-"],
     ]
-    assert told[4] == f"3 of 6 replicates to train, by 2 workers: about {clock(START + 20)}"
-    assert told[5].startswith("~: never timed")
+    assert told[4] == f"3 of 6 replicates to train, by 2 workers: about {clock(START_SECONDS + 20)}"
+    assert told[5].startswith("~: no replicate of this variant was timed")
     assert list(lines([Plan("c", 2, 2, 1.0)], 0))[2:] == ["nothing to train: all 2 replicates are cached"]
 
 
@@ -155,9 +160,9 @@ def test_a_search_takes_the_work_of_each_worker_but_never_less_than_its_rounds_i
         next(search_lines(SearchPlan(100, 4, 30, seconds), workers)) for seconds, workers in ((2.0, 1), (2.0, 30), (None, 2))
     ]
     assert told == [
-        f"the search asks for 100 replicates more, by 1 worker: about {clock(START + 200)} at most",
-        f"the search asks for 100 replicates more, by 30 workers: about {clock(START + 8)} at most",
-        "the search asks for 100 replicates more, by 2 workers: how long that takes is not known",
+        f"the search asks for 100 more replicates, by 1 worker: about {clock(START_SECONDS + 200)} at most",
+        f"the search asks for 100 more replicates, by 30 workers: about {clock(START_SECONDS + 8)} at most",
+        "the search asks for 100 more replicates, by 2 workers: the time is not known",
     ]
 
 
@@ -199,7 +204,7 @@ def test_before_the_fetch_it_says_what_it_cannot_know(
     (study / "data" / "prepared").rmdir()
     told = shown(study, capsys)
     assert told[3].split() == ["plain", "3", "?", "3", "?", "?"]
-    assert told[4].startswith("9 of 9 replicates to train at most, by 2 workers: how long that takes is not known")
+    assert told[4].startswith("9 of 9 replicates to train at most, by 2 workers: the time is not known")
     assert "does not hold the data set yet" in told[5]
 
 
@@ -229,12 +234,12 @@ def test_what_a_search_adds_is_said_after_the_table(
     changes = {"search": SEARCH}
     study, settings = small_study(changes), study_with(changes)
     job, *_ = engine_jobs.jobs_of(settings, prepared_for(settings))
-    assert shown(study, capsys)[-2].endswith("replicates more, by 2 workers: how long that takes is not known")
+    assert shown(study, capsys)[-2].endswith("more replicates, by 2 workers: the time is not known")
     ReplicateCache.of_user().put(job.key, Result({"history.csv": b"x"}, 2.0, 1.0))
     *_, table, searched, fewer = shown(study, capsys)
-    assert table.startswith("~: never timed")
-    assert re.fullmatch(r"the search asks for 58 replicates more, by 2 workers: about \S+( s)? at most", searched)
-    assert fewer.startswith("it trains fewer")
+    assert table.startswith("~: no replicate")
+    assert re.fullmatch(r"the search asks for 58 more replicates, by 2 workers: about \S+( s)? at most", searched)
+    assert fewer == "This is an upper limit: cached and repeated trials are not trained again."
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a run would train, and about how long it would take, from what past runs took."""
+"""What a run would train, and about how long that would take, judged by past runs."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stages.lib.cli import SettingError
 from stages.lib.data.prepared import Prepared
 from stages.lib.engine.jobs import Job, cost_of
+from stages.lib.engine.progress import clock
 from stages.lib.study import space
 from stages.lib.study.search import Search
 from stages.lib.study.settings import Study
 
-START = 10.0
-"""Seconds until the first replicate trains: workers start, Keras is imported."""
+START_SECONDS = 10.0
+"""Time until the first replicate trains: workers start and Keras is imported."""
 Timed = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""Variant -> seed -> seconds, and the cost that the replicate then had (absent in older files)."""
-Pairs = list[tuple[float, float]]
-"""Seconds and cost of past replicates."""
+"""Variant -> seed -> its seconds and its cost then. Older files have no cost."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """One variant's replicates.
 
-    cached: None where nobody knows yet.
-    seconds: of one replicate that is to be trained; None where no past run says.
-    guessed: whether `seconds` is from other variants.
-    shared: those to train that an earlier variant asks for too, so that they are trained for that one.
-    longest: the seconds of its slowest replicate so far; None where there is none.
+    cached: None if nobody knows yet.
+    seconds: of one replicate. None if no past run tells.
+    guessed: whether `seconds` comes from other variants.
+    shared: replicates that an earlier variant has too, so that they are not trained for this one.
+    longest: seconds of the slowest replicate so far. None if there is none.
     """
 
     variant: str
@@ -41,18 +41,16 @@ class Plan:
     longest: float | None = None
 
     @property
-    def to_do(self) -> int:
+    def to_train(self) -> int:
         return self.replicates - (self.cached or 0) - self.shared
 
 
 def plan(study: Study, jobs: Sequence[Job] | None, cached: Callable[[str], float | None], timed: Timed) -> list[Plan]:
-    """Each variant's plan.
-
-    A replicate takes as long for its cost as those of its variant did, or else as those of all others did.
+    """The plan of each variant. Seconds are proportional to cost, by the variant's own past or else by that of all others.
 
     Args:
-        jobs: every replicate of the study; None where the data that decide them are not there.
-        cached: the seconds that the replicate with a key took, None where the cache does not hold it.
+        jobs: all replicates of the study. None if the data are not there, which decide them.
+        cached: key -> seconds of the cached replicate, None if it is not cached.
         timed: the replicates of data/timings.json.
     """
     by_variant: dict[str, list[Job]] = {variant: [] for variant in study.variants}
@@ -62,47 +60,49 @@ def plan(study: Study, jobs: Sequence[Job] | None, cached: Callable[[str], float
     past = {variant: _past(by_variant[variant], held, timed.get(variant, {})) for variant in study.variants}
     overall = _rate([pair for pairs in past.values() for pair in pairs]) if jobs else None
     plans = []
-    asked: set[str] = set()
+    earlier: set[str] = set()
     for variant, own_jobs in by_variant.items():
         cost = own_jobs[0].cost if own_jobs else 1.0
-        own = _rate(past[variant])
-        rate = overall if own is None else own
+        own_rate = _rate(past[variant])
+        rate = overall if own_rate is None else own_rate
         plans.append(
             Plan(
-                variant,
-                len(study.seeds(variant)),
-                sum(job.key in held for job in own_jobs) if jobs else None,
-                None if rate is None else rate * cost,
-                own is None,
-                sum(job.key in asked and job.key not in held for job in own_jobs),
-                max((cost * seconds / then for seconds, then in past[variant]), default=None),
+                variant=variant,
+                replicates=len(study.seeds(variant)),
+                cached=sum(job.key in held for job in own_jobs) if jobs else None,
+                seconds=None if rate is None else rate * cost,
+                guessed=own_rate is None,
+                shared=sum(job.key in earlier and job.key not in held for job in own_jobs),
+                longest=max((cost * seconds / then for seconds, then in past[variant]), default=None),
             )
         )
-        asked.update(job.key for job in own_jobs)
+        earlier.update(job.key for job in own_jobs)
     return plans
 
 
-def _past(jobs: Sequence[Job], held: Mapping[str, float], timed: Mapping[str, Mapping[str, float]]) -> Pairs:
-    """A variant's past replicates; one without a note of its cost is taken to have cost what it does now."""
+def _past(
+    jobs: Sequence[Job], held: Mapping[str, float], timed: Mapping[str, Mapping[str, float]]
+) -> list[tuple[float, float]]:
+    """Seconds and cost of a variant's past replicates. One without a noted cost is taken to have cost what it does now."""
     cost = jobs[0].cost if jobs else 1.0
-    found = {str(job.seed): (held[job.key], cost) for job in jobs if job.key in held}
+    by_seed = {str(job.seed): (held[job.key], cost) for job in jobs if job.key in held}
     for seed, entry in timed.items():
-        found.setdefault(seed, (entry["seconds"], entry.get("cost", cost) if jobs else 1.0))
-    return list(found.values())
+        by_seed.setdefault(seed, (entry["seconds"], entry.get("cost", cost) if jobs else 1.0))
+    return list(by_seed.values())
 
 
-def _rate(pairs: Pairs) -> float | None:
-    """Seconds for each unit of cost, None without a past."""
+def _rate(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """Seconds for each unit of cost. None without a past."""
     return sum(seconds for seconds, _ in pairs) / sum(cost for _, cost in pairs) if pairs else None
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What a search asks for; it trains less where strategies try the same, and where the cache holds some.
+    """An upper limit of what a search trains: equal and cached trials are not trained again.
 
-    rounds: that wait for each other, as what is tried next depends on what was found.
-    at_once: the most replicates of a round, so that more workers have nothing to do.
-    seconds: of its longest replicate; None where no past run says.
+    rounds: they wait for each other, since a strategy chooses what to try next by what it found.
+    at_once: most replicates of a round. More workers have nothing to do.
+    seconds: of the longest replicate. None if no past run tells.
     """
 
     replicates: int
@@ -114,103 +114,103 @@ class SearchPlan:
 def plan_search(
     study: Study, search: Search, plans: Sequence[Plan], jobs: Sequence[Job] | None, prepared: Prepared | None
 ) -> SearchPlan:
-    """The search's plan, by the longest replicate: most of a search's trace a network of their own, few of a variant's do.
+    """The plan of a search. Every trial is assumed to take as long as the slowest replicate.
 
-    That is the variant's own for the dearest of the search's networks, or another variant's that took longer.
+    That is the slowest replicate of any variant, or the searched variant's time for the dearest network of the search.
 
     Args:
-        plans: those of the variants, by `plan`.
-        jobs, prepared: every replicate of the variants, and the study's data; None where the data are not there.
+        plans: of the variants, by `plan`.
+        jobs, prepared: all replicates of the variants, and the study's data. None if the data are not there.
     """
     limit = study.limits.seeds or sys.maxsize
-    seeds, refits = min(search.seeds, limit), min(search.refits, limit)
-    trials = [search.trials_of(each) for each in search.strategies]
-    first = sum(min(each, search.batch) for each in trials)
-    steps = 1 if search.pruning == "none" else search.folds  # rounds of a batch
-    known = [each.longest for each in plans if each.longest is not None]
+    seeds = min(search.seeds, limit)
+    refits = min(search.refits, limit)
+    trials = [search.trials_of(strategy) for strategy in search.strategies]
+    searched = len(trials) + 1  # the strategies, and the variant as it is
+    first_batch = sum(min(count, search.batch) for count in trials)
+    batches = -(-max(trials) // search.batch)
+    rounds_of_batch = 1 if search.pruning == "none" else search.folds
+    slowest = [each.longest for each in plans if each.longest is not None]
     seconds = None
-    if known and jobs and prepared:
+    if slowest and jobs and prepared:
         own = next(each for each in plans if each.variant == search.variant)
-        price = next(job.cost for job in jobs if job.variant == search.variant)
-        dearer = max(1.0, _dearest(study, search, prepared) / price)
-        seconds = max(*known, (own.longest or own.seconds or 0.0) * dearer)
+        cost = next(job.cost for job in jobs if job.variant == search.variant)
+        dearer = max(1.0, _highest_cost(study, search, prepared) / cost)
+        seconds = max(*slowest, (own.longest or own.seconds or 0.0) * dearer)
     return SearchPlan(
-        replicates=seeds * ((1 + sum(trials)) * search.folds + (1 + len(trials)) * refits),  # 1 is the variant as it is
-        rounds=1 + -(-max(trials) // search.batch) * steps + 1,
-        at_once=seeds * max(search.folds, first * search.folds // steps, (1 + len(trials)) * refits),
+        replicates=seeds * ((1 + sum(trials)) * search.folds + searched * refits),
+        rounds=1 + batches * rounds_of_batch + 1,
+        at_once=seeds * max(search.folds, first_batch * search.folds // rounds_of_batch, searched * refits),
         seconds=seconds,
     )
 
 
-def _dearest(study: Study, search: Search, prepared: Prepared) -> float:
-    """The highest cost within the search's ranges: but for the size of kernels, it only rises or only falls along each."""
+def _highest_cost(study: Study, search: Search, prepared: Prepared) -> float:
+    """The highest cost within the ranges of a search. Along a range, cost only rises or only falls, but for kernel sizes."""
 
     def cost(settings: Mapping[str, Any]) -> float:
         try:
             return cost_of(space.recipe_of(study, search, settings), prepared)
-        except ValueError:  # settings that do not go together, or with the data
+        except SettingError:  # settings that do not fit each other, or the data
             return 0.0
 
-    dearest: dict[str, Any] = {name: (each.choices or each.bounds)[0] for name, each in search.space.items()}
-    for name, each in search.space.items():
-        ends = [{**dearest, name: value} for value in each.choices or each.bounds]
-        dearest = max(ends, key=cost)
+    dearest: dict[str, Any] = {name: (it.choices or it.bounds)[0] for name, it in search.space.items()}
+    for name, it in search.space.items():
+        dearest = max(({**dearest, name: value} for value in it.choices or it.bounds), key=cost)
     return cost(dearest)
 
 
 def wall_time(plans: Sequence[Plan], workers: int) -> float | None:
-    """Seconds that the train stage would take; None where the time of some replicate is not known."""
-    waiting = [each for each in plans if each.to_do]
-    known = [each.seconds for each in waiting if each.seconds is not None]
-    if len(known) < len(waiting):
+    """Seconds that the train stage would take. None if the time of some replicate is not known."""
+    waiting = [each for each in plans if each.to_train]
+    seconds = [each.seconds for each in waiting if each.seconds is not None]
+    if len(seconds) < len(waiting):
         return None
     if not waiting or not workers:
         return 0.0
-    total = sum(seconds * each.to_do for seconds, each in zip(known, waiting, strict=True))
-    return START + max(total / workers, *known, 0.0)
-
-
-def clock(seconds: float) -> str:
-    """Such as 2.3 s, 4:05 (minutes and seconds) or 3:20:00."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+    work = sum(one * each.to_train for one, each in zip(seconds, waiting, strict=True))
+    return START_SECONDS + max(work / workers, *seconds, 0.0)
 
 
 def lines(plans: Sequence[Plan], workers: int) -> Iterator[str]:
-    """The plan as a table, and what it adds up to."""
-    width = max(len("variant"), *(len(each.variant) for each in plans))
-    yield f"{'variant':{width}}  replicates  cached  to train  each       together"
-    for each in plans:
-        cached = "?" if each.cached is None else str(each.cached)
-        one = together = "-" if not each.to_do else "?"
-        if each.to_do and each.seconds is not None:
-            about = "~" if each.guessed else ""
-            one, together = about + clock(each.seconds), about + clock(each.seconds * each.to_do)
-        yield f"{each.variant:{width}}  {each.replicates:10}  {cached:>6}  {each.to_do:8}  {one:9}  {together}".rstrip()
-    to_do = sum(each.to_do for each in plans)
-    if not to_do:
-        yield f"nothing to train: all {sum(each.replicates for each in plans)} replicates are cached"
+    """The plan as a table, and its sum."""
+    header = ("variant", "replicates", "cached", "to train", "one takes", "all take")
+    width = max(len(name) for name in ("variant", *(each.variant for each in plans)))
+    for variant, replicates, cached, count, one, together in (header, *map(_row, plans)):
+        yield f"{variant:{width}}  {replicates:>10}  {cached:>6}  {count:>8}  {one:9}  {together}".rstrip()
+    total = sum(each.replicates for each in plans)
+    to_train = sum(each.to_train for each in plans)
+    if not to_train:
+        yield f"nothing to train: all {total} replicates are cached"
         return
     seconds = wall_time(plans, workers)
-    takes = f"about {clock(seconds)}" if seconds is not None else "how long that takes is not known: no run was timed yet"
+    takes = "the time is not known, as there is no past run" if seconds is None else f"about {clock(seconds)}"
     most = " at most" if any(each.cached is None for each in plans) else ""
-    yield f"{to_do} of {sum(each.replicates for each in plans)} replicates to train{most}, {_by(workers)}: {takes}"
-    if any(each.guessed and each.seconds is not None and each.to_do for each in plans):
-        yield "~: never timed, so reckoned from what the other variants took"
+    yield f"{to_train} of {total} replicates to train{most}, by {_count(workers)}: {takes}"
+    if any(each.guessed and each.seconds is not None and each.to_train for each in plans):
+        yield "~: no replicate of this variant was timed, so this is estimated from the other variants"
     if shared := sum(each.shared for each in plans):
-        yield f"{shared} more are what another variant asks for too, so they are trained once"
+        yield f"{shared} more replicates are equal to another variant's, and are trained once"
+
+
+def _row(plan: Plan) -> tuple[str, ...]:
+    one = together = "?" if plan.to_train else "-"
+    if plan.to_train and plan.seconds is not None:
+        about = "~" if plan.guessed else ""
+        one = about + clock(plan.seconds)
+        together = about + clock(plan.seconds * plan.to_train)
+    cached = "?" if plan.cached is None else str(plan.cached)
+    return plan.variant, str(plan.replicates), cached, str(plan.to_train), one, together
 
 
 def search_lines(search: SearchPlan, workers: int) -> Iterator[str]:
     """What a search adds to the plan."""
-    takes = "how long that takes is not known"
+    takes = "the time is not known"
     if search.seconds is not None and workers:
-        takes = f"about {clock(START + search.seconds * max(search.replicates / workers, search.rounds))} at most"
-    yield f"the search asks for {search.replicates} replicates more, {_by(workers)}: {takes}"
-    yield "it trains fewer, as strategies try the same and the cache holds some; how many is not known before"
+        takes = f"about {clock(START_SECONDS + search.seconds * max(search.replicates / workers, search.rounds))} at most"
+    yield f"the search asks for {search.replicates} more replicates, by {_count(workers)}: {takes}"
+    yield "This is an upper limit: cached and repeated trials are not trained again."
 
 
-def _by(workers: int) -> str:
-    return f"by {workers} worker{'s' if workers > 1 else ''}"
+def _count(workers: int) -> str:
+    return f"{workers} worker{'s' if workers > 1 else ''}"

@@ -1,4 +1,4 @@
-"""Progress of the replicates: a bar on a terminal, a plain line now and then elsewhere."""
+"""The progress of replicates: a bar on a terminal, elsewhere a plain line now and then."""
 
 from __future__ import annotations
 
@@ -9,18 +9,32 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-EVERY = 10.0
-"""Seconds between two plain lines."""
+LINE_SECONDS = 10.0
+"""Time between two plain lines."""
+
+
+def clock(seconds: float) -> str:
+    """Such as 2.3 s, 4:05 (minutes and seconds) or 3:20:00."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 class ReplicateProgress:
-    """Counts replicates done, cached and running, and estimates the time left from the cost of what is done."""
+    """Counts the replicates that are done, cached and running, and estimates the time left from the cost of those done."""
 
     def __init__(self, total: int, cached: int, cost: float, stage: str = "train") -> None:
-        """`cost` is that of all replicates to train, in any unit; `stage` is whose lines they are."""
+        """`cost` is that of all replicates to train, in any unit. Lines begin with `stage`."""
         self.stage = stage
-        self.total, self.cached, self.done, self.running = total, cached, cached, 0
-        self._cost, self._spent, self._started, self._said = cost, 0.0, time.monotonic(), time.monotonic()
+        self.total = total
+        self.cached = cached
+        self.done = cached
+        self.running = 0
+        self._cost = cost
+        self._spent = 0.0
+        self._started = time.monotonic()
+        self._said = time.monotonic()
         self._bar: Progress | None = None
         if sys.stderr.isatty():
             columns = TextColumn(stage), BarColumn(), TextColumn("{task.description}")
@@ -40,17 +54,17 @@ class ReplicateProgress:
 
     def __str__(self) -> str:
         left = ""
-        if self._spent > 0.05 * self._cost:  # before, the import of Keras dominates
+        if self.done < self.total and self._spent > 0.05 * self._cost:  # earlier, the import of Keras takes most of the time
             seconds = (time.monotonic() - self._started) * (self._cost / self._spent - 1)
-            left = f", about {int(seconds // 60)}:{int(seconds % 60):02d} left" if self.done < self.total else ""
+            left = f", about {clock(seconds)} left"
         return f"{self.done} of {self.total} replicates, {self.cached} cached, {self.running} running{left}"
 
     def tick(self, running: int) -> None:
-        """Note how many replicates are being trained, and show it."""
+        """Show how many replicates are being trained."""
         self.running = running
         if self._bar:
             self._bar.update(self._task, completed=self.done, description=str(self))
-        elif time.monotonic() - self._said >= EVERY:
+        elif time.monotonic() - self._said >= LINE_SECONDS:
             self.say(str(self))
             self._said = time.monotonic()
 
@@ -60,7 +74,7 @@ class ReplicateProgress:
         self._spent += cost
 
     def say(self, line: str) -> None:
-        """A line above the bar, or just a line."""
+        """Print a line, above the bar if there is one."""
         if self._bar:
             self._bar.console.print(f"{self.stage}: {line}", markup=False, highlight=False)
         else:

@@ -15,7 +15,7 @@ from stages.lib.engine import cluster, runs
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import Job, cost_of
 from stages.lib.engine.key import replicate_key
-from stages.lib.engine.plan import clock
+from stages.lib.engine.progress import clock
 from stages.lib.judging import replicates
 from stages.lib.searching.strategies import Searcher
 from stages.lib.searching.trials import Trial, best_trial, default_trial, epochs_kept, fold_seed, join_rows, refit_recipe
