@@ -1,58 +1,67 @@
-"""The tutorials' way, to compare with: one script, one replicate after the other, `fit` with Keras's default settings.
+"""A plain Keras script to compare with: one replicate after the other, `fit` with Keras's default settings.
 
-It trains what `dvc repro` of a study trains, and expects its data/prepared: `python -m benchmarks.plain [STUDY]`. A study of
-networks with one input and one output, that is, since a script for each kind would be no comparison of the ways.
+It trains the replicates of a study, and needs its data/prepared: `python -m benchmarks.plain [STUDY]`. The study's networks
+must have one input and one output.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from stages.lib.cli import arguments
-from stages.lib.data.prepared import read_prepared
+from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.study.load import load_study
+from stages.lib.study.recipe import Recipe
 from stages.lib.training import views
 
 
-def main() -> None:
-    folder = arguments(__doc__).parse_args().study
-    study, prepared = load_study(folder), read_prepared(folder / "data" / "prepared")
-
+def train(recipe: Recipe, fitted: views.FittedView, prepared: Prepared, seed: int) -> list[float]:
+    """Train one replicate and return its quality on each split."""
     import keras
 
     from stages.lib.training import networks
 
-    for name, recipe in study.recipes.items():
-        fitted = prepared.views[study.view_of(name)]
-        stopping = recipe.train.early_stopping
-        one_hot = prepared.task == "classification" and not recipe.train.loss.startswith("sparse")
-        for seed in study.seeds(name):
-            x, y = {}, {}
-            for split, (inputs, labels) in views.inputs_of(recipe, fitted, prepared.splits, seed).items():
-                x[split], y[split] = inputs, np.eye(prepared.outputs, dtype=np.float32)[labels] if one_hot else labels
-            keras.utils.set_random_seed(seed)
-            model = networks.build(recipe.model, x["train"].shape[1:], prepared.outputs, seed)
-            optimizer = {"class_name": recipe.train.optimizer, "config": {"learning_rate": recipe.train.learning_rate}}
-            quality = "accuracy" if prepared.task == "classification" else "mae"
-            model.compile(optimizer=keras.optimizers.get(optimizer), loss=recipe.train.loss, metrics=[quality])
-            callbacks = []
-            if stopping.monitor != "none":
-                callbacks.append(
-                    keras.callbacks.EarlyStopping(
-                        stopping.monitor, stopping.min_delta, stopping.patience, restore_best_weights=stopping.restore_best
-                    )
-                )
-            model.fit(
-                x["train"],
-                y["train"],
-                batch_size=recipe.train.batch_size,
-                epochs=recipe.train.epochs,
-                validation_data=(x["validation"], y["validation"]) if "validation" in x else None,
-                callbacks=callbacks,
-                verbose=0,
+    one_hot = prepared.task == "classification" and not recipe.train.loss.startswith("sparse")
+    splits: dict[str, tuple[Any, Any]] = {}
+    for split, (x, y) in views.inputs_of(recipe, fitted, prepared.splits, seed).items():
+        splits[split] = x, np.eye(prepared.outputs, dtype=np.float32)[y] if one_hot else y
+    x, y = splits["train"]
+    keras.utils.set_random_seed(seed)
+    model = networks.build(recipe.model, x.shape[1:], prepared.outputs, seed)
+    optimizer = {"class_name": recipe.train.optimizer, "config": {"learning_rate": recipe.train.learning_rate}}
+    quality = "accuracy" if prepared.task == "classification" else "mae"
+    model.compile(optimizer=keras.optimizers.get(optimizer), loss=recipe.train.loss, metrics=[quality])
+    stopping = recipe.train.early_stopping
+    callbacks = []
+    if stopping.monitor != "none":
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                stopping.monitor, stopping.min_delta, stopping.patience, restore_best_weights=stopping.restore_best
             )
-            scores = [model.evaluate(x[split], y[split], verbose=0)[1] for split in x]
-            model.predict(x["test"], verbose=0)
+        )
+    model.fit(
+        x,
+        y,
+        batch_size=recipe.train.batch_size,
+        epochs=recipe.train.epochs,
+        validation_data=splits.get("validation"),
+        callbacks=callbacks,
+        verbose=0,
+    )
+    scores = [model.evaluate(*rows, verbose=0)[1] for rows in splits.values()]
+    model.predict(splits["test"][0], verbose=0)
+    return scores
+
+
+def main() -> None:
+    folder = arguments(__doc__).parse_args().study
+    study = load_study(folder)
+    prepared = read_prepared(folder / "data" / "prepared")
+    for name, recipe in study.recipes.items():
+        for seed in study.seeds(name):
+            scores = train(recipe, prepared.views[study.view_of(name)], prepared, seed)
             print(name, seed, *(f"{score:.4f}" for score in scores), flush=True)
 
 

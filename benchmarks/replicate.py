@@ -1,8 +1,8 @@
 """Where the time of one replicate goes: `python -m benchmarks.replicate studies/performance --variants scaled deep`.
 
-Run it at the checkout's root, in its environment, on an idle machine, after the study's prepare stage; it prints a Markdown
-table. The parts are those of stages/lib/training/replicate.py, timed one by one in a process with one thread, as a trainer is;
-a replicate is their sum, at its full number of epochs. A core's GFLOP/s are those of large matrices' products at that time.
+Run it at the checkout's root, in its environment, on an idle machine, after the study's prepare stage. It prints a Markdown
+table. It times the parts of stages/lib/training/replicate.py one by one, in a process with one thread, like a trainer. A
+replicate is their sum at its full number of epochs. A core's GFLOP/s are measured with products of large matrices.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workflow import multiply_adds, peak
+from stages.lib import markdown
 from stages.lib.cli import arguments
 from stages.lib.data.prepared import read_prepared
 from stages.lib.engine.conditions import trainer_variables
@@ -25,20 +26,32 @@ from stages.lib.study.recipe import Recipe
 from stages.lib.training import diagnostics, replicate, views
 
 EPOCHS = 3
-"""Epochs that are timed after the first, which also traces and compiles; the fastest counts."""
-COLUMNS = "variant | build | trace, compile | step | of the core | validation | of the core | diagnostics | replicate | core"
+"""Epochs that are timed after the first, which also traces and compiles. The fastest counts."""
+COLUMNS = (
+    "variant",
+    "build",
+    "trace, compile",
+    "step",
+    "of the core",
+    "validation",
+    "of the core",
+    "diagnostics",
+    "replicate",
+    "core",
+)
 
 
 def timed(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    """Seconds of a call, and its result."""
     started = time.perf_counter()
-    found = function(*arguments)
-    return time.perf_counter() - started, found
+    result = function(*arguments)
+    return time.perf_counter() - started, result
 
 
 def profile(recipe: Recipe, splits: Mapping[str, tuple[np.ndarray, np.ndarray]], outputs: int, task: str) -> list[str]:
     """The cells of one variant's row."""
     x, y = splits["train"]
-    known = splits.get("validation", splits["test"])
+    scored = splits.get("validation", splits["test"])
     structure = replicate.Structure.of(recipe, x.shape[1:], outputs, task)
     build, traced = timed(replicate.trace, structure)
     replicate.reset(traced, float(recipe.train.learning_rate), 0)
@@ -49,10 +62,12 @@ def profile(recipe: Recipe, splits: Mapping[str, tuple[np.ndarray, np.ndarray]],
     order = np.random.default_rng(0)
     first, *later = [timed(traced.compiled.epoch, order.permutation(len(x)), *device)[0] for _ in range(1 + EPOCHS)]
     epoch = min(later)
-    scoring = min(timed(replicate.score, traced, *known)[0] for _ in range(1 + EPOCHS))
+    scoring = min(timed(replicate.score, traced, *scored)[0] for _ in range(1 + EPOCHS))
 
     best, (forward, trained) = peak(), multiply_adds(traced.model)
-    validations = recipe.train.epochs * ("validation" in splits) + sum(len(rows) for rows, _ in splits.values()) / len(known[0])
+    validations = recipe.train.epochs * ("validation" in splits) + sum(len(rows) for rows, _ in splits.values()) / len(
+        scored[0]
+    )
     whole = build + first - epoch + recipe.train.epochs * epoch + validations * scoring + probing
     return [
         f"{build:.1f} s",
@@ -60,7 +75,7 @@ def profile(recipe: Recipe, splits: Mapping[str, tuple[np.ndarray, np.ndarray]],
         f"{1e3 * epoch / -(-len(x) // recipe.train.batch_size):.2f} ms",
         f"{trained * len(x) / epoch / best:.2f}",
         f"{scoring:.2f} s",
-        f"{forward * len(known[0]) / scoring / best:.2f}",
+        f"{forward * len(scored[0]) / scoring / best:.2f}",
         f"{probing:.1f} s",
         f"{whole:.0f} s",
         f"{2 * best / 1e9:.0f} GFLOP/s",
@@ -69,19 +84,19 @@ def profile(recipe: Recipe, splits: Mapping[str, tuple[np.ndarray, np.ndarray]],
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--variants", nargs="*", help="which of the study's (default: all)")
+    parser.add_argument("--variants", nargs="*", help="variants of the study (default: all)")
     options = parser.parse_args()
     study, prepared = load_study(options.study), read_prepared(options.study / "data" / "prepared")
     label = np.int32 if prepared.task == "classification" else np.float32
-    print(f"\n| {COLUMNS} |\n| --- |{' ---: |' * COLUMNS.count('|')}")
+    rows = []
     os.environ.update({name: value for name, value in trainer_variables(study.replicates.backend).items() if value})
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         for name in options.variants or study.variants:
             recipe = study.recipes[name]
             splits = views.inputs_of(recipe, prepared.views[study.view_of(name)], prepared.splits, 0)
             inputs = {split: (x, y.astype(label)) for split, (x, y) in splits.items()}
-            row = pool.submit(profile, recipe, inputs, prepared.outputs, prepared.task).result()
-            print(f"| {' | '.join([name, *row])} |", flush=True)
+            rows.append([name, *pool.submit(profile, recipe, inputs, prepared.outputs, prepared.task).result()])
+    print(markdown.table(COLUMNS, rows, [markdown.LEFT, *[markdown.RIGHT] * (len(COLUMNS) - 1)]))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What more workers are worth: on this machine, measured; on a cluster, reckoned from what was measured.
+"""What more workers are worth: measured on this machine, and calculated for a cluster.
 
     python -m benchmarks.scale efficiency          # the starter's training by 1 and by 2 workers: 20 minutes on two idle cores
     python -m benchmarks.scale overhead            # 1,000 replicates of no work
     python -m benchmarks.scale model --overhead 10 # every study whose data/timings.json is there, at 8, 64 and 512 places
 
-Run it at the checkout's root, in its environment; the first two need data/prepared. Each prints a Markdown table.
+Run it at the checkout's root, in its environment. The first two need data/prepared. Each command prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ import psutil
 from ruamel.yaml import YAML
 
 from stages import train
+from stages.lib import markdown
 from stages.lib.data.prepared import read_prepared
 from stages.lib.engine import cluster, tasks
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.plan import START_SECONDS
 from stages.lib.engine.source import digest_of, project_files
 from stages.lib.environment import SCHEDULER
+from stages.lib.study import places
 from stages.lib.study.load import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,22 +44,22 @@ from stages.lib.training.result import Result
 def train_replicate(recipe, seed, splits, outputs, task):
     return Result({"scores.json": b"{}", "history.csv": bytes(1000), "predictions.npz": bytes(10_000)}, 0.001, 0.001)
 """
-"""The training module of trainers that do nothing, which then do not import Keras either."""
+"""A training module that does nothing. Its trainers do not import Keras either."""
 BANDWIDTH = 1e9 / 8
-"""Bytes a second that the driver sends at: a gigabit a second."""
+"""Bytes that the driver sends in a second: a network of one gigabit a second."""
 THREADS = 16
-"""Of each worker of a cluster, which gets a study's data once."""
+"""Threads of a cluster's worker. Each worker gets a study's data once."""
 
 
 def turns(processes: int) -> int:
-    """How often so many processes together go round a loop of no memory in five seconds: what the cores give at all."""
+    """Turns of a loop, in five seconds, of so many processes together. It needs no memory, so it shows what the cores give."""
     loop = "import time; end, n = time.monotonic() + 5, 0\nwhile time.monotonic() < end: n += 1\nprint(n)"
     started = [subprocess.Popen([sys.executable, "-c", loop], stdout=subprocess.PIPE) for _ in range(processes)]
     return sum(int(each.communicate()[0]) for each in started)
 
 
 def trained(workers: int) -> tuple[float, float]:
-    """Seconds that the starter's train stage takes with so many workers and an empty cache, and those of all its replicates."""
+    """Seconds of the starter's train stage with so many workers and an empty cache, and the sum over its replicates."""
     with tempfile.TemporaryDirectory() as name:
         study = Path(name) / "study"
         shutil.copytree(ROOT / "data" / "prepared", study / "data" / "prepared")
@@ -71,9 +73,9 @@ def trained(workers: int) -> tuple[float, float]:
 
 
 def efficiency(rounds: int) -> Iterator[tuple[str, str]]:
-    """Two processes that share a core's caches, or its arithmetic, each train more slowly than one: how much, is told apart.
+    """What a second worker is worth, and how much of the rest is lost because replicates slow each other down.
 
-    One worker and two take turns, as a virtual machine is not equally fast all the time.
+    One worker and two take turns, since a virtual machine is not equally fast all the time.
     """
     runs = [(*trained(1), *trained(2), turns(1), turns(2)) for _ in range(rounds)]
     one, alone, two, beside, loop, loops = (sum(column) for column in zip(*runs, strict=True))
@@ -87,7 +89,7 @@ def efficiency(rounds: int) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def trainers_without_work() -> Iterator[None]:
-    """Have trainers get a training module that does nothing, and be expected to."""
+    """Send a training module that does nothing to the trainers, and expect it from them."""
     source = {**project_files(), "stages/lib/training/replicate.py": NO_WORK}
     digest = digest_of(text.decode() for path, text in source.items() if path.startswith("stages/lib/training/"))
     expected_report = cluster.expected_report
@@ -99,6 +101,7 @@ def trainers_without_work() -> Iterator[None]:
 
 
 def overhead(replicates: int) -> Iterator[tuple[str, str]]:
+    """The driver's time and memory for each replicate."""
     with tempfile.TemporaryDirectory() as name, trainers_without_work():
         folder = Path(name)
         content = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
@@ -127,7 +130,7 @@ def overhead(replicates: int) -> Iterator[tuple[str, str]]:
 
 
 def makespan(jobs: Sequence[tuple[float, float]], places: int, start: float, overhead: float) -> float:
-    """Seconds until all jobs (cost, seconds) have ended, given out the dearest first by a driver that `overhead` keeps busy."""
+    """Seconds until all jobs (cost, seconds) have ended. The dearest is first. Each keeps the driver busy for `overhead`."""
     free = [start] * min(places, len(jobs))
     driver = end = 0.0
     for _, seconds in sorted(jobs, reverse=True):
@@ -138,11 +141,12 @@ def makespan(jobs: Sequence[tuple[float, float]], places: int, start: float, ove
 
 
 def model(overhead: float) -> Iterator[tuple[str, ...]]:
-    """One row for each study and one for all, one after the other. Every worker gets the data before any replicate starts."""
+    """A row for each study, and one for all studies in turn. Every worker gets the data before any replicate starts."""
     counts = (1, 8, 64, 512)
     yield "study", "replicates", "the longest", *(f"{count} at once" for count in counts), "times as fast at 512"
     total = [0.0] * len(counts)
-    for folder in [ROOT, *sorted(path.parent for path in ROOT.glob("studies/*/params.yaml"))]:
+    for study in places.studies(ROOT):
+        folder = ROOT / study
         if not (folder / "data" / "timings.json").is_file():
             continue
         found = json.loads((folder / "data" / "timings.json").read_text())["replicates"]
@@ -152,8 +156,13 @@ def model(overhead: float) -> Iterator[tuple[str, ...]]:
         spans = [makespan(jobs, count, START_SECONDS + sent, overhead) for count, sent in zip(counts, sending, strict=True)]
         total = [sum(each) for each in zip(total, spans, strict=True)]
         longest = max(seconds for _, seconds in jobs)
-        name = "starter" if folder == ROOT else folder.name
-        yield name, str(len(jobs)), f"{longest:.0f} s", *(f"{each:.0f} s" for each in spans), f"{spans[0] / spans[-1]:.0f}"
+        yield (
+            places.name_of(study),
+            str(len(jobs)),
+            f"{longest:.0f} s",
+            *(f"{each:.0f} s" for each in spans),
+            f"{spans[0] / spans[-1]:.0f}",
+        )
     yield "all", "", "", *(f"{each:.0f} s" for each in total), f"{total[0] / total[-1]:.0f}"
 
 
@@ -164,17 +173,12 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=1000, help="for overhead (default: 1000)")
     parser.add_argument("--overhead", type=float, default=20, metavar="MS", help="of a replicate, for the model (default: 20)")
     options = parser.parse_args()
-    rows: list[tuple[str, ...]]
     if options.what == "model":
-        rows = list(model(options.overhead / 1000))
+        header, *rows = model(options.overhead / 1000)
     else:
-        measured = efficiency(options.rounds) if options.what == "efficiency" else overhead(options.replicates)
-        rows = [("measured", ""), *measured]
-    print()
-    for number, row in enumerate(rows):
-        print(f"| {' | '.join(row)} |")
-        if not number:
-            print(f"|{' --- |' * len(row)}")
+        header = ("measured", "")
+        rows = list(efficiency(options.rounds) if options.what == "efficiency" else overhead(options.replicates))
+    print(markdown.table(header, rows))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What the engine is worth: a study by `dvc repro`, against one plain Keras script that trains the same replicates.
+"""What the engine is worth: `dvc repro` of a study, against one plain Keras script that trains the same replicates.
 
-    python -m benchmarks.workflow                                            # the starter: twenty minutes on two cores
-    python -m benchmarks.workflow studies/keras_tips --epochs 20 --seeds 1 # the same limits on both sides
+    python -m benchmarks.workflow                                           # the starter: twenty minutes on two cores
+    python -m benchmarks.workflow studies/keras_tips --epochs 20 --seeds 1  # the same limits on both sides
 
-Run it at the checkout's root, in its environment, on an idle machine; it prints a Markdown table. Everything happens in a
-temporary clone with empty caches of replicates and of DVC; all times are of this run.
+Run it at the checkout's root, in its environment, on an idle machine. It prints a Markdown table. Everything happens in a
+temporary clone, whose caches of replicates and of DVC are empty.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from dask.system import cpu_count
 from ruamel.yaml import YAML
 from threadpoolctl import threadpool_limits
 
+from stages.lib import markdown
 from stages.lib.cli import arguments
 from stages.lib.data.prepared import read_prepared
 from stages.lib.study.load import load_study
+from stages.lib.study.places import STARTER, target_of
 from stages.lib.training import networks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,15 +41,18 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Measured:
-    """Wall seconds of a command, and the peak of its processes' memory in bytes, shared pages counted once."""
+    """Wall seconds of a command, and the peak memory of its processes in bytes. Shared pages are counted once.
+
+    first_half: the peak in the first half of the time.
+    """
 
     seconds: float
     memory: int
-    first_half: int  # the peak in the first half of its time
+    first_half: int
 
 
 def measure(command: list[str], folder: Path, environment: Mapping[str, str]) -> Measured:
-    """Run a command in `folder`. Raises CalledProcessError where it fails."""
+    """Run a command in `folder`. Raises CalledProcessError if it fails."""
     started = time.perf_counter()
     process = subprocess.Popen(command, cwd=folder, env=environment)
     samples: list[tuple[float, int]] = []
@@ -73,17 +78,17 @@ def memory_of(pid: int) -> int:
     """Proportional set size of a process and all its descendants, in bytes."""
     total = 0
     try:
-        for each in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-            total += each.memory_full_info().pss
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            total += process.memory_full_info().pss
     except (psutil.NoSuchProcess, psutil.AccessDenied):
-        pass  # ended while we looked
+        pass  # it has just ended
     return total
 
 
 def multiply_adds(model: keras.Model) -> tuple[int, int]:
-    """Multiply-adds of one row: forward; and in training, backward being twice that but for the inputs' gradient.
+    """Multiply-adds of one row, forward and in training. Only convolutions and dense layers are counted.
 
-    Convolutions and dense layers are counted, and nothing else.
+    Backward takes twice as many as forward, without the gradient for the inputs.
     """
     layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
     forward = [math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in layers]
@@ -91,17 +96,19 @@ def multiply_adds(model: keras.Model) -> tuple[int, int]:
 
 
 def of_study(folder: Path) -> int:
-    """Multiply-adds of training every replicate; of those that stop early, all epochs."""
-    study, prepared = load_study(folder), read_prepared(folder / "data" / "prepared")
-    (rows, *input_shape), total = prepared.splits["train"][0].shape, 0
+    """Multiply-adds of training every replicate for all of its epochs."""
+    study = load_study(folder)
+    prepared = read_prepared(folder / "data" / "prepared")
+    rows, *input_shape = prepared.splits["train"][0].shape
+    total = 0
     for name, recipe in study.recipes.items():
-        _, each = multiply_adds(networks.build(recipe.model, tuple(input_shape), prepared.outputs, seed=0))
-        total += len(study.seeds(name)) * recipe.train.epochs * rows * each
+        _, trained = multiply_adds(networks.build(recipe.model, tuple(input_shape), prepared.outputs, seed=0))
+        total += len(study.seeds(name)) * recipe.train.epochs * rows * trained
     return total
 
 
 def peak(size: int = 2048, repeats: int = 5) -> float:
-    """Multiply-adds a second of one core in single precision: the best of some products of square matrices."""
+    """Multiply-adds of one core in a second, in single precision: the best of some products of square matrices."""
     a = np.random.default_rng(0).random((size, size), dtype=np.float32)
     with threadpool_limits(1):
         a @ a
@@ -117,7 +124,7 @@ def limited(params: Path, epochs: int | None, seeds: int | None) -> None:
     """Set the limits in a params.yaml."""
     yaml = YAML()
     content = yaml.load(params)
-    content["limits"] |= {"epochs": epochs or "none", "seeds": seeds or "none"}
+    content.setdefault("limits", {}).update({"epochs": epochs or "none", "seeds": seeds or "none"})
     yaml.dump(content, params)
 
 
@@ -127,7 +134,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="train at most so many replicates of each variant")
     parser.add_argument("--skip-plain", action="store_true", help="measure the workflow alone")
     options = parser.parse_args()
-    starter = options.study == Path()
+    starter = options.study == STARTER
     with tempfile.TemporaryDirectory() as name:
         clone = Path(name) / "clone"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
@@ -135,8 +142,7 @@ def main() -> None:
         environment = {**os.environ, "PATH": path, "XDG_CACHE_HOME": str(Path(name) / "cache")}
         folder = clone / options.study
         limited(folder / "params.yaml", options.epochs, options.seeds)
-        repro = ["dvc", "repro"] if starter else ["dvc", "repro", f"studies/{options.study.name}/dvc.yaml:plot"]
-
+        repro = ["dvc", "repro", target_of(options.study, "plot")]
         cold = measure(repro, clone, environment)
         stage = json.loads((folder / "data/timings.json").read_text())["stage"]
         operations, best = of_study(folder), peak()
@@ -165,9 +171,7 @@ def main() -> None:
             plain = measure([sys.executable, "-m", "benchmarks.plain", str(options.study)], clone, environment)
             rows.append(("plain Keras script, the same replicates one after the other", f"{plain.seconds:.0f} s"))
             rows.append(("`dvc repro` / plain script", f"{cold.seconds / plain.seconds:.2f}"))
-    print("\n| measured | |\n| --- | --- |")
-    for label, value in rows:
-        print(f"| {label} | {value} |")
+    print(markdown.table(("measured", ""), rows))
 
 
 if __name__ == "__main__":
