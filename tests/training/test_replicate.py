@@ -7,6 +7,7 @@ import json
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,24 @@ def test_replicates_share_one_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     trained(recipe_with(model={"hidden": [17]}))
     assert traced > at_first
     replicate.trace.cache_clear()
+
+
+def test_the_seed_and_the_epoch_decide_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = recipe_with(train={"epochs": 2})
+    traced = replicate.trace(replicate.Structure.of(recipe, (8, 8), 4, "classification"))
+    orders: list[list[int]] = []
+
+    def epoch(order: np.ndarray, x: Any, y: Any) -> tuple[float, float]:
+        orders.append(order.tolist())
+        return traced.compiled.epoch(order, x, y)
+
+    recording = replace(traced, compiled=replace(traced.compiled, epoch=epoch))
+    monkeypatch.setattr(replicate, "trace", lambda _: recording)
+    for seed in (0, 1, 0):
+        trained(recipe, seed)
+    assert all(sorted(order) == list(range(120)) for order in orders)
+    assert orders[:2] == orders[4:]
+    assert len(set(map(tuple, orders))) == 4
 
 
 def test_the_learning_rate_of_a_shared_trace_is_the_replicate_s_own() -> None:
