@@ -241,7 +241,12 @@ MISTAKES: dict[str, Mistake] = {
         ("'adma'", "did you mean 'ada", ", ".join(DEFAULT_RATES)),
     ),
     "capital_optimizer": ("optimizer: adam", "optimizer: Adam", "train.optimizer", ("'Adam'", "'adam'", "rmsprop, ")),
-    "unknown_loss": ("loss: categorical_crossentropy", "loss: rmse", "train.loss", ("'rmse'", "'mse'", ", ".join(LOSSES))),
+    "unknown_loss": (
+        "loss: categorical_crossentropy",
+        "loss: rmse",
+        "train.loss",
+        ("'rmse'", "'mse'", "known: mse, ", f" and {len(LOSSES) - 8} more"),
+    ),
     "unknown_initializer": (
         "glorot_uniform",
         "glorot",
@@ -627,7 +632,7 @@ def test_a_mistake_is_refused_in_one_line_that_says_where_and_what_is_allowed(na
         assert hint in message
     assert "\n" not in message
     assert len(message.partition("; known: ")[0]) < 200
-    assert len(message) < 700  # with the longest list of known names
+    assert len(message) <= 400  # with the longest list of known names
     assert not [word for word in JARGON if word in message]
 
 
@@ -1087,11 +1092,11 @@ def test_a_chain_of_any_shape_resolves_to_its_changes_applied_by_hand(
 
 @QUICK
 @given(
-    rate=st.floats(min_value=0, exclude_min=True, allow_infinity=False) | st.just("default"),
-    l2=st.floats(min_value=0, allow_infinity=False),
-    hidden=st.lists(st.integers(1), max_size=3),
+    rate=st.floats(min_value=0, exclude_min=True, max_value=1e9) | st.just("default"),
+    l2=st.floats(min_value=0, max_value=1e9),
+    hidden=st.lists(st.integers(1, 1_000_000), max_size=3),
     text=st.text("ab1 é'\"#-", max_size=20),
-    threshold=st.floats(allow_nan=False, allow_infinity=False),
+    threshold=st.floats(-1e30, 1e30),
 )
 def test_writing_and_reading_again_keeps_the_settings(
     rate: float | str,

@@ -35,7 +35,7 @@ MISTAKES: dict[str, Mistake] = {
     "key_of_a_range": ({"space.rate.loguniform": [1, 2]}, "space.rate", ("'loguniform'", "did you mean 'log_uniform'")),
     "key_of_a_strategy": ({"strategies.clever.kind": "tpe"}, "strategies.clever", ("'kind'", "method")),
     "key_that_does_not_exist": ({"space.rate.key": "train.rate"}, "space.rate.key", ("'train.rate'", "train.epochs")),
-    "key_of_another_section": ({"space.rate.key": "views.raw.invert"}, "space.rate.key", ("known: model.conv",)),
+    "key_of_another_section": ({"space.rate.key": "views.raw.invert"}, "space.rate.key", ("; known: ", " more")),
     "key_that_is_a_section": ({"space.rate.key": "train.early_stopping"}, "space.rate.key", ("early_stopping.patience",)),
     "key_that_decides_the_rows": ({"space.rate.key": "train.validation_rows"}, "space.rate.key", ("unknown key",)),
     "key_that_decides_no_score": ({"space.rate.key": "train.tensorboard"}, "space.rate.key", ("unknown key",)),

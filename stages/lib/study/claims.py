@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.metrics import is_time
 from stages.lib.study.strict_yaml import TWO, Name, Section, one_of
-from stages.lib.study.values import Count, MetricName, NotNegative
+from stages.lib.study.values import Finite, MetricName, Replications, check_share
 
 Expect = Literal["higher", "lower", "same", "at_least", "at_most"]
 ILLUSTRATIONS = (
@@ -33,11 +33,11 @@ class Claim(Section):
     """What is measured."""
     expect: Expect
     """What the statement says of it."""
-    threshold: float | None = None
+    threshold: Finite | None = None
     """The bound of at_least and at_most."""
-    margin: NotNegative = 0.0
+    margin: Annotated[Finite, Field(ge=0)] = 0.0
     """The smallest difference that counts."""
-    seeds: Count | None = None
+    seeds: Replications | None = None
     """Replicates that this claim needs, if that is more than replicates.seeds."""
     reported: str | None = None
     """What the source says."""
@@ -61,6 +61,8 @@ class Claim(Section):
             raise SettingError(
                 "same needs a margin greater than 0: the largest difference that still counts as the same", "expect"
             )
+        check_share(self.metric, self.threshold, "threshold")
+        check_share(self.metric, self.margin, "margin")
         return self
 
     @property
@@ -91,7 +93,7 @@ class Illustration(Section):
 
     says: str
     """What the source says of it."""
-    reported: dict[Name, Annotated[tuple[float, ...], Field(strict=False)]] = {}
+    reported: dict[Name, Annotated[tuple[Finite, ...], Field(strict=False)]] = {}
     """The numbers that the source prints."""
 
 

@@ -12,6 +12,9 @@ from stages.lib.study.rows import RowsSplit
 from stages.lib.study.settings import Study, chain, resolve
 from stages.lib.study.strict_yaml import at, read_yaml, unknown
 
+MOST_REPLICATES = 20_000
+"""Of all variants together. Asking the cache for each takes a tenth of a millisecond."""
+
 
 class Measured(NamedTuple):
     """A metric, or the monitor of early stopping, that params.yaml names: where, and of which variants."""
@@ -61,6 +64,7 @@ def load_study(folder: Path) -> Study:
                 resolve(study, name)
         _check_measures(study)
         _check_rows(study)
+        _check_size(study)
         if study.search:
             with at("search"):
                 space.check(study, study.search)
@@ -100,6 +104,14 @@ def _check_measures(study: Study) -> None:
                 raise SettingError(f"{measure} needs validation rows, and data.split sets none apart", *place)
             if of_two_outputs(measure) and not study.recipes[name].model.wide_deep.auxiliary_output:
                 raise SettingError(f"{measure} needs wide_deep.auxiliary_output, which {name} has not", *place)
+
+
+def _check_size(study: Study) -> None:
+    """Raises SettingError for more replicates than anyone waits for."""
+    replicates = sum(len(study.seeds(name)) for name in study.variants)
+    if replicates > MOST_REPLICATES:
+        wrong = f"{replicates} replicates of {len(study.variants)} variants, with what claims and folds ask for"
+        raise SettingError(f"{wrong}; {MOST_REPLICATES} are the most", "replicates", "seeds")
 
 
 def _check_rows(study: Study) -> None:

@@ -102,7 +102,10 @@ _RUNNING = {
     "accuracy": _accuracy("running training accuracy of an epoch"),
 }
 """What early stopping may watch beside metrics."""
-METRIC_PATTERNS = (r"epochs_to_(0\.\d+|1\.0)_(accuracy|val_accuracy)", r"(accuracy|val_accuracy)_after_epoch_([1-9]\d*)")
+METRIC_PATTERNS = (
+    r"epochs_to_(0\.\d{1,9}|1\.0)_(accuracy|val_accuracy)",
+    r"(accuracy|val_accuracy)_after_epoch_([1-9]\d{0,6})",
+)
 """Names of metrics with a level, and with the number of an epoch."""
 EPOCHS_TO, AFTER_EPOCH = map(re.compile, METRIC_PATTERNS)
 DIGITS = 5
@@ -151,6 +154,11 @@ def of_two_outputs(name: str) -> bool:
 def is_share(name: str) -> bool:
     """Whether the metric is 0 or 1 for a replicate, and so a share of a variant's replicates."""
     return metric_of(name).quantity == "share"
+
+
+def is_fraction(name: str) -> bool:
+    """Whether the metric lies between 0 and 1, or between -1 and 1 if it is a difference."""
+    return metric_of(name).quantity in ("accuracy", "share")
 
 
 def on_demand(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -10,8 +11,11 @@ from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.keras_names import Activation, Backend, HiddenActivation, Initializer, Loss, Optimizer
 from stages.lib.study.rows import KFold, View
 from stages.lib.study.strict_yaml import Section
-from stages.lib.study.values import Count, Features, NotNegative, Positive, Share, Whole
+from stages.lib.study.values import LARGEST, Count, Epochs, Features, NotNegative, Positive, Share, Side, Whole, Width
 
+MOST_LAYERS = 1000
+LAYERS = Field(strict=False, max_length=MOST_LAYERS)
+"""A list with an item for each layer."""
 Monitor = Literal["none", "loss", "accuracy", "val_loss", "val_accuracy"]
 
 
@@ -41,19 +45,19 @@ class WideDeep(Section):
 class Model(Section):
     """The architecture: convolutions, then dense layers, then the output layer."""
 
-    conv: Annotated[tuple[Count, ...], Field(strict=False)] = ()
+    conv: Annotated[tuple[Width, ...], LAYERS] = ()
     """Filters of each convolution. Each is followed by max pooling."""
-    kernel_size: Count = 3
+    kernel_size: Side = 3
     """Side of a convolution's kernel, in pixels."""
-    pool_size: Count = 2
+    pool_size: Side = 2
     """Side of a square of max pooling, in pixels."""
-    hidden: Annotated[tuple[Count, ...], Field(strict=False)]
+    hidden: Annotated[tuple[Width, ...], LAYERS]
     """Units of each dense layer."""
     activation: HiddenActivation
     """The activation of every hidden layer."""
     negative_slope: NotNegative = 0.2
     """The slope of leaky_relu."""
-    maxout_pieces: Annotated[int, Field(ge=2)] = 2
+    maxout_pieces: Annotated[int, Field(ge=2, le=1000)] = 2
     """Linear pieces of each maxout unit."""
     output_activation: Activation
     """softmax for classes, linear for a regression."""
@@ -107,7 +111,7 @@ class Train(Section):
     """The momentum of sgd and rmsprop."""
     batch_size: Count
     """Rows of one update."""
-    epochs: Count
+    epochs: Epochs
     """Passes over the training rows."""
     early_stopping: EarlyStopping = EarlyStopping()
     """Whether training ends early."""
@@ -124,6 +128,8 @@ class Train(Section):
         try:
             return handler(value)
         except ValidationError:
+            if isinstance(value, int | float) and LARGEST < value < math.inf:
+                raise SettingError(f"{as_yaml(value)} must be at most {LARGEST:.0f}") from None
             raise SettingError(f"{as_yaml(value)} must be a number greater than 0, or default") from None
 
     @model_validator(mode="after")

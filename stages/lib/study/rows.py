@@ -9,7 +9,7 @@ from pydantic import Field, WrapValidator, field_validator
 
 from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.strict_yaml import TWO, Name, Section, chosen_by
-from stages.lib.study.values import Count, Limit, NotNegative, OpenShare, Whole
+from stages.lib.study.values import Count, Limit, NotNegative, OpenShare, Replications, Seed, Whole
 
 Scaling = Literal["none", "max", "min_max", "mean", "standard"]
 
@@ -25,7 +25,7 @@ class StratifiedSplit(Section):
     """Rows to watch training by."""
     test: Count
     """Rows to measure on."""
-    seed: Whole
+    seed: Seed
     """Seed of the draw."""
 
 
@@ -81,11 +81,11 @@ class TrainTestSplit(Section):
     """This split."""
     test: OpenShare
     """Share of all rows."""
-    test_seed: Whole
+    test_seed: Seed
     """Its random_state."""
     validation: OpenShare
     """Share of the rows that are left."""
-    validation_seed: Whole
+    validation_seed: Seed
     """Its random_state."""
 
 
@@ -95,11 +95,11 @@ Split = StratifiedSplit | RowsSplit | TrainTestSplit
 class KFold(Section):
     """Repeated k-fold validation. A replicate's seed says which fold of which repeat it is validated on."""
 
-    folds: Annotated[int, Field(ge=2)]
+    folds: Annotated[Replications, Field(ge=2)]
     """Parts of the rows. Each of them is validated on once."""
-    repeats: Count
+    repeats: Replications
     """How often all folds are made anew, from rows shuffled again."""
-    seed: Whole
+    seed: Seed
     """Seed of the shuffles."""
 
 
@@ -143,5 +143,5 @@ class View(Section):
     """x becomes smallest + largest - x, of the training rows: black on white becomes white on black."""
     test_noise: NotNegative = 0.0
     """Standard deviation of normal noise on the scaled test inputs."""
-    noise_seed: Whole = 0
+    noise_seed: Seed = 0
     """Seed of test_noise."""

@@ -11,8 +11,12 @@ from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import JUDGED_BY, higher_is_better
 from stages.lib.study.strict_yaml import TWO, Name, Section, one_of
-from stages.lib.study.values import Count, MetricName, Number, Value
+from stages.lib.study.values import MOST, Finite, Number, Replications, Reported, Value
 
+Bound = Annotated[int, Field(ge=-MOST, le=MOST)]
+Trials = Annotated[int, Field(ge=1, le=10_000)]
+POINTS = Field(strict=False, max_length=1000)
+"""A list of what one key is set to."""
 KINDS = ("choices", "integers", "uniform", "log_uniform")
 """Keys of a range. Each range has one of them."""
 
@@ -22,15 +26,15 @@ class Range(Section):
 
     key: str
     """A key of model or train, such as train.learning_rate. Equal hidden layers have model.hidden.layers and .units."""
-    choices: Annotated[tuple[Value, ...] | None, Field(strict=False)] = None
+    choices: Annotated[tuple[Value, ...] | None, POINTS] = None
     """Any of these values."""
-    integers: Annotated[tuple[int, int] | None, Field(strict=False), TWO] = None
+    integers: Annotated[tuple[Bound, Bound] | None, Field(strict=False), TWO] = None
     """`[lowest, highest]`. Both can be tried."""
-    uniform: Annotated[tuple[float, float] | None, Field(strict=False), TWO] = None
+    uniform: Annotated[tuple[Finite, Finite] | None, Field(strict=False), TWO] = None
     """`[lowest, highest]`. Any number between."""
-    log_uniform: Annotated[tuple[float, float] | None, Field(strict=False), TWO] = None
+    log_uniform: Annotated[tuple[Finite, Finite] | None, Field(strict=False), TWO] = None
     """`[lowest, highest]` on a logarithmic scale."""
-    grid: Annotated[tuple[Number, ...] | None, Field(strict=False)] = None
+    grid: Annotated[tuple[Number, ...] | None, POINTS] = None
     """What a grid tries. Without it, a grid tries all integers."""
 
     @model_validator(mode="after")
@@ -82,9 +86,9 @@ class Strategy(Section):
 
     method: Literal["grid", "random", "quasi_random", "genetic", "cmaes", "tpe"]
     """quasi_random is Sobol's, genetic is NSGA-II, cmaes is CMA-ES."""
-    trials: Count | None = None
+    trials: Trials | None = None
     """Fewer than search.trials."""
-    reported: dict[MetricName, float] = {}
+    reported: Reported = {}
     """The numbers that the source prints of what was found."""
 
 
@@ -97,19 +101,19 @@ class Search(Section):
     """The keys that are searched, each with its range."""
     strategies: dict[Name, Strategy]
     """Ways of choosing what to try next."""
-    trials: Count
+    trials: Trials
     """Settings that each strategy tries with each seed."""
-    batch: Count
+    batch: Trials
     """Trials that are chosen at once. Strategies learn from one batch for the next. A generation of genetic and cmaes."""
-    seeds: Count
+    seeds: Replications
     """How often each strategy searches, with other folds and initial weights each time."""
-    folds: Count
+    folds: Replications
     """Folds of the training and validation rows together. Each gives a score. 1: the validation rows of the split."""
     metric: Annotated[str, one_of("metric to choose by", JUDGED_BY)]
     """What trials are compared by, as a mean over the folds."""
     pruning: Literal["none", "median", "successive_halving"] = "none"
     """Ends hopeless trials after some of their folds."""
-    refits: Count = 1
+    refits: Replications = 1
     """How often each winner is trained on all rows but those of the test, on which it is then judged."""
     claims: dict[Name, Claim] = {}
     """Statements about strategies, by the metric or by the one like it on the test rows."""

@@ -15,14 +15,14 @@ from stages.lib.study.keras_names import DEFAULT_RATES, Backend
 from stages.lib.study.recipe import Model, Recipe, Train
 from stages.lib.study.rows import Data, Limits, View
 from stages.lib.study.search import Search
-from stages.lib.study.strict_yaml import Name, Section, at, unknown
-from stages.lib.study.values import Count, MetricName, Positive
+from stages.lib.study.strict_yaml import Name, Section, at, listed, unknown
+from stages.lib.study.values import Positive, Replications, Reported
 
 
 class Replicates(Section):
     """How often, and by what, everything is trained. No variant overrides it."""
 
-    seeds: Count
+    seeds: Replications
     """Replicates of each variant, seeds 0, 1, ... A claim can ask for more."""
     backend: Backend = "tensorflow"
     """Keras's backend, which must be installed."""
@@ -32,7 +32,7 @@ class Replicates(Section):
     """XLA on TensorFlow, for dense networks without dropout. Pays where training takes minutes."""
     diagnostics: bool = False
     """Also measure gradients, weights and activations, layer by layer."""
-    time_limit: Positive
+    time_limit: Annotated[Positive, Field(le=10_000_000)]
     """Seconds. A replicate that takes longer is stopped and tried again, three times in all."""
 
 
@@ -51,7 +51,7 @@ class Variant(Section):
     """Keys of the model section, with other values."""
     train: dict[str, Any] = {}
     """Keys of the train section, with other values."""
-    reported: dict[MetricName, float] = {}
+    reported: Reported = {}
     """The numbers that the source prints."""
     ours: bool = False
     """A control that is not in the source."""
@@ -74,7 +74,7 @@ class Study(Section):
     """The training that every variant inherits."""
     replicates: Replicates
     """How often everything is trained, and by what."""
-    variants: dict[Name, Variant]
+    variants: Annotated[dict[Name, Variant], Field(max_length=500)]
     """What is trained: recipes, by what they change."""
     claims: dict[Name, Claim] = {}
     """What is said, and how it is judged."""
@@ -101,7 +101,7 @@ class Study(Section):
         for ancestor in reversed(chain(self, variant)):
             if ancestor.view:
                 return ancestor.view
-        raise SettingError(f"is missing, here and in what it extends; known: {', '.join(self.views)}", "view")
+        raise SettingError(f"is missing, here and in what it extends; known: {listed(self.views, variant)}", "view")
 
     def seeds(self, variant: str) -> range:
         """The seeds that a variant is trained with: `replicates.seeds`, or more if a claim about it asks for more.
@@ -130,7 +130,8 @@ def chain(study: Study, name: str) -> list[Variant]:
     current: str | None = name
     while current is not None:
         if current in seen:
-            raise SettingError(f"goes round in a loop: {' -> '.join([*seen, current])}", "extends")
+            loop = " -> ".join([*seen[:4], *(["..."] if len(seen) > 4 else []), current])
+            raise SettingError(f"goes round in a loop: {loop}", "extends")
         if current not in study.variants:
             raise unknown("variant", current, study.variants).below("extends")
         seen.append(current)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from math import prod
 from typing import Any
 
 from stages.lib.cli import SettingError, as_yaml
-from stages.lib.study.recipe import Recipe
+from stages.lib.study.recipe import MOST_LAYERS, Recipe
 from stages.lib.study.search import Range, Search, Strategy
 from stages.lib.study.settings import Study, resolve
 from stages.lib.study.strict_yaml import Section, at, unknown
@@ -19,6 +19,10 @@ DEFAULT = "default"
 """The strategy that tries nothing but the variant as it is."""
 LEARNERS = ("genetic", "cmaes", "tpe")
 """Methods that learn from one batch for the next."""
+MOST_PAIRS = 20_000
+"""Pairs of values of two ranges. Each takes a tenth of a millisecond."""
+MOST_POINTS = 100_000
+"""Points of a grid. Optuna lists them all."""
 _NOT_SEARCHED = ("train.validation_rows", "train.best_checkpoint", "train.tensorboard")
 """Keys that change no score, or the rows that it is measured on."""
 _CHANGE_THE_LOSS = ("train.loss", "model.l2", "model.wide_deep.auxiliary_output")
@@ -53,8 +57,8 @@ def changes(search: Search, recipe: Recipe, values: Mapping[str, Any]) -> dict[s
     if LAYERS in by_key or UNITS in by_key:
         layers = by_key.get(LAYERS, len(recipe.model.hidden))
         units = by_key[UNITS] if UNITS in by_key else recipe.model.hidden[0]
-        if isinstance(layers, bool) or not isinstance(layers, int) or layers < 0:
-            raise SettingError(f"{LAYERS}: {as_yaml(layers)} must be a whole number of at least 0")
+        if isinstance(layers, bool) or not isinstance(layers, int) or not 0 <= layers <= MOST_LAYERS:
+            raise SettingError(f"{LAYERS}: {as_yaml(layers)} must be a whole number of at least 0 and at most {MOST_LAYERS}")
         result.setdefault("model", {})["hidden"] = [units] * layers
     return result
 
@@ -78,10 +82,10 @@ def _value_at(recipe: Recipe, key: str) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def points(searched: Range) -> tuple[Any, ...]:
+def points(searched: Range) -> Sequence[Any]:
     """The values of a grid. None of a continuous range that names none."""
     if searched.integers and not searched.grid:
-        return tuple(range(searched.integers[0], searched.integers[1] + 1))
+        return range(searched.integers[0], searched.integers[1] + 1)
     return searched.choices or searched.grid or ()
 
 
@@ -158,6 +162,10 @@ def _check_hidden_layers(hidden: tuple[int, ...], variant: str, taken: Mapping[s
 def _check_values(study: Study, search: Search) -> None:
     """Every choice, end and grid point must make a recipe, alone and beside every one of another range."""
     tried = {name: it.choices or (*it.bounds, *(it.grid or ())) for name, it in search.space.items()}
+    pairs = sum(len(tried[one]) * len(tried[other]) for one, other in combinations(tried, 2))
+    if pairs > MOST_PAIRS:
+        wrong = f"holds {pairs} pairs of values, each of which is checked before anything trains; {MOST_PAIRS} are the most"
+        raise SettingError(wrong)
     shape = {name for name, it in search.space.items() if it.key in (LAYERS, UNITS)}
     for names in [*((name,) for name in tried), *combinations(tried, 2)]:
         if len(shape) == 2 and len(shape.intersection(names)) == 1:  # one of the two says nothing without the other
@@ -196,6 +204,8 @@ def _check_grid(search: Search, trials: int) -> None:
         if not points(searched):
             raise SettingError(f"grid: the range {name} is continuous; give it `grid`, the values to try")
     size = prod(len(points(searched)) for searched in search.space.values())
+    if size > MOST_POINTS:
+        raise SettingError(f"grid: has {size} points; {MOST_POINTS} are the most")
     if trials > size:
         raise SettingError(f"grid: has {size} points, fewer than the {trials} trials")
 

@@ -27,11 +27,20 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from stages.lib.cli import SettingError, UserError, as_yaml
 
-NAME = "^[a-z][a-z0-9_]*$"
-NO_NAME = "is no name: a small letter, then small letters, digits and underscores"
+NAME = "^[a-z][a-z0-9_]{0,59}$"
+NO_NAME = "is no name: a small letter, then small letters, digits and underscores, 60 in all at most"
+LONGEST_FILE = 200_000
+"""Bytes. Reading that many takes two seconds."""
+DEEPEST = 30
+"""Levels of lists and mappings within each other. Each one more makes the parser slower, and params.yaml has five."""
+LONGEST_NUMBER = 1000
+"""Digits."""
+LONGEST_LIST = 240
+"""Characters of the list of known names in a message."""
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 """What users name. It becomes a folder, a column and a key for `-S`."""
 
@@ -55,10 +64,29 @@ class Section(BaseModel):
 
 
 def unknown(kind: str, name: object, known: Collection[str], note: str = "") -> SettingError:
-    """An error for a name that is not among the known ones. It lists these, guesses what was meant, and adds the note."""
+    """An error for a name that is not among the known ones. It guesses what was meant, lists the names, and adds the note.
+
+    Of many names, those that are most like the unknown one are listed, and how many more there are.
+    """
     guess = [close for close in get_close_matches(str(name), known, n=1) if close != name]
-    meant = f" (did you mean {guess[0]!r}?)" if guess else ""
-    return SettingError(f"unknown {kind} {as_yaml(name)}{meant}; known: {', '.join(known)}{note}")
+    meant = f" (did you mean {as_name(guess[0])}?)" if guess else ""
+    return SettingError(f"unknown {kind} {as_yaml(name)}{meant}; known: {listed(known, str(name))}{note}")
+
+
+def as_name(name: str) -> str:
+    """A name in quotes, cut if it is long."""
+    return repr(name if len(name) <= 60 else f"{name[:57]}...")
+
+
+def listed(known: Collection[str], like: str) -> str:
+    """The names, or as many as a message can take, the ones most like `like` first, and how many more there are."""
+    names = [name if len(name) <= 60 else f"{name[:57]}..." for name in known]
+    if len(", ".join(names)) <= LONGEST_LIST:
+        return ", ".join(names)
+    closest = get_close_matches(like, names, n=8, cutoff=0.0)
+    while len(", ".join(closest)) > LONGEST_LIST:
+        closest.pop()
+    return f"{', '.join(closest)} and {len(names) - len(closest)} more"
 
 
 class Checked:
@@ -133,8 +161,12 @@ TWO = BeforeValidator(_two)
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises UserError if there is none, or if DVC's `-S` would go wrong with it."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise UserError(f"{path}: cannot be read: it is no file")
+        if path.stat().st_size > LONGEST_FILE:
+            raise UserError(f"{path}: cannot be read: it has {path.stat().st_size} bytes; {LONGEST_FILE} are the most")
         text = path.read_text(encoding="utf-8")
-        _refuse_what_dvc_cannot_set(text, path)
+        _refuse_what_goes_wrong(text, path)
         value = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; is the folder right, and is this the checkout's root?") from None
@@ -147,13 +179,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path}: {'is empty' if value is None else as_yaml(value)}; it must hold a mapping of sections")
     with at(file=path):
-        _check_keys_are_text(value)
+        _check_text(value)
     return value
 
 
-def _refuse_what_dvc_cannot_set(text: str, path: Path) -> None:
+def _refuse_what_goes_wrong(text: str, path: Path) -> None:
+    """Raises UserError for what DVC cannot set, and for what would take the parser minutes."""
+    depth = 0
     for event in YAML(typ="safe", pure=True).parse(text):
         line = f"{path}: line {event.start_mark.line + 1}"
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            raise UserError(f"{line}: more than {DEEPEST} lists and mappings within each other; settings need five")
+        value = getattr(event, "value", None)
+        if isinstance(value, str) and not event.style:
+            _refuse_number_or_date(value, line)
         if getattr(event, "anchor", None):
             raise UserError(f"{line}: anchors and aliases make `dvc exp run -S` fail in silence; write the value out")
         if getattr(event, "value", None) == "<<" and not event.style:
@@ -162,15 +202,30 @@ def _refuse_what_dvc_cannot_set(text: str, path: Path) -> None:
             raise UserError(f"{line}: {event.tag} is a tag; write the value without it")
 
 
-def _check_keys_are_text(value: Any, *place: str) -> None:
+def _refuse_number_or_date(value: str, line: str) -> None:
+    """Raises UserError for a number that is longer than any setting, and for a day that is not in the calendar."""
+    if re.fullmatch(rf"[-+]?[\d_]{{{LONGEST_NUMBER},}}", value):
+        raise UserError(f"{line}: a number of {len(value)} digits; {LONGEST_NUMBER} are the most")
+    if re.match(r"\d{4}-\d\d?-\d\d?", value):
+        try:
+            YAML(typ="safe", pure=True).load(value)
+        except ValueError as error:
+            raise UserError(f"{line}: {as_yaml(value)} is no date: {error}") from None
+
+
+def _check_text(value: Any, *place: str) -> None:
+    """Raises SettingError for a key that is no text, and for text that no file can hold."""
+    if isinstance(value, str) and (lone := re.search("[\ud800-\udfff]", value)):
+        raise SettingError(f"\\u{ord(lone[0]):x} is half of a character; write the whole one", *place)
     if isinstance(value, dict):
         for key, inner in value.items():
             if not isinstance(key, str):
                 raise SettingError(f"the key {as_yaml(key)} is not text to YAML; quote it or rename it", *place)
-            _check_keys_are_text(inner, *place, key)
+            _check_text(key, *place)
+            _check_text(inner, *place, key)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            _check_keys_are_text(inner, *place, str(number))
+            _check_text(inner, *place, str(number))
 
 
 @contextmanager
@@ -225,7 +280,7 @@ def _in_words(error: ErrorDetails) -> str:
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", context["expected"])
         if not isinstance(value, str):
-            return f"{as_yaml(value)} must be text; known: {', '.join(known)}"
+            return f"{as_yaml(value)} must be text; known: {listed(known, str(value))}"
         key = error["loc"][-1]
         return unknown(str(key) if key != "[key]" else "name", value, known).message
     plain = _PLAIN.get(kind, "").format_map(context)

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema, WrapValidator
+from pydantic import AfterValidator, Field, WithJsonSchema, WrapValidator
 
 from stages.lib.cli import SettingError, as_yaml
-from stages.lib.study.metrics import METRIC_PATTERNS, METRICS, is_metric
+from stages.lib.study.metrics import METRIC_PATTERNS, METRICS, is_fraction, is_metric
 from stages.lib.study.strict_yaml import Checked, unknown
 
-Count = Annotated[int, Field(ge=1)]
-Whole = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+MOST = 1_000_000_000
+"""The most of anything that a study may ask for. Keys whose values cost time or memory have limits of their own."""
+LARGEST = 1e9
+"""The largest number that training is given. float32, in which it is done, ends at 3e38."""
+
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Whole = Annotated[int, Field(ge=0, le=MOST)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""NumPy's and scikit-learn's seeds have 32 bits."""
+Replications = Annotated[int, Field(ge=1, le=1000)]
+"""How often something is repeated. A thousand replicates tell differences of a tenth of a standard deviation apart."""
+Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
+Width = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Units or filters of a layer."""
+Side = Annotated[int, Field(ge=1, le=1000)]
+"""Of a square, in pixels."""
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+Finite = Annotated[float, Field(ge=-1e30, le=1e30)]
+"""A number that is compared with a metric."""
 Share = Annotated[float, Field(ge=0, lt=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 
@@ -39,10 +55,12 @@ def _number_or_none(value: Any, handler: Any) -> Any:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise SettingError(f"{as_yaml(value)} must be a whole number of at least 1, or none")
+    if value > MOST:
+        raise SettingError(f"{as_yaml(value)} must be at most {MOST}, or none")
     return handler(value)
 
 
-_LIMIT_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 1}, {"enum": ["none", None]}]}
+_LIMIT_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST}, {"enum": ["none", None]}]}
 Limit = Annotated[int | None, WrapValidator(_number_or_none), WithJsonSchema(_LIMIT_SCHEMA)]
 """A whole number, or `none`."""
 
@@ -73,3 +91,19 @@ Value = Annotated[Any, WithJsonSchema(_VALUE_SCHEMA)]
 """A value of any key: a number, text, true or false, or a list of whole numbers."""
 Number = Annotated[Any, WithJsonSchema({"type": "number"})]
 """A number that keeps its type: 3 does not become 3.0."""
+
+
+def _within_one(reported: dict[str, float]) -> dict[str, float]:
+    for metric, value in reported.items():
+        check_share(metric, value, metric)
+    return reported
+
+
+def check_share(metric: str, value: float | None, *place: str) -> None:
+    """Raises SettingError for an accuracy, or a difference of two, of more than 1: 97 is meant as 0.97."""
+    if value is not None and is_fraction(metric) and abs(value) > 1:
+        raise SettingError(f"{as_yaml(value)} is more than 1; {metric} is a share, so 97 % are 0.97", *place)
+
+
+Reported = Annotated[dict[MetricName, Finite], AfterValidator(_within_one)]
+"""Metric -> the number that the source prints."""
