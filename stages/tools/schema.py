@@ -21,6 +21,7 @@ from stages.lib.markdown import code
 from stages.lib.study.metrics import METRICS
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import NAME, Section
+from stages.lib.study.values import MOST
 from stages.lib.templates import render
 
 DOCS = Path("docs")
@@ -117,7 +118,7 @@ def allowed(schema: Mapping[str, Any]) -> str:
         return "a name"
     words = {"string": "text", "boolean": "`true` or `false`", "integer": "a whole number", "number": "a number"}[kind]
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = ", ".join(f"{sign} {schema[key]}" for key, sign in bounds.items() if key in schema)
+    limits = ", ".join(f"{sign} {schema[key]}" for key, sign in bounds.items() if key in schema and abs(schema[key]) < MOST)
     return f"{words} {limits}".strip()
 
 
