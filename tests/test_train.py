@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from helpers.checkout import ROOT, environment_of, stage
-from helpers.processes import LONGER, bytes_of, children, entries, start, timings, until, workers_of
+from helpers.processes import LONGER, bytes_of, children, entries, listening, start, timings, until, workers_of
 from helpers.study import SMALL, prepared_for, study_with, write_study
 from stages import train
 from stages.lib.cli import UserError
@@ -40,9 +40,13 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return bytes_of(folder / "data" / "runs")
 
 
-def test_the_number_of_workers_changes_no_byte(small_study: Study, tmp_path: Path, expected: dict[str, str]) -> None:
+def test_neither_the_number_of_workers_nor_the_user_s_keras_changes_a_byte(
+    small_study: Study, tmp_path: Path, expected: dict[str, str]
+) -> None:
     study = small_study(LONGER)
-    done = stage("train", study, cache=tmp_path / "cache", TIPS_WORKERS="2")
+    mine = {"floatx": "float64", "epsilon": 0.1, "image_data_format": "channels_first", "backend": "jax"}
+    write_json(tmp_path / "home" / ".keras" / "keras.json", mine)
+    done = stage("train", study, cache=tmp_path / "cache", TIPS_WORKERS="2", HOME=str(tmp_path / "home"))
     assert done.returncode == 0, done.stderr
     assert bytes_of(study / "data" / "runs") == expected
     assert timings(study)["workers"] == 2
@@ -90,6 +94,7 @@ def test_trainers_keep_to_a_core_each_where_all_cores_train(small_study: Study, 
     process = start(small_study(LONGER), tmp_path / "cache", TIPS_WORKERS=str(len(cores)) if kept_to else "1")
     psutil.Process(process.pid).cpu_affinity(cores)  # before it counts them
     until(lambda: len(entries(tmp_path / "cache")) >= 2 * len(cores))
+    assert listening(psutil.Process(process.pid)) == {"127.0.0.1"}
     trainers = [[os.sched_getaffinity(thread.id) for thread in each.threads()] for each in workers_of(process)]
     process.kill()
     process.communicate()
@@ -171,7 +176,7 @@ def test_the_weights_that_the_study_wants_are_kept(
     settings, prepared = train.load_study(study), train.read_prepared(study / "data" / "prepared")
     cache = ReplicateCache(tmp_path / "cache", 10**9)
     for job in jobs.jobs_of(settings, prepared):
-        cache.put(job.key, Result({"history.csv": b"x", "model.weights.h5": b"y"}, 1.0, 1.0))
+        cache.put(job.key, Result({"history.csv": b"x", "model.weights.h5": b"y"}, 1.0, 1.0), print)
     monkeypatch.setattr(cluster, "workers", None)
     train.train_study(settings, prepared, study / "data" / "runs", cache)
     weights = [(study / "data" / "runs" / "plain" / str(seed) / "model.weights.h5").exists() for seed in (0, 1)]
@@ -303,7 +308,7 @@ def test_what_training_writes_is_what_evaluating_reads(
     cache = ReplicateCache(tmp_path / "cache", 10**9)
     for job in jobs.jobs_of(study, prepared):
         inputs = data.inputs(job.recipe, job.view, job.seed)
-        cache.put(job.key, train_replicate(job.recipe, job.seed, inputs, prepared.outputs, prepared.task))
+        cache.put(job.key, train_replicate(job.recipe, job.seed, inputs, prepared.outputs, prepared.task), print)
     monkeypatch.setattr(cluster, "workers", None)
     timings: Any = train.train_study(study, prepared, folder / "data" / "runs", cache)
     write_json(folder / "data" / "timings.json", timings)

@@ -15,10 +15,18 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
 import numpy as np
+
+
+def inner_path(name: str) -> str:
+    """The path of a file below some folder, from a stranger. Raises ValueError if it is absolute, names a drive, or climbs."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive:
+        raise ValueError(f"{name!r} leads out of its folder")
+    return path.as_posix()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -214,12 +215,15 @@ def test_a_cluster_without_workers_is_waited_for(dask: Dask, address: str, tmp_p
 def test_a_scheduler_that_says_nothing_ends_the_stage(dask: Dask, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment.SCHEDULER, address)
     monkeypatch.setattr(roster, "LOOK", 0.0)
+    stopped = 0.0
     try:
-        with cluster.workers(1, "tensorflow", print) as crew:
+        silent = pytest.raises(UserError, match=r"the scheduler has not answered for 1 s")
+        with silent, cluster.workers(1, "tensorflow", print) as workers:
             monkeypatch.setattr(scheduler, "ANSWER_SECONDS", 1.0)
             dask.signal("scheduler", signal.SIGSTOP)
-            with pytest.raises(UserError, match=r"the scheduler has not answered for 1 s"):
-                crew.roster.look()
+            stopped = time.monotonic()
+            workers.roster.look()
+        assert time.monotonic() - stopped < 10.0  # it is not asked again on the way out
     finally:
         dask.signal("scheduler", signal.SIGCONT)
 
@@ -303,6 +307,13 @@ def test_a_cluster_without_workers_is_said_to_have_none(monkeypatch: pytest.Monk
         monkeypatch.setenv(environment.SCHEDULER, empty.scheduler_address)
         with pytest.raises(UserError, match=r"has no workers, for 0\.1 s; start some"), cluster.workers(1, "jax", print):
             pass
+
+
+def test_without_a_cluster_nothing_listens_but_the_dashboards_on_loopback() -> None:
+    before = {one.laddr.port for one in psutil.Process().net_connections("inet")}
+    with cluster.workers(2, "tensorflow", print):
+        connections = [one for one in psutil.Process().net_connections("inet") if one.laddr.port not in before]
+        assert {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
 
 
 def test_a_task_that_fails_on_a_worker_is_said_with_its_reason() -> None:

@@ -214,7 +214,7 @@ def test_with_the_data_prepared_or_only_fetched_it_knows_what_is_cached(
     study = small_study()
     settings, cache = study_with(), ReplicateCache.of_user()
     for job in engine_jobs.jobs_of(settings, prepared_for(settings))[:4]:
-        cache.put(job.key, Result({"history.csv": b"x"}, 2.0, 1.0))
+        cache.put(job.key, Result({"history.csv": b"x"}, 2.0, 1.0), print)
     told = shown(study, capsys)
     assert [line.split()[:4] for line in told[1:4]] == [
         ["dropped", "3", "0", "3"],
@@ -235,7 +235,7 @@ def test_what_a_search_adds_is_said_after_the_table(
     study, settings = small_study(changes), study_with(changes)
     job, *_ = engine_jobs.jobs_of(settings, prepared_for(settings))
     assert shown(study, capsys)[-2].endswith("more replicates, by 2 workers: the time is not known")
-    ReplicateCache.of_user().put(job.key, Result({"history.csv": b"x"}, 2.0, 1.0))
+    ReplicateCache.of_user().put(job.key, Result({"history.csv": b"x"}, 2.0, 1.0), print)
     *_, table, searched, fewer = shown(study, capsys)
     assert table.startswith("~: no replicate")
     assert re.fullmatch(r"the search asks for 58 more replicates, by 2 workers: about \S+( s)? at most", searched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from typing import Any, cast
 
 import pytest
@@ -11,7 +12,7 @@ from distributed.comm import CommClosedError
 
 from helpers.study import prepared_for, study_with
 from stages.lib.cli import UserError
-from stages.lib.engine import dispatch
+from stages.lib.engine import dispatch, roster, scheduler
 from stages.lib.engine.cluster import Workers
 from stages.lib.engine.jobs import Job
 from stages.lib.engine.roster import SILENCE, Place, Roster
@@ -101,3 +102,31 @@ def test_a_worker_that_is_refused_is_named_once_and_used_no_more() -> None:
     there._looked = float("-inf")
     with pytest.raises(UserError, match=r"^worker a: keras is 2 there$"):
         there.look()
+
+
+class Hung(Known):
+    """A client whose scheduler answers once and never again. It notes how long it would have waited."""
+
+    def __init__(self) -> None:
+        super().__init__(a={})
+        self.waited: list[float] = []
+
+    def sync(self, function: None, n_workers: int, callback_timeout: float) -> dict[str, Any]:
+        self.waited.append(callback_timeout)
+        if len(self.waited) > 1:
+            raise TimeoutError
+        return {"workers": self.facts}
+
+
+def test_a_scheduler_that_hangs_is_noticed_within_a_minute_also_while_a_result_is_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fetching a result waits for the scheduler too. Both waits together are within the minute that the docs promise."""
+    client = Hung()
+    there = roster_of(client)
+    fetched = time.monotonic() + scheduler.ANSWER_SECONDS
+    monkeypatch.setattr(roster.time, "monotonic", lambda: fetched)
+    with pytest.raises(UserError, match=r"^the scheduler has not answered for 50 s\. Trained replicates are kept"):
+        there.look()
+    assert client.waited[0] == pytest.approx(scheduler.ANSWER_SECONDS, abs=1.0)
+    assert scheduler.ANSWER_SECONDS + client.waited[1] <= 55.0

@@ -67,6 +67,12 @@ def command_of(process: psutil.Process) -> list[str]:
         return []
 
 
+def listening(process: psutil.Process) -> set[str]:
+    """The addresses at which a process and its children accept connections."""
+    connections = [one for each in [process, *process.children(recursive=True)] for one in each.net_connections("inet")]
+    return {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN}
+
+
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return [child for child in children(process) if "stages.lib.engine.trainer" in command_of(child)]
 

@@ -13,8 +13,10 @@ import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import IO, NamedTuple
+
+from stages.lib.files import inner_path
 
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 """First bytes of a zip archive with members, and of one without."""
@@ -79,10 +81,10 @@ class Archive:
 
 def _inside(name: str) -> str:
     """The member's path. Raises ArchiveError for one that is absolute, names a drive, or climbs."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive:
-        raise ArchiveError(f"refused: the archive's member {name!r} leads out of its folder")
-    return path.as_posix()
+    try:
+        return inner_path(name)
+    except ValueError as error:
+        raise ArchiveError(f"refused: the archive's member {error}") from None
 
 
 def _opened(file: IO[bytes]) -> zipfile.ZipFile | tarfile.TarFile:

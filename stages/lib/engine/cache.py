@@ -1,95 +1,150 @@
-"""The replicate cache: what this user trained once on this machine is not trained again."""
+"""The replicate cache: what this user trained once on this machine is not trained again.
+
+It only saves time. A run ends as well without it, if nobody can write there, or if an entry is damaged.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from stages.lib import environment
-from stages.lib.files import whole_folder
+from stages.lib.files import inner_path, whole_folder
 from stages.lib.training.result import Result
 
 _MANIFEST = "manifest.json"
+_LARGEST_MANIFEST = 10**6
+"""Bytes. That of a replicate has some hundreds."""
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Manifest(BaseModel):
+    """What an entry holds: path of each file -> its SHA-256, and how long the replicate took."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    files: Annotated[dict[Annotated[str, AfterValidator(inner_path)], str], Field(min_length=1)]
+    seconds: Seconds
+    seconds_per_epoch: Seconds
 
 
 class ReplicateCache:
-    """Results by key, one folder each, written whole or not at all; the ones used longest ago go first at the size limit."""
+    """Results by key, in a folder each. An entry is written whole or not at all. At the size limit the oldest ones go.
+
+    The oldest are those that were used longest ago.
+    """
 
     def __init__(self, folder: Path, limit: int) -> None:
         """`limit` is in bytes."""
         self.folder = folder
         self.limit = limit
+        self._writes = True
 
     @classmethod
     def of_user(cls) -> ReplicateCache:
-        """The user's cache: `TIPS_CACHE_GB` sets its limit, 5 GB by default; XDG_CACHE_HOME moves it.
-
-        Raises UserError for a limit that is no number.
-        """
+        """The user's cache. Raises UserError if the variable for its limit is no number."""
         return cls(environment.cache_folder("replicates"), environment.cache_limit())
 
-    def _entry(self, key: str) -> Path:
-        return self.folder / key[:2] / key
+    def check(self, say: Callable[[str], None]) -> None:
+        """Tell the user if results cannot be kept."""
+        try:
+            if not self.folder.is_absolute():
+                raise OSError("there is no home folder")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                file.write(bytes(10_000))
+        except OSError as error:
+            self._give_up(error, say)
+
+    def _give_up(self, error: OSError, say: Callable[[str], None]) -> None:
+        """Write nothing any more, and say so once."""
+        if self._writes:
+            why = error.strerror or error
+            say(f"the replicate cache {self.folder} cannot be written ({why}), so nothing more is kept in it")
+        self._writes = False
 
     def get(self, key: str, say: Callable[[str], None]) -> Result | None:
-        """The result, or None; a damaged entry is removed and reported through `say`."""
+        """The result, or None. A damaged entry is removed and reported through `say`."""
         entry = self._entry(key)
-        if not entry.is_dir():
+        if not os.path.isdir(entry):  # noqa: PTH112  # Path.is_dir raises where nobody may look
             return None
         try:
-            manifest = json.loads((entry / _MANIFEST).read_text())
-            files = {name: (entry / name).read_bytes() for name in manifest["files"]}
-            intact = all(_sha256(content) == manifest["files"][name] for name, content in files.items())
-            result = Result(files, manifest["seconds"], manifest["seconds_per_epoch"])
-        except (OSError, ValueError, KeyError, TypeError):
-            intact = False
-        if not intact:
+            manifest = _manifest_of(entry)
+            files = {name: _content(entry / name) for name in manifest.files}
+        except (OSError, ValueError):
+            files = {}
+        if not files or any(_sha256(content) != manifest.files[name] for name, content in files.items()):
             say(f"the cached replicate {entry} is damaged; it is removed and trained again")
             shutil.rmtree(entry, ignore_errors=True)
             return None
         with suppress(OSError):  # another run may have pruned it, or nobody may write here
             os.utime(entry)
-        return result
+        return Result(files, manifest.seconds, manifest.seconds_per_epoch)
 
     def seconds(self, key: str) -> float | None:
-        """How long the cached replicate took to train, None where there is none; it is not checked, nor noted as used."""
+        """How long a cached replicate took to train. None if there is none. The entry is not checked, nor noted as used."""
         try:
-            return float(json.loads((self._entry(key) / _MANIFEST).read_text())["seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return _manifest_of(self._entry(key)).seconds
+        except (OSError, ValueError):
             return None
 
-    def put(self, key: str, result: Result) -> None:
-        with whole_folder(self._entry(key)) as folder:
-            for name, content in result.files.items():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(content)
-            manifest = {
-                "files": {name: _sha256(content) for name, content in result.files.items()},
-                "seconds": result.seconds,
-                "seconds_per_epoch": result.seconds_per_epoch,
-            }
-            (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    def put(self, key: str, result: Result, say: Callable[[str], None]) -> None:
+        """Keep a result, if that is possible. The first time that it is not, the user is told through `say`."""
+        if not self._writes:
+            return
+        manifest = Manifest(
+            files={name: _sha256(content) for name, content in result.files.items()},
+            seconds=result.seconds,
+            seconds_per_epoch=result.seconds_per_epoch,
+        )
+        try:
+            with whole_folder(self._entry(key)) as folder:
+                for name, content in result.files.items():
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    (folder / name).write_bytes(content)
+                (folder / _MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+        except OSError as error:
+            self._give_up(error, say)
 
     def prune(self) -> None:
-        """Remove the entries used longest ago until the rest is within the limit."""
+        """Remove the oldest entries until the rest is within the limit."""
         entries = []
         for entry in self.folder.glob("??/*"):
-            try:
+            with suppress(OSError):  # another run prunes too
                 size = sum(file.stat().st_size for file in entry.rglob("*") if file.is_file())
                 entries.append((entry.stat().st_mtime, size, entry))
-            except FileNotFoundError:  # another run prunes too
-                continue
         excess = sum(size for _, size, _ in entries) - self.limit
         for _, size, entry in sorted(entries):
             if excess <= 0:
                 return
             shutil.rmtree(entry, ignore_errors=True)
             excess -= size
+
+    def _entry(self, key: str) -> Path:
+        return self.folder / key[:2] / key
+
+
+def _manifest_of(entry: Path) -> Manifest:
+    """Raises OSError if it cannot be read, and ValueError if it is not a manifest."""
+    return Manifest.model_validate_json(_content(entry / _MANIFEST, _LARGEST_MANIFEST))
+
+
+def _content(path: Path, most: int | None = None) -> bytes:
+    """The bytes of a file. Raises OSError for anything but a file, and ValueError for more than `most` bytes."""
+    if not path.is_file():  # a pipe would wait for ever
+        raise FileNotFoundError(path)
+    if most is not None and path.stat().st_size > most:
+        raise ValueError(f"{path} has more than {most} bytes")
+    return path.read_bytes()
 
 
 def _sha256(content: bytes) -> str:

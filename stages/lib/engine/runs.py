@@ -82,6 +82,7 @@ def train_missing(
     for job in jobs:
         same_key.setdefault(job.key, []).append(job)
     missing = []
+    cache.check(notes.append)
     for key, same in same_key.items():
         if result := cache.get(key, notes.append):
             for job in same:
@@ -101,7 +102,7 @@ def train_missing(
                 stop_when_orphaned()
 
             for trained, result in dispatch.run(workers, missing, prepared, time_limit, tick):
-                cache.put(trained.key, result)
+                cache.put(trained.key, result, progress.say)
                 for job in same_key[trained.key]:
                     finish(job, result)
                 seconds += result.seconds

@@ -142,7 +142,8 @@ class Trainer:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         self.pipe, theirs = Pipe()
-        environment = {**os.environ, **variables, "PYTHONPATH": str(self.folder)}
+        own = {"PYTHONPATH": str(self.folder), "KERAS_HOME": str(self.folder)}  # not the settings in ~/.keras
+        environment = {**os.environ, **variables, **own}
         with theirs, (self.folder / "errors").open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "stages.lib.engine.trainer", str(theirs.fileno())],
