@@ -26,6 +26,7 @@ from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import Job, jobs_of
 from stages.lib.environment import check_backend
 from stages.lib.files import write_json
+from stages.lib.study import sense
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study
 from stages.lib.training.result import Result
@@ -80,6 +81,8 @@ def main() -> None:
         with runs.alone(data / ".train.lock"), runs.unchanged(study, folder, SECTIONS):
             prepared = read_prepared(data / "prepared")
             check_task(study, prepared.task)
+            for doubt in sense.doubts(study, prepared.task, prepared.outputs):
+                print(f"train: {folder / 'params.yaml'}: {doubt}", file=sys.stderr, flush=True)
             timings = train_study(study, prepared, data / "runs", ReplicateCache.of_user())
             write_json(data / "timings.json", timings)
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from helpers.checkout import ROOT
-from helpers.study import SMALL
+from helpers.study import REGRESSION, SMALL
 from stages import evaluate
 from stages.lib.data.prepared import Prepared, write_prepared
 from stages.lib.files import arrays_to_bytes, write_bytes, write_json
@@ -439,7 +439,7 @@ def write_regression(made: Made, variant: str, seed: int, predictions: np.ndarra
 
 def regression(made: Made, **changes: Any) -> None:
     """Make the study a regression: `good` is 0.5 too high, `bad` is 2 too low."""
-    made.write(**changes)
+    made.write(**{name: SMALL[name] | section for name, section in REGRESSION.items()}, **changes)
     splits = {split: (np.zeros((len(TARGETS), 3), np.float32), TARGETS) for split in ("train", "test")}
     prepared = made.folder / "data" / "prepared"
     write_prepared(Prepared(splits, {}, {"task": "regression", "class_names": [], "splits": {}}), prepared)

@@ -14,7 +14,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from helpers.study import blobs, study_with, write_params
+from helpers.study import REGRESSION, blobs, study_with, write_params
 from stages import prepare
 from stages.lib.cli import UserError
 from stages.lib.data import splits as row_splits
@@ -71,7 +71,7 @@ def dataset_of(task: str = "classification", **changes: Any) -> Dataset:
 @given(
     classes=st.lists(st.integers(20, 40), min_size=1, max_size=6),
     shares=st.tuples(st.integers(1, 10), st.integers(0, 5), st.integers(1, 5)),
-    seed=st.integers(0, 2**40),
+    seed=st.integers(0, 2**32 - 1),
 )
 def test_splits_are_disjoint_have_their_sizes_and_hold_the_classes_in_proportion(
     classes: list[int], shares: tuple[int, int, int], seed: int
@@ -355,6 +355,30 @@ def test_a_limit_keeps_the_first_rows_of_each_split(rows: int | None) -> None:
         assert limited.outputs == 4
 
 
+def test_a_classification_needs_two_classes_in_its_training_rows() -> None:
+    x, _ = blobs(90)
+    study = study_with()
+    sorted_rows = study.data.model_copy(update={"split": rows_split(("all", 0, 40), ("all", 40, 60), ("all", 60, 90))})
+    with pytest.raises(UserError, match=r"^data\.split: all 40 training rows are of class 2; a classification needs two"):
+        row_splits.prepare(study.model_copy(update={"data": sorted_rows}), dataset_of(), {"all": (x, np.repeat([2, 0], 45))})
+
+
+def test_a_class_with_fewer_rows_than_splits_cannot_be_stratified() -> None:
+    x, y = blobs(220)
+    y[y == 3] = 0
+    y[:2] = 3
+    with pytest.raises(UserError, match=r"^data\.split: class 3 has 2 of 220 rows, too few for 3 splits to have one each"):
+        row_splits.prepare(study_with(), dataset_of(), {"all": (x, y)})
+
+
+@pytest.mark.parametrize("limit", ["none", 10])
+def test_there_are_no_more_folds_than_rows(limit: object) -> None:
+    folds = {"folds": 161 if limit == "none" else 21, "repeats": 1, "seed": 0}
+    study = study_with({"data": {"k_fold": folds}, "variants": {"plain": {"k_fold": True}}, "limits": {"rows": limit}})
+    with pytest.raises(UserError, match=r"^data\.k_fold\.folds: (161|21) folds of (160|20) rows; a fold needs a row"):
+        row_splits.prepare(study, dataset_of(), {"all": blobs(220)})
+
+
 def test_validation_rows_may_be_test_rows() -> None:
     shared = study_with().data.model_copy(update={"split": rows_split(("all", 0, 60), ("all", 60, 90), ("all", 60, 90))})
     prepared = row_splits.prepare(study_with().model_copy(update={"data": shared}), dataset_of(), {"all": blobs(90)})
@@ -374,7 +398,7 @@ def test_a_view_of_each_split_is_fitted_on_each() -> None:
 def test_every_view_is_fitted_on_the_training_rows_alone() -> None:
     """Values of the other splits are far outside, and change nothing."""
     x = np.concatenate([np.linspace(0, 10, 6), [1000.0, -1000.0, 5000.0, 0.0]])[:, None]
-    study = study_with({"claims": {"noise_hurts": {"metric": "test_loss"}}})
+    study = study_with({**REGRESSION, "claims": {"noise_hurts": {"metric": "test_loss"}}})
     data = study.data.model_copy(update={"split": rows_split(("all", 0, 6), ("all", 6, 8), ("all", 8, 10))})
     prepared = row_splits.prepare(study.model_copy(update={"data": data}), dataset_of("regression"), {"all": (x, x[:, 0])})
     assert prepared.views["scaled"].factor == 0.1
@@ -384,7 +408,7 @@ def test_every_view_is_fitted_on_the_training_rows_alone() -> None:
 
 
 def test_a_regression_cannot_be_stratified() -> None:
-    study = study_with({"claims": {"noise_hurts": {"metric": "test_loss"}}})
+    study = study_with({**REGRESSION, "claims": {"noise_hurts": {"metric": "test_loss"}}})
     with pytest.raises(UserError, match=r"data\.split\.method: stratified needs classes; a regression takes another"):
         row_splits.prepare(study, dataset_of("regression"), {"all": (np.zeros((200, 1)), np.zeros(200))})
 

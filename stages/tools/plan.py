@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import jobs_of
 from stages.lib.environment import check_backend
 from stages.lib.files import sha256_of
+from stages.lib.study import sense
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study
 
@@ -39,6 +41,8 @@ def show_plan(study: Study, folder: Path) -> None:
     """Print the plan of the variants and of the search."""
     prepared = current_data(study, folder)
     jobs = jobs_of(study, prepared) if prepared else None
+    for doubt in sense.doubts(study, prepared.task, prepared.outputs) if prepared else ():
+        print(f"plan: {folder / 'params.yaml'}: {doubt}", file=sys.stderr)
     try:
         timed = json.loads((folder / "data" / "timings.json").read_text())["replicates"]
     except FileNotFoundError:

@@ -62,6 +62,8 @@ SMALL: dict[str, Any] = {
     "statistics": {"confidence": 0.99},
 }
 """A valid study with three variants; `study_with` changes it."""
+REGRESSION: dict[str, Any] = {"model": {"output_activation": "linear"}, "train": {"loss": "mse"}}
+"""What makes it learn numbers."""
 
 
 def study_with(changes: Mapping[str, Any] | None = None) -> Study:

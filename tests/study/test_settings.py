@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from helpers.checkout import ROOT
-from helpers.study import JARGON, SMALL, study_with
+from helpers.study import JARGON, REGRESSION, SMALL, study_with
 from stages.lib.cli import UserError
 from stages.lib.study.claims import ILLUSTRATIONS
 from stages.lib.study.keras_names import ACTIVATIONS, DEFAULT_RATES, INITIALIZERS, LOSSES, Backend
@@ -708,7 +708,7 @@ def accepted(study: Study, task: str) -> bool:
 def test_a_measure_of_the_task_is_accepted() -> None:
     assert accepted(study_with(), "classification")
     for metric in ("test_mae", "test_loss", "generalization_gap", "best_epoch", "seconds"):
-        assert accepted(study_with({"claims": {"noise_hurts": {"metric": metric}}}), "regression")
+        assert accepted(study_with({**REGRESSION, "claims": {"noise_hurts": {"metric": metric}}}), "regression")
 
 
 def test_a_mistake_is_reported_where_it_is_made_and_not_at_the_variants_that_inherit_it(tmp_path: Path) -> None:

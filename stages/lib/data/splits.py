@@ -109,7 +109,39 @@ def split_up(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> dict[str
         splits = train_test(parts, split)
     else:
         splits = as_given(parts, split)
+    if dataset.task == "classification":
+        _check_classes(study, dataset, parts, splits)
     return {name: (x[: study.limits.rows], y[: study.limits.rows]) for name, (x, y) in splits.items()}
+
+
+def _check_classes(study: Study, dataset: Dataset, parts: dict[str, Rows], splits: dict[str, Rows]) -> None:
+    """Raises SettingError for training rows of a single class, and for a class that a stratified split has too few rows of."""
+    labels = splits["train"][1]
+    if len(np.unique(labels)) < 2:
+        wrong = f"all {len(labels)} training rows are of class {labels[0]}; a classification needs two classes or more"
+        raise SettingError(wrong, "data", "split")
+    if isinstance(study.data.split, StratifiedSplit):
+        classes, rows = np.unique(together(parts)[1], return_counts=True)
+        scarce = int(np.argmin(rows))
+        if rows[scarce] < len(splits):
+            name = dataset.class_names[classes[scarce]] if dataset.class_names else classes[scarce]
+            wrong = f"class {name} has {rows[scarce]} of {sum(rows)} rows, too few for {len(splits)} splits to have one each"
+            raise SettingError(wrong, "data", "split")
+
+
+def _check_folds(study: Study, splits: dict[str, Rows]) -> None:
+    """Raises SettingError for more folds than rows, or for no row to set apart."""
+    rows = sum(len(splits[name][1]) for name in ("train", "validation") if name in splits)
+    used: list[tuple[int, tuple[str, ...]]]
+    used = [(recipe.k_fold.folds, ("data", "k_fold")) for recipe in study.recipes.values() if recipe.k_fold]
+    if study.search:
+        used.append((study.search.folds, ("search",)))
+    for folds, place in used:
+        if folds > rows:
+            raise SettingError(f"{folds} folds of {rows} rows; a fold needs a row", *place, "folds")
+    for name, recipe in study.recipes.items():
+        if recipe.train.validation_rows and len(splits["train"][1]) < 2:
+            raise SettingError("there is one training row, and none to set apart", "variants", name, "train", "validation_rows")
 
 
 def short(value: float, digits: int) -> float:
@@ -155,5 +187,6 @@ def prepare(study: Study, dataset: Dataset, parts: dict[str, Rows]) -> Prepared:
     """
     check_task(study, dataset.task)
     splits = split_up(study, dataset, parts)
+    _check_folds(study, splits)
     fitted = {name: views.fit(view, {split: x for split, (x, _) in splits.items()}) for name, view in study.views.items()}
     return Prepared(splits, fitted, facts(dataset, parts, splits, fitted))

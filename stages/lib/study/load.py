@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stages.lib.cli import SettingError
-from stages.lib.study import space
+from stages.lib.study import sense, space
 from stages.lib.study.metrics import has_measure, needs_validation, of_two_outputs
 from stages.lib.study.rows import RowsSplit
 from stages.lib.study.settings import Study, chain, resolve
@@ -41,7 +41,7 @@ def measures(study: Study) -> list[Measured]:
 
 
 def check_task(study: Study, task: str) -> None:
-    """Raises SettingError for what the data set's task does not have, such as the accuracy of a regression."""
+    """Raises SettingError for what the task does not have, such as the accuracy of a regression, or cannot learn by."""
     for place, measure, _ in measures(study):
         if not has_measure(task, measure):
             raise SettingError(f"{measure} is not measured in a {task}", *place)
@@ -50,6 +50,7 @@ def check_task(study: Study, task: str) -> None:
             raise SettingError("is for a regression", "variants", name, "model", "wide_deep", "auxiliary_output")
     if study.search and not has_measure(task, study.search.metric):
         raise SettingError(f"{study.search.metric} is not measured in a {task}", "search", "metric")
+    sense.check(study, task)
 
 
 def load_study(folder: Path) -> Study:
