@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 
 from helpers.checkout import stage
+from helpers.processes import LONGER, bytes_of
 from helpers.search import Pretender
 from helpers.study import write_study
 from stages.lib.engine import runs
@@ -85,6 +86,17 @@ def trained_once(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
 def trained(trained_once: Path, tmp_path: Path) -> Path:
     """A copy of them, to change."""
     return Path(shutil.copytree(trained_once, tmp_path / "trained"))
+
+
+@pytest.fixture(scope="session")
+def expected(once: Callable[[str, Callable[[Path], object]], Path]) -> dict[str, str]:
+    """What an undisturbed run with one worker writes for the longer study: path -> digest."""
+
+    def make(folder: Path) -> None:
+        done = stage("train", write_study(folder / "study", LONGER), cache=folder / "cache")
+        assert done.returncode == 0, done.stderr
+
+    return bytes_of(once("longer", make) / "study" / "data" / "runs")
 
 
 @pytest.fixture

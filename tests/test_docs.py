@@ -25,6 +25,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from helpers.checkout import ROOT, Checkout, copy_tree, environment_of, is_result, stage
+from helpers.processes import ENDLESS, PATIENCE
 from helpers.study import csv_entry, write_params
 from stages import evaluate, fetch, prepare, train
 from stages.lib.data.prepared import read_prepared
@@ -268,7 +269,7 @@ def test_the_example_of_a_study_is_run_by_dvc_and_by_the_commands_of_the_page(ow
 
 
 def test_the_train_stage_says_where_its_dashboard_is(small_study: Callable[..., Path], tmp_path: Path) -> None:
-    study = small_study({"train": {"epochs": 3000}, "replicates": {"seeds": 1}})
+    study = small_study(ENDLESS)
     command = [sys.executable, "-m", "stages.train", str(study)]
     environment = environment_of(tmp_path / "cache", TIPS_WORKERS="1")
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -279,7 +280,7 @@ def test_the_train_stage_says_where_its_dashboard_is(small_study: Callable[..., 
             assert re.fullmatch(r"http://127\.0\.0\.1:\d+/status", address)
             assert f"    {said} at http://127.0.0.1:" in page("live.md")
             for path in ("status", "workers", "system", "info/main/workers.html"):
-                answer = requests.get(address.replace("status", path), timeout=60)
+                answer = requests.get(address.replace("status", path), timeout=PATIENCE)
                 assert answer.status_code == 200
                 assert "needs bokeh" not in answer.text
         finally:
@@ -378,7 +379,9 @@ def another_runs(place: Place) -> None:
 
 def too_slow(place: Place) -> None:
     place.change({"replicates": {"time_limit": 0.5, "seeds": 1}, "train": {"epochs": 100000}})
-    done = stage("train", place.study, cache=place.folder / "cache", TIPS_WORKERS="1")
+    done = stage("train", place.study, cache=place.folder / "cache")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
     sys.exit(done.stderr.strip().splitlines()[-1])
 
 

@@ -22,7 +22,7 @@ from distributed import Client, LocalCluster, Security
 
 from helpers.checkout import ROOT, environment_of, stage
 from helpers.dask import Dask
-from helpers.processes import bytes_of, entries, start, timings, until
+from helpers.processes import ENDLESS, LONGER, PATIENCE, bytes_of, entries, has_ended, start, timings, until
 from helpers.search import REAL
 from helpers.study import write_study
 from stages.lib import environment
@@ -32,11 +32,8 @@ from stages.lib.engine.conditions import differences, expected_report
 from stages.lib.study.load import load_study
 from stages.lib.study.recipe import Recipe
 
-CHANGES: dict[str, Any] = {"train": {"epochs": 40}, "replicates": {"seeds": 4}}
-"""Of the study: it lasts long enough for something to happen in the middle."""
-FEW = {**CHANGES, "limits": {"seeds": 1}}
-"""Three of its replicates."""
-ENDLESS = {"train": {"epochs": 1_000_000}, "replicates": {"time_limit": 600.0}}
+FEW: dict[str, Any] = {**LONGER, "limits": {"seeds": 1}}
+"""Three of the replicates of the longer study."""
 SEARCHING = {**REAL, "search": {**REAL["search"], "trials": 2, "batch": 1}, "train": {"epochs": 3}}
 """Two batches of a trial for each of two strategies, the second one learnt from the first, and refits on other rows."""
 
@@ -60,16 +57,6 @@ def address(dask: Dask) -> str:
     return str(json.loads((dask.folder / "scheduler.json").read_text())["address"])
 
 
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What a run without a cluster writes."""
-    folder = tmp_path_factory.mktemp("expected")
-    study = write_study(folder / "study", CHANGES)
-    done = stage("train", study, cache=folder / "cache")
-    assert done.returncode == 0, done.stderr
-    return bytes_of(study / "data" / "runs")
-
-
 def of_few(expected: Mapping[str, str]) -> dict[str, str]:
     return {name: digest for name, digest in expected.items() if name.split("/")[1] == "0"}
 
@@ -84,7 +71,7 @@ def test_workers_that_die_stop_and_join_change_no_byte(
     dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]
 ) -> None:
     """One is killed, one is stopped; one that joins trains all the rest, theirs included."""
-    study, cache = write_study(tmp_path / "study", CHANGES), tmp_path / "cache"
+    study, cache = write_study(tmp_path / "study", LONGER), tmp_path / "cache"
     process = start(study, cache, DASK_SCHEDULER_ADDRESS=address)
     until(lambda: len(entries(cache)) >= 2 and dask.trainers("a") and dask.trainers("b"))
     orphans = dask.trainers("a")
@@ -95,7 +82,7 @@ def test_workers_that_die_stop_and_join_change_no_byte(
     left = len(expected) - len(entries(cache))
     dask.end("a")
     dask.worker("c", "127.0.0.3", "--nthreads", "1")
-    _, errors = process.communicate(timeout=1200)
+    _, errors = process.communicate(timeout=PATIENCE)
     dask.signal("b", signal.SIGCONT)
     assert process.returncode == 0, errors
     assert left > 0
@@ -103,11 +90,11 @@ def test_workers_that_die_stop_and_join_change_no_byte(
     assert bytes_of(study / "data" / "runs") == expected
     assert f"training on the cluster at {address}" in errors
     assert timings(study)["trained"] == 12
-    _, alive = psutil.wait_procs(orphans, timeout=10)
-    assert not alive
+    until(lambda: all(map(has_ended, orphans)))
     until(lambda: not dask.trainers("b"))  # nobody wants what the stopped one was at
 
 
+@pytest.mark.slow
 def test_two_users_with_different_code_share_the_workers(
     dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]
 ) -> None:
@@ -131,7 +118,7 @@ def test_two_users_with_different_code_share_the_workers(
         for study, folder in zip(studies, (ROOT, checkout), strict=True)
     ]
     for process in processes:
-        _, errors = process.communicate(timeout=1200)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, errors
     ours, theirs = (bytes_of(study / "data" / "runs") for study in studies)
     assert ours == of_few(expected)
@@ -139,6 +126,7 @@ def test_two_users_with_different_code_share_the_workers(
     assert re.search(r"^1,\d\.\d,", (studies[1] / "data/runs/plain/0/history.csv").read_text(), flags=re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_leaves_its_workers_free(dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]) -> None:
     study = write_study(tmp_path / "study", ENDLESS)
     process = start(study, tmp_path / "cache", DASK_SCHEDULER_ADDRESS=address)
@@ -153,6 +141,7 @@ def test_a_killed_driver_leaves_its_workers_free(dask: Dask, address: str, tmp_p
     assert bytes_of(later / "data" / "runs") == of_few(expected)
 
 
+@pytest.mark.slow
 def test_a_search_writes_what_it_writes_without_a_cluster(dask: Dask, address: str, tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", SEARCHING)
     here, there = tmp_path / "here", tmp_path / "there"
@@ -180,6 +169,7 @@ def other_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder / "bin" / "python")
 
 
+@pytest.mark.slow
 def test_a_worker_with_other_packages_is_refused_by_name(dask: Dask, address: str, tmp_path: Path, other_python: str) -> None:
     study = write_study(tmp_path / "study", FEW)
     dask.worker("other", "127.0.0.4", "--nthreads", "1", python=other_python)
@@ -196,9 +186,10 @@ def test_a_worker_with_other_packages_is_refused_by_name(dask: Dask, address: st
     )
 
 
+@pytest.mark.slow
 def test_a_cluster_without_workers_is_waited_for(dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]) -> None:
     """They are all killed; one that joins later trains everything."""
-    study, cache = write_study(tmp_path / "study", CHANGES), tmp_path / "cache"
+    study, cache = write_study(tmp_path / "study", LONGER), tmp_path / "cache"
     process = start(study, cache, DASK_SCHEDULER_ADDRESS=address)
     until(lambda: entries(cache) and any(dask.trainers(name) for name in dask.processes))
     for name in sorted(dask.processes.keys() - {"scheduler"}):
@@ -207,11 +198,12 @@ def test_a_cluster_without_workers_is_waited_for(dask: Dask, address: str, tmp_p
     said = iter(process.stderr.readline, "")
     assert any("has lost its last worker" in line for line in said)
     dask.worker("d", "127.0.0.5", "--nthreads", "2")
-    process.communicate(timeout=1200)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert bytes_of(study / "data" / "runs") == expected
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_says_nothing_ends_the_stage(dask: Dask, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(environment.SCHEDULER, address)
     monkeypatch.setattr(roster, "LOOK", 0.0)
@@ -228,15 +220,16 @@ def test_a_scheduler_that_says_nothing_ends_the_stage(dask: Dask, address: str, 
         dask.signal("scheduler", signal.SIGCONT)
 
 
+@pytest.mark.slow
 def test_when_the_scheduler_goes_away_the_next_run_goes_on(
     dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]
 ) -> None:
     """The last test with this cluster."""
-    study, cache = write_study(tmp_path / "study", CHANGES), tmp_path / "cache"
+    study, cache = write_study(tmp_path / "study", LONGER), tmp_path / "cache"
     process = start(study, cache, DASK_SCHEDULER_ADDRESS=address)
     until(lambda: len(entries(cache)) >= 2)
     dask.end("scheduler")
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert one_line(errors).startswith("train: the scheduler is gone")
     done = stage("train", study, cache=cache)
@@ -245,6 +238,7 @@ def test_when_the_scheduler_goes_away_the_next_run_goes_on(
     assert bytes_of(study / "data" / "runs") == expected
 
 
+@pytest.mark.slow
 def test_certificates_let_a_driver_in_and_nothing_else_does(tmp_path: Path, expected: dict[str, str]) -> None:
     security, variables = Security.temporary(), {}
     for part, role in [("ca-file", None)] + [

@@ -18,7 +18,9 @@ from helpers.checkout import ROOT, environment_of
 PATIENCE = 1200.0
 """Seconds after which a test gives up waiting. It ends a test that hangs, and is no measure of how fast a machine is."""
 LONGER = {"train": {"epochs": 60}, "replicates": {"seeds": 4}}
-"""So that a run lasts long enough to be killed in the middle."""
+"""So that a run lasts long enough for something to happen in the middle. It has 12 replicates."""
+ENDLESS = {"train": {"epochs": 1_000_000}, "replicates": {"time_limit": PATIENCE}}
+"""Of replicates that train until somebody stops them."""
 
 
 def bytes_of(folder: Path) -> dict[str, str]:
