@@ -29,7 +29,7 @@ from helpers.processes import ENDLESS, PATIENCE
 from helpers.study import csv_entry, write_params
 from stages import evaluate, fetch, prepare, train
 from stages.lib.data.prepared import read_prepared
-from stages.lib.engine import runs
+from stages.lib.engine import cluster, runs
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import Study, merged
 from stages.lib.study.strict_yaml import read_yaml
@@ -419,6 +419,13 @@ def no_weights(place: Place) -> None:
     place.run(export.main, "plain", "--seed", "1")
 
 
+def no_cache(place: Place) -> None:
+    """It is said before anything trains, so the run may end there."""
+    place.monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    place.monkeypatch.setattr(cluster, "workers", lambda *_: sys.exit(1))
+    place.run(train.main)
+
+
 def not_trained(place: Place) -> None:
     place.run(evaluate.main)
 
@@ -438,6 +445,7 @@ PROVOKED: dict[str, Callable[[Place], None]] = {
     "convolutions": mistaken({"variants": {"dropped": {"model": {"conv": [4, 4, 4, 4]}}}}),
     "other backend": variable("KERAS_BACKEND", "jax"),
     "workers": variable("TIPS_WORKERS", "many"),
+    "no cache": no_cache,
     "open scheduler": variable("DASK_SCHEDULER_ADDRESS", "tcp://192.0.2.1:8786"),
     "another runs": another_runs,
     "too slow": too_slow,

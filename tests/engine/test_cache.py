@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from stages.lib.cli import UserError
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.training.result import Result
 
@@ -107,18 +106,6 @@ def test_an_interrupted_put_leaves_nothing(cache: ReplicateCache, monkeypatch: p
     monkeypatch.undo()
     assert cache.get(KEY, lambda _: None) is None
     assert [path for path in cache.folder.rglob("*") if path.is_file()] == []
-
-
-def test_the_limit_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("TIPS_CACHE_GB", "0.5")
-    cache = ReplicateCache.of_user()
-    assert cache.limit == 500_000_000
-    assert tmp_path in cache.folder.parents
-    for given in ("2GB", "", "inf", "nan", "-1"):
-        monkeypatch.setenv("TIPS_CACHE_GB", given)
-        with pytest.raises(UserError, match=f"^TIPS_CACHE_GB: '{given}' is not allowed; a number of gigabytes is$"):
-            ReplicateCache.of_user()
 
 
 MANIFEST: dict[str, Any] = {

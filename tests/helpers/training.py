@@ -21,6 +21,11 @@ def recipe_with(model: Mapping[str, Any] | None = None, train: Mapping[str, Any]
     return study_with({"model": model or {}, "train": train or {}}).recipes["plain"]
 
 
+def diverging(recipe: Recipe) -> Recipe:
+    """The recipe with a learning rate that settings do not allow."""
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"learning_rate": 1e30})})
+
+
 def inputs() -> Splits:
     prepared = prepared_for(study_with())
     view = prepared.views["scaled"]

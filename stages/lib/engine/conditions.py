@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
+from stages.lib import environment
 from stages.lib.engine import trainer
-from stages.lib.environment import DECISIVE
 
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 """Variables of glibc's allocator. Dask sets its own, which are made for data frames: they hand every freed megabyte back to the
@@ -23,14 +22,14 @@ def training_variables(backend: str) -> dict[str, str]:
         "1",
     )
     xla = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {xla}".strip()
+    flags = f"{environment.decisive().get('XLA_FLAGS', '')} {xla}".strip()
     return {**single_thread, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2", "XLA_FLAGS": flags}
 
 
 def trainer_variables(backend: str) -> dict[str, str | None]:
     """What is set for a trainer, or unset (None), wherever it runs. Variables that decide a result come from this process."""
-    decisive = {name: os.environ.get(name) for name in DECISIVE}
-    return {**decisive, **MALLOC, **training_variables(backend)}
+    unset = dict.fromkeys(environment.DECISIVE)
+    return {**unset, **environment.decisive(), **MALLOC, **training_variables(backend)}
 
 
 def expected_report(backend: str, made_in: Mapping[str, object]) -> dict[str, object]:
@@ -40,7 +39,7 @@ def expected_report(backend: str, made_in: Mapping[str, object]) -> dict[str, ob
         made_in: that environment, by `cluster.training_environment`.
     """
     variables = trainer_variables(backend)
-    decisive = {name: variables[name] for name in DECISIVE if variables[name] is not None}
+    decisive = {name: variables[name] for name in environment.DECISIVE if variables[name] is not None}
     hardware = {name: made_in[name] for name in HARDWARE if name in made_in}
     software = {name: value for name, value in trainer.report(backend).items() if name not in HARDWARE}
     return {**software, **hardware, "variables": decisive}

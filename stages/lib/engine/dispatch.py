@@ -1,4 +1,4 @@
-"""Gives replicates to places, one at a time to each: the longest first, and best where its network is traced already."""
+"""Gives each place one replicate at a time. The longest come first, and go to places that have traced their network."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class _Dispatch:
             case Died(why):
                 self._again(future, why)
             case Late():
-                self._again(future, f"it took longer than replicates.time_limit ({self.time_limit:g} s)")
+                self._again(future, f"it took longer than replicates.time_limit ({self.time_limit:g} s)", "a higher limit")
             case Refused(why):
                 self.workers.roster.refuse(place.worker, why)
                 self._again(future)
@@ -132,7 +132,7 @@ class _Dispatch:
                 self._again(future)
         return None
 
-    def _again(self, future: Future[Answer], failure: str = "") -> None:
+    def _again(self, future: Future[Answer], failure: str = "", remedy: str = "more memory") -> None:
         """Queue a replicate again. A failure that may be its own fault counts towards ATTEMPTS."""
         job, place = self.running.pop(future)
         future.cancel()
@@ -141,8 +141,8 @@ class _Dispatch:
         self._failures[job.key] += bool(failure)
         if self._failures[job.key] >= ATTEMPTS:
             raise UserError(
-                f"{job}: {failure}, the last of {ATTEMPTS} times; more memory, fewer workers (TIPS_WORKERS) or "
-                "a smaller network may help"
+                f"{job}: {failure}, the last of {ATTEMPTS} times; {remedy}, fewer workers (TIPS_WORKERS) or a smaller network "
+                "may help"
             )
 
 

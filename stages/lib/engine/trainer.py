@@ -1,7 +1,7 @@
 """The process in which a worker trains, one replicate after the other: `python -m stages.lib.engine.trainer PIPE`.
 
-It starts with the driver's source and variables, imports Keras once and keeps to the networks that it has traced. It ends when
-its worker closes the pipe or dies, and when nobody wants anything of it.
+It starts with the driver's source, data and variables. It imports Keras once and keeps the networks that it has traced. It ends
+when its worker closes the pipe or dies, and when it has had nothing to do for a while.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from stages.lib.engine.key import local_environment
 from stages.lib.study.recipe import Recipe
 from stages.lib.training import views
 
-IDLE = 60.0
-"""Seconds without work after which the process ends by itself: the driver of a far worker may have been killed."""
+IDLE_SECONDS = 60.0
+"""The process ends after this time without work: the driver of a distant worker may have been killed."""
 DATA = Path("data")
-"""Where the worker puts the study's data, as `prepare` writes them."""
+"""The worker puts the study's data here, as `prepare` writes them."""
 WRITERS = ("h5py", "pandas")
 """Packages that write files of a result."""
 
 
 class StudyData:
-    """The study's arrays, and the last inputs that were made of them."""
+    """The study's arrays, and the inputs of the last two views."""
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
         self.kept: OrderedDict[Any, dict[str, tuple[np.ndarray, np.ndarray]]] = OrderedDict()
 
     def inputs(self, recipe: Recipe, view: str, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Every split's inputs as the replicate sees them, and its labels."""
+        """The replicate's inputs and labels of every split."""
         key = (view, recipe.train.validation_rows, recipe.k_fold, seed if recipe.k_fold else None)
         if key not in self.kept:
             if len(self.kept) == 2:  # a trainer's next replicate mostly has the same view
@@ -56,54 +56,56 @@ class StudyData:
 
 
 def report(backend: str) -> dict[str, object]:
-    """What of this machine and its software decides a result, and the bytes of its files."""
+    """The facts about this machine and its software that decide a result and the bytes of its files."""
     versions = {name: importlib.metadata.version(name) for name in WRITERS}
     return {**local_environment(backend), "python": "{}.{}".format(*sys.version_info), **versions}
 
 
-def requests(pipe: Connection) -> queue.SimpleQueue[Any]:
-    """What the worker asks for, as it comes; when the pipe ends, so does this process, whatever it is at."""
-    asked: queue.SimpleQueue[Any] = queue.SimpleQueue()
+def read_requests(pipe: Connection) -> queue.SimpleQueue[Any]:
+    """The worker's requests, as they come. When the pipe ends, so does this process, whatever it is doing."""
+    requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def read() -> None:
         try:
             while True:
-                asked.put(json.loads(pipe.recv_bytes()))
+                requests.put(json.loads(pipe.recv_bytes()))
         except (EOFError, OSError):
             os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
-    return asked
+    return requests
 
 
 def keep_to(cores: Sequence[int]) -> None:
-    """Have all threads of this process run on these cores alone; without any, or where that is not allowed, nothing changes."""
+    """Run all threads of this process on these cores alone, if there are any and the system allows it."""
     for thread in Path("/proc/self/task").glob("*") if cores else ():
         with suppress(OSError):  # such as a thread that has just ended
             os.sched_setaffinity(int(thread.name), cores)
 
 
 def serve(pipe: Connection) -> None:
+    """Report, import Keras when asked, then train what is asked for. Raises queue.Empty after IDLE_SECONDS without work."""
+
     def say(message: object) -> None:
         pipe.send_bytes(json.dumps(message).encode())
 
-    asked = requests(pipe)
+    requests = read_requests(pipe)
     say(report(os.environ["KERAS_BACKEND"]))
-    asked.get(timeout=IDLE)
+    requests.get(timeout=IDLE_SECONDS)
     data = StudyData(read_prepared(DATA))
     shutil.rmtree(DATA)
     from stages.lib.training.replicate import train_replicate
 
     say("ready")
     while True:
-        request = asked.get(timeout=IDLE)
+        request = requests.get(timeout=IDLE_SECONDS)
         try:
             keep_to(request["cores"])
             recipe = Recipe.model_validate_json(request["recipe"])
             inputs = data.inputs(recipe, request["view"], request["seed"])
-            with np.errstate(over="ignore", invalid="ignore"):  # that a network diverges is a result
+            with np.errstate(over="ignore", invalid="ignore"):  # a network that diverges is a result
                 result = train_replicate(recipe, request["seed"], inputs, data.prepared.outputs, data.prepared.task)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the driver says it
+        except Exception as error:  # noqa: BLE001  # the driver tells it, whatever it is
             say({"failed": f"{type(error).__name__}: {error}"})
             continue
         say({"files": list(result.files), "seconds": result.seconds, "seconds_per_epoch": result.seconds_per_epoch})

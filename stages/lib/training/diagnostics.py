@@ -74,13 +74,14 @@ class Diagnostics:
         """Layer -> its kind of activation and its outputs. Empty for a subclassed model, which does not expose them."""
         if not isinstance(self.model, keras.Sequential):
             return {}
-        x, found = self.x, {}
+        x = self.x
+        activations = {}
         for layer in self.model.layers:
             x = layer(x)
             if layer.name.endswith("_activation"):
                 kind = layer.activation.__name__ if isinstance(layer, keras.layers.Activation) else type(layer).__name__
-                found[layer.name] = kind, ops.convert_to_numpy(x)
-        return found
+                activations[layer.name] = kind, ops.convert_to_numpy(x)
+        return activations
 
 
 def _all_layers(model: keras.Model) -> list[keras.Layer]:
