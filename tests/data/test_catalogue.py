@@ -68,6 +68,12 @@ def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
         ({"files": {"all": {**FILE, "sources": ["ftp://a/b"]}}}, ".files.all.sources.0: 'ftp://a/b' must be https://"),
         ({"files": {"all": {**FILE, "sources": []}}}, ".files.all.sources: [] "),
         ({"files": {"all": {**FILE, "mirror_name": "a/b.gz"}}}, ".files.all.mirror_name: 'a/b.gz' must be a file name"),
+        ({"class_names": ["a", "b", "a"]}, ".class_names: 'a' occurs twice"),
+        (
+            {"class_names": ["a", "class"]},
+            ".class_names: 'class' is a column of metrics/confusion.csv; the class needs another",
+        ),
+        ({"class_names": ["variant", "b"]}, ".class_names: 'variant' is a column of metrics/confusion.csv"),
         ({"task": "regression", "class_names": ["a"]}, ".class_names: a regression has no classes"),
     ],
 )

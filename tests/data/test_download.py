@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import socket
 import stat
 import tarfile
@@ -212,6 +213,15 @@ def test_bad_mirror_is_passed_over(
 
 def test_mirror_without_the_file(server: Server, cache: Path, tmp_path: Path) -> None:
     assert get(make_file(server.url("/a.gz", reply(PACKED))), cache, mirror=str(tmp_path)) == CONTENT
+
+
+@pytest.mark.parametrize("source", ["pipe", "/dev/zero", "folder"])
+def test_only_a_regular_file_is_a_source(source: str, cache: Path, tmp_path: Path) -> None:
+    """A pipe would be waited for, and /dev/zero has no end."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="is no regular file"):
+        get(make_file(f"file://{tmp_path / source}"), cache)
 
 
 def test_mirror_is_not_asked_for_local_files(cache: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from stages.lib.cli import SettingError, UserError
+from stages.lib.cli import SettingError, UserError, as_yaml
 from stages.lib.data.readers.arrays import Idx, Npz
 from stages.lib.data.readers.images import Images
 from stages.lib.data.readers.tables import Csv
@@ -72,6 +72,13 @@ class Dataset(Section):
         if len({file.name for file in self.files.values()}) < len(self.files):
             raise SettingError("two have the same name", "files")
         self.reader.check(self.task, self.class_names, self.files)
+        for number, name in enumerate(self.class_names):
+            if name in self.class_names[:number]:
+                raise SettingError(f"{as_yaml(name)} occurs twice", "class_names")
+            if name in ("variant", "class", "accuracy"):
+                raise SettingError(
+                    f"{name!r} is a column of metrics/confusion.csv; the class needs another name", "class_names"
+                )
         if self.class_names and self.task == "regression":
             raise SettingError("a regression has no classes", "class_names")
         return self

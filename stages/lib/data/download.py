@@ -117,6 +117,8 @@ def take(source: str, file: File, target: Path, pauses: Sequence[float], console
 def local_file(url: str) -> Path:
     """The file behind a file: URL."""
     path = Path(url2pathname(urlsplit(url).path))
+    if path.exists() and not path.is_file():  # reading a pipe or a device may never end
+        raise SourceError("is no regular file")
     try:
         path.open("rb").close()
     except OSError as error:

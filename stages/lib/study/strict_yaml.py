@@ -28,6 +28,7 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.reader import ReaderError
 
 from stages.lib.cli import SettingError, UserError, as_yaml
 
@@ -174,6 +175,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(str(error.problem or error.context).split())
         raise UserError(f"{path}: line {mark.line + 1 if mark else '?'}: not valid YAML: {problem}") from None
+    except ReaderError as error:
+        line = str(text[: error.position]).count("\n") + 1
+        raise UserError(f"{path}: line {line}: not valid YAML: a control character, U+{error.character:04X}") from None
     except (YAMLError, ValueError, RecursionError, OSError) as error:  # such as a date in a 13th month, or a file of bytes
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):

@@ -17,7 +17,9 @@ from helpers.datasets import (
     read,
     read_csv,
 )
+from stages.lib.cli import UserError
 from stages.lib.data.catalogue import Dataset
+from stages.lib.data.readers.tables import Csv
 
 
 def test_csv_by_position(tmp_path: Path) -> None:
@@ -29,6 +31,36 @@ def test_csv_by_position(tmp_path: Path) -> None:
 def test_csv_by_header(tmp_path: Path) -> None:
     x, y = read_csv(tmp_path, "a,b,y,c\n1,2,3,4\n", header=True, target="y", features=["c", "a", 1], dtype="int16")
     assert (x.dtype.name, x.tolist(), y.tolist()) == ("int16", [[4, 1, 2]], [3])
+
+
+@pytest.mark.parametrize("ending", ["gz", "zip", "bz2", "xz", "zst", "tar"])
+def test_the_name_of_a_file_does_not_say_how_it_is_packed(tmp_path: Path, ending: str) -> None:
+    content = b"1,2,0.5\n3,4,1e-3\n"
+    (tmp_path / f"all.{ending}").write_bytes(content)
+    x, _, _ = Csv.model_validate({"kind": "csv"}).read({"all": tmp_path / f"all.{ending}"}, ())["all"]
+    assert x.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b,a,y\n1,2,3,4\n", "the header names column 'a' twice"),
+        ("\ufeffa,b,a,y\n1,2,3,4\n", "the header names column 'a' twice"),
+        ("1,2,3,4\n5,6,7,8\n", "the header holds nothing but numbers, as a row of data does; set header: false"),
+        (",a,b,y\n0,5,6,7\n1,6,7,8\n", "column 1 has no name in the header, as the index of a data frame has none"),
+    ],
+)
+def test_a_header_that_means_something_else_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_csv(tmp_path, text, header=True)
+    assert str(caught.value).startswith(f"{tmp_path / 'all'}: {said}")
+
+
+def test_an_index_may_be_left_out_and_columns_may_be_numbered(tmp_path: Path) -> None:
+    x, y = read_csv(tmp_path, ",a,b,y\n0,5,6,7\n1,6,7,8\n", header=True, features=["a", "b"], target="y")
+    assert (x.tolist(), y.tolist()) == ([[5, 6], [6, 7]], [7, 8])
+    x, y = read_csv(tmp_path, "0,1,2\n5,6,7\n", header=True)
+    assert (x.tolist(), y.tolist()) == ([[5, 6]], [7])
 
 
 def test_csv_shape(tmp_path: Path) -> None:

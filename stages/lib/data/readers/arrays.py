@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -76,7 +77,7 @@ class Npz(Reader):
         try:
             arrays = read_arrays(path)
         except (ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{path}: not an NPZ file of plain arrays: {error}") from None
+            raise UserError(f"{path}: not an NPZ file of plain arrays: {shorten(str(error), 150)}") from None
         for name in (name for pair in self.parts.values() for name in pair):
             if name not in arrays:
                 raise UserError(f"{path}: {unknown('array', name, sorted(arrays))}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
@@ -12,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from stages.lib.cli import SettingError, UserError
+from stages.lib.cli import SettingError, UserError, as_yaml
 from stages.lib.data.readers.raw import Raw, Reader, Shape, in_shape
 from stages.lib.study.metrics import Task
 from stages.lib.study.strict_yaml import TWO, unknown
@@ -87,6 +89,10 @@ class Csv(Reader):
         target = position_of(self.target, names, path)
         frame = frame.assign(**{name: ratio_of(frame, name, *of, path) for name, of in self.ratios.items()})
         features = [position for position in range(frame.shape[1]) if position != target]
+        unnamed = [position for position, name in enumerate(names) if str(name).startswith("Unnamed: ") and position != target]
+        if self.header and self.features is None and unnamed:
+            wrong = f"column {unnamed[0] + 1} has no name in the header, as the index of a data frame has none"
+            raise UserError(f"{path}: {wrong}; list the features in datasets.yaml, or name the column")
         if self.features is not None:
             extra = {name: len(names) + number for number, name in enumerate(self.ratios)}
             features = [extra[column] if column in extra else position_of(column, names, path) for column in self.features]
@@ -103,7 +109,7 @@ def read_frame(path: Path, header: bool) -> pd.DataFrame:
     """The rows of a CSV file, which must be as long as the first. Cells that are no numbers stay text."""
     first = 0 if header else None
     try:
-        frame = pd.read_csv(path, header=first, keep_default_na=False, low_memory=False)
+        frame = pd.read_csv(path, header=first, keep_default_na=False, low_memory=False, compression=None)
     except pd.errors.EmptyDataError:
         raise UserError(f"{path}: has no rows") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
@@ -115,7 +121,28 @@ def read_frame(path: Path, header: bool) -> pd.DataFrame:
         raise UserError(f"{path}: rows have more columns than the header, which has {frame.shape[1]}")
     if frame.empty:
         raise UserError(f"{path}: has no rows")
+    if header:
+        _check_header(path)
     return frame
+
+
+def _check_header(path: Path) -> None:
+    """Raises UserError for a header that names a column twice, or that looks like a row of data."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names = next((row for row in csv.reader(file) if row), [])
+    for number, name in enumerate(names):
+        if name and name in names[:number]:
+            raise UserError(f"{path}: the header names column {as_yaml(name)} twice")
+    numbered = [str(number) for number in range(len(names))]  # as pandas writes columns without names
+    if names != numbered and all(_is_number(name) for name in names):
+        raise UserError(f"{path}: the header holds nothing but numbers, as a row of data does; set header: false")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def position_of(column: Column, names: Sequence[Column], path: Path) -> int:

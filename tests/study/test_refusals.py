@@ -1,0 +1,36 @@
+"""Whatever is wrong with the settings is refused in one short line that names the file, and the key or the line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from benchmarks import mutations
+from helpers.checkout import ROOT
+from helpers.study import JARGON
+
+KEY = r"""('[^']*'|"[^"]*"|[\w-]+)"""
+PLACE = re.compile(rf"(line \d+|cannot be read|top level|{KEY}(\.{KEY})*): |is empty; |.{{1,60}} is no name|.{{1,60}}; it must hold a mapping")
+
+
+@pytest.mark.parametrize("kind", ["params.yaml", "datasets.yaml"])
+@pytest.mark.parametrize("seed", range(6))
+def test_any_damage_is_accepted_or_refused_in_one_line_with_its_place(
+    kind: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for number in range(6):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        said = mutations.KINDS[kind](Random(f"{seed} {number}"), folder)
+        if said:
+            file = f"{folder / kind}: "
+            assert said.startswith(file)
+            assert "\n" not in said
+            rest = said.removeprefix(file)
+            assert len(rest) <= 380
+            assert PLACE.match(rest), rest
+            assert not [word for word in JARGON if re.search(rf"\b{word}\b", rest.partition(": ")[2].partition("'")[0])]
