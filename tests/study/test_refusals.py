@@ -13,7 +13,9 @@ from helpers.checkout import ROOT
 from helpers.study import JARGON
 
 KEY = r"""('[^']*'|"[^"]*"|[\w-]+)"""
-PLACE = re.compile(rf"(line \d+|cannot be read|top level|{KEY}(\.{KEY})*): |is empty; |.{{1,60}} is no name|.{{1,60}}; it must hold a mapping")
+FILE = r"is empty; |.{1,60} is no name|.{1,60}; it must hold a mapping"
+"""What is said of a file as a whole, or of a name at its top."""
+PLACE = re.compile(rf"(line \d+|cannot be read|top level|{KEY}(\.{KEY})*): |{FILE}")
 
 
 @pytest.mark.parametrize("kind", ["params.yaml", "datasets.yaml"])
