@@ -27,10 +27,10 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile | expand -t 18
 
 repro: setup  ## run the starter study; only what changed is trained
-	$(use_venv); python -m stages.tools.restore && dvc repro $(ARGS)
+	$(use_venv); python -m stages.tools restore && dvc repro $(ARGS)
 
 studies: setup  ## run all of studies/ on their full data, which takes hours
-	$(use_venv); python -m stages.tools.restore && dvc repro -R studies $(ARGS)
+	$(use_venv); python -m stages.tools restore && dvc repro -R studies $(ARGS)
 
 # DVC runs it in a copy of the checkout, and keeps it as an experiment, which nobody wants to compare with.
 smoke: setup  ## try all of studies/ on a few rows, in minutes; the workspace stays as it is
@@ -39,13 +39,13 @@ smoke: setup  ## try all of studies/ on a few rows, in minutes; the workspace st
 BASE = main
 
 review: setup  ## write review.md: what the change does to metrics and verdicts, against BASE=main
-	.venv/bin/python -m stages.tools.review '$(BASE)'
+	.venv/bin/python -m stages.tools review '$(BASE)'
 
 check-lock: setup  ## check that committed results are what the lock files say
-	.venv/bin/python -m stages.tools.lock
+	.venv/bin/python -m stages.tools lock
 
 verify: setup  ## train a few replicates again, and compare them with the committed metrics
-	$(use_venv); python -m stages.tools.verify $(ARGS)
+	$(use_venv); python -m stages.tools verify $(ARGS)
 
 test: lint  ## run the checks of every day: lint, format, types and the quick tests
 	$(use_venv); pytest -m 'not slow' $(ARGS)

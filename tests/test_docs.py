@@ -38,6 +38,7 @@ from stages.tools.plan import show_plan
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+TEXTS = (".py", ".j2")
 
 
 def page(name: str) -> str:
@@ -118,12 +119,12 @@ def test_the_tour_s_commands_run_in_turn(tmp_path: Path) -> None:
             if command == "dvc repro" and len(said[command]) == 1:  # the results of main are in Git
                 checkout.run("git", "add", "-A")
                 checkout.run("git", "commit", "-q", "-m", "small")
-    first, second = said["python -m stages.train --plan"]
+    first, second = said["python -m stages.tools plan"]
     assert "2 of 2 replicates to train" in first
     assert "1 of 3 replicates to train" in second
     assert re.search(r"^wider +1 +0 +1", second, flags=re.MULTILINE)
     assert "up to date" in said["dvc status dvc.yaml"][0]
-    assert "learning_rate" in said["python -m stages.train --show rate_0_1"][0]
+    assert "learning_rate" in said["python -m stages.tools show . rate_0_1"][0]
     assert "variants.baseline" in said["dvc metrics diff main faster --no-path"][0]
     assert "variants.wider" in said["dvc metrics diff main --no-path"][0]
     assert (checkout.folder / "data" / "exports" / "wider" / "0" / "model.keras").exists()
@@ -139,11 +140,25 @@ def test_the_tour_s_example_suits_the_starter() -> None:
     assert "wider" not in read_yaml(ROOT / "params.yaml")["variants"]
 
 
+COMMAND = re.compile(r"""(?:python3? -m |command_of\(")stages\.(\w+(?:\.\w+)*)(?: (\w+))?""")
+"""`python -m stages.NAME` or `python -m stages.tools NAME`, in any file. `stages.{name}` is none."""
+SPOKEN = [
+    path
+    for pattern in ("*.md", "Makefile", "*.yaml", ".github/workflows/*.yml", "docs/*.md", "studies/*.md", "studies/*/*.yaml")
+    for path in sorted(ROOT.glob(pattern))
+]
+SPOKEN += [path for folder in ("stages", "benchmarks") for path in sorted((ROOT / folder).rglob("*")) if path.suffix in TEXTS]
+
+
 def test_commands_name_stages_and_tools_that_exist() -> None:
-    for path in [ROOT / "README.md", ROOT / "studies" / "README.md", *PAGES]:
-        for module in re.findall(r"python -m (stages(?:[. ]tools)?[. ]\w+)", path.read_text(encoding="utf-8")):
-            place = ROOT / re.sub("[. ]", "/", module)
-            assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), f"{path}: {module}"
+    found = 0
+    for path in SPOKEN:
+        for module, tool in COMMAND.findall(path.read_text(encoding="utf-8")):
+            named = f"tools.{tool}" if module == "tools" and tool not in ("", "NAME") else module
+            place = ROOT / "stages" / named.replace(".", "/")
+            assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), f"{path}: {named}"
+            found += 1
+    assert found > 100
 
 
 # own-data.md

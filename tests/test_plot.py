@@ -24,6 +24,7 @@ from helpers.study import study_with
 from stages import evaluate, plot
 from stages.lib.cli import UserError
 from stages.lib.report.illustrations.registry import illustrate
+from stages.lib.report.page import embedded
 
 
 @pytest.fixture
@@ -70,6 +71,13 @@ def test_every_figure_is_drawn_and_small(plotted: Callable[..., Path]) -> None:
     }
     assert all(0 < len(content) < 300_000 for content in drawn.values())
     assert drawn["views.png"].startswith(b"\x89PNG")
+
+
+def test_every_figure_is_on_the_page(plotted: Callable[..., Path]) -> None:
+    """As it is, or drawn anew: of the claims and the leaderboard each row by itself, of the curves each variant's."""
+    folder = plotted()
+    missing = {name for name, content in outputs(folder).items() if embedded(name, content) not in page(folder)}
+    assert missing == {"claims.svg", "leaderboard.svg", "curves_accuracy.svg", "curves_loss.svg"}
 
 
 def test_illustrations_are_drawn_compared_and_reported(plotted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:

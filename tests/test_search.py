@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from ruamel.yaml import YAML
@@ -18,6 +19,7 @@ from helpers.processes import bytes_of, children, entries, has_ended, until
 from helpers.search import REAL, edited
 from stages import search
 from stages.lib.study.load import load_study
+from stages.lib.study.search import Strategy
 from stages.lib.study.strict_yaml import read_yaml
 
 
@@ -36,7 +38,7 @@ def test_a_study_without_a_search_is_told_so(small_study: Callable[..., Path], m
         search.main()
 
 
-METHODS = ("grid", "random", "quasi_random", "genetic", "cmaes", "tpe")
+METHODS = get_args(Strategy.model_fields["method"].annotation)
 
 
 def test_the_example_of_the_page_is_valid(tmp_path: Path) -> None:

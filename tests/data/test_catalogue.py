@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,7 +16,7 @@ from helpers.datasets import (
     message,
     refused,
 )
-from stages.lib.data.catalogue import Dataset, load_catalogue, pick
+from stages.lib.data.catalogue import AnyReader, Dataset, load_catalogue, pick
 
 
 def test_shipped_catalogue_is_valid() -> None:
@@ -32,6 +32,7 @@ def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
     (tmp_path / "datasets.yaml").write_text("\n".join(examples))
     kinds = {name: entry.reader.kind for name, entry in load_catalogue(tmp_path / "datasets.yaml").items()}
     assert kinds == {"flowers": "csv", "prices": "csv", "letters": "idx", "waves": "npz", "shells": "images"}
+    assert set(kinds.values()) == {get_args(each.model_fields["kind"].annotation)[0] for each in get_args(AnyReader)}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field, make_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ def key_of(changes: dict[str, Any] | None = None) -> str:
     return replicate_key(study_with(changes).recipes["plain"], view, 0, "data", local_environment("tensorflow"))
 
 
-def test_everything_that_decides_a_result_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_that_decides_a_result_is_in_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = study_with()
     prepared = prepared_for(study)
     recipe, view, surroundings = study.recipes["plain"], prepared.views["scaled"], local_environment("tensorflow")
@@ -55,7 +56,8 @@ def test_everything_that_decides_a_result_is_in_the_key(monkeypatch: pytest.Monk
     ]
     assert len(set(changed)) == len(changed)
     assert key_of() == changed[0]
-    monkeypatch.setattr(source, "SAME_AS", {})
+    (tmp_path / "replicate.py").write_text("x = 1")
+    monkeypatch.setattr(source, "TRAINING", tmp_path)
     assert key_of() != changed[0]
 
 

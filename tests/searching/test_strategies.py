@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
@@ -13,10 +14,10 @@ from stages.lib.searching.results import trials_table
 from stages.lib.searching.strategies import Searcher
 from stages.lib.searching.trials import Trial, best_trial
 from stages.lib.study import space
-from stages.lib.study.search import Search
+from stages.lib.study.search import Search, Strategy
 from stages.lib.study.settings import Study
 
-METHODS = ("grid", "random", "quasi_random", "genetic", "cmaes", "tpe")
+METHODS = get_args(Strategy.model_fields["method"].annotation)
 
 
 WIDE = {
