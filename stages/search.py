@@ -48,7 +48,7 @@ def write_found(study: Study, search: Search, found: Found, metrics: Path) -> No
     }
     for name, table in tables.items():
         write_text(metrics / "search" / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
-    write_json(metrics / "search.json", results.search_json(search, winners, claims, found.trials, confidence))
+    write_json(metrics / "search.json", results.search_json(search, found.winners, winners, claims, confidence))
 
 
 def main() -> None:

@@ -19,7 +19,6 @@ from stages.lib.files import write_text
 from stages.lib.judging.claims import values_of
 from stages.lib.judging.verdicts import CLOSE, FEWEST, FEWEST_RANKED, Verdict, difference_interval
 from stages.lib.markdown import between_markers, cell, markers
-from stages.lib.study.claims import Claim
 from stages.lib.study.load import load_study
 from stages.lib.study.metrics import finite, round_or_word
 from stages.lib.study.settings import Study
@@ -33,37 +32,7 @@ COMMAND = "python -m stages.tools guide"
 
 def format_number(value: object) -> str:
     """Four significant digits; never in the form 1e-05."""
-    number = float(str(value))
-    if number == 0 or not math.isfinite(number):
-        return f"{number:g}"
-    digits = max(0, 3 - math.floor(math.log10(abs(number))))
-    text = f"{number:.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def reason(claim: Claim, low: float, high: float) -> str:
-    """Why an interval leads to its verdict, as a sentence without its full stop."""
-    if claim.threshold is not None:
-        threshold = claim.threshold
-        if claim.expect == "at_most":
-            low, high, threshold = -high, -low, -threshold
-        side = "wholly on the expected side" if low >= threshold else "wholly on the other side"
-        if low < threshold <= high:
-            side = "on both sides"
-        return f"The interval lies {side} of the threshold, {format_number(claim.threshold)}"
-    margin = format_number(claim.margin)
-    if -claim.margin <= low and high <= claim.margin:
-        return f"The interval lies within the margin, between -{margin} and {margin}"
-    if claim.expect == "same":
-        beyond = low > claim.margin or high < -claim.margin
-        return f"The interval lies {'wholly beyond' if beyond else 'neither within nor wholly beyond'} the margin, {margin}"
-    if claim.expect == "lower":
-        low, high = -high, -low
-    if low > claim.margin:
-        return f"The whole interval is beyond the margin, {margin}, in the expected direction"
-    if high < claim.margin:
-        return f"The whole interval falls short of the margin, {margin}"
-    return f"The interval holds values beyond the margin, {margin}, and values short of it"
+    return np.format_float_positional(float(str(value)), precision=4, fractional=False, trim="-")
 
 
 def worked_example(study: Study, claims: pd.DataFrame, replicates: pd.DataFrame) -> dict[str, Any]:
@@ -129,7 +98,6 @@ def parts(folder: Path) -> dict[str, str]:
     rows = [{str(name): value for name, value in row.items()} for row in claims.assign(**numbers).to_dict("records")]
     values: dict[str, object] = {
         "number": format_number,
-        "reason": reason,
         "cell": cell,
         "claims": study.claims,
         "confidence": study.statistics.confidence,

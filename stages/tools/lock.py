@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.git import paths
+from stages.lib.markdown import one_line
+from stages.lib.review.sides import flattened
 from stages.lib.study.places import PIPELINE, studies, target_of
 from stages.lib.study.strict_yaml import read_yaml
 
@@ -85,14 +87,9 @@ def locked_stages(study: Path) -> Mapping[str, Entry]:
     return stages
 
 
-def leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Every value at or below a key, by its dotted key, as short text."""
-    if isinstance(value, Mapping) and value:
-        for name, inner in value.items():
-            yield from leaves(inner, f"{key}.{name}" if key else name)
-    else:
-        text = json.dumps(value, default=str)
-        yield key, text if len(text) <= 40 else f"{text[:39]}…"
+def texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Every value of nested mappings by its dotted key, as short text."""
+    return {key: one_line(json.dumps(value, default=str), 40) for key, value in flattened(values)}
 
 
 def parameter_lines(path: str, keys: Iterable[str], locked: Mapping[str, Any]) -> Iterator[str]:
@@ -100,9 +97,9 @@ def parameter_lines(path: str, keys: Iterable[str], locked: Mapping[str, Any]) -
 
     locked: the file's parameters in the lock file.
     """
-    current = dict(leaves(read_yaml(Path(path)), "")) if Path(path).is_file() else {}
+    current = texts(read_yaml(Path(path))) if Path(path).is_file() else {}
     for key in keys:
-        before = dict(leaves(locked[key], key)) if key in locked else {}
+        before = texts({key: locked[key]}) if key in locked else {}
         now = {name: text for name, text in current.items() if f"{name}.".startswith(f"{key}.")}
         for name in {**before, **now}:
             if before.get(name) != now.get(name):

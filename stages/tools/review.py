@@ -58,12 +58,9 @@ def commit_of(base: str) -> str:
             return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
         except UserError:
             continue
-    shallow = git("rev-parse", "--is-shallow-repository").strip() == "true"
-    hint = (
-        "the clone is shallow: `git fetch --unshallow`"
-        if shallow
-        else "`git fetch` may bring it; `git branch -a` lists branches"
-    )
+    hint = "`git fetch` may bring it; `git branch -a` lists branches"
+    if git("rev-parse", "--is-shallow-repository").strip() == "true":
+        hint = "the clone is shallow: `git fetch --unshallow`"
     raise UserError(f"unknown revision {base!r}; {hint}")
 
 
@@ -108,13 +105,10 @@ def renamed_studies(commit: str, gone: set[Path], come: set[Path]) -> dict[Path,
         if own.exists():
             shutil.copyfile(own, index)
         git("add", "--intent-to-add", "--", str(FOLDER), index=index)
-        options = ("--name-status", "--relative", "-z", "-M", "-l0")
+        options = ("--name-status", "--diff-filter=R", "--relative", "-z", "-M", "-l0")
         fields = git("diff", *options, commit, "--", str(FOLDER), index=index).split("\0")
-    votes: Counter[tuple[Path, Path]] = Counter()
-    for position, status in enumerate(fields):
-        if status.startswith("R") and status[1:].isdigit():
-            old, new = (FOLDER / Path(path).parts[1] for path in fields[position + 1 : position + 3])
-            votes[old, new] += 1
+    studies_of = [FOLDER / Path(path).parts[1] for path in fields if path.startswith(f"{FOLDER}/")]
+    votes = Counter(zip(studies_of[::2], studies_of[1::2], strict=True))  # old and new, in turn
     found: dict[Path, Path] = {}
     for (old, new), _ in sorted(votes.items(), key=lambda each: (-each[1], each[0])):
         if old in gone and new in come and new not in found and old not in found.values():

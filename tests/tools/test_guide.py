@@ -9,7 +9,11 @@ import pytest
 from helpers.checkout import ROOT
 from helpers.study import study_with
 from stages.lib.cli import UserError
-from stages.lib.markdown import markers
+from stages.lib.judging import verdicts
+from stages.lib.judging.verdicts import Verdict
+from stages.lib.markdown import cell, markers
+from stages.lib.study.claims import Claim
+from stages.lib.templates import render
 from stages.tools import guide
 
 PAGE = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
@@ -38,13 +42,22 @@ def test_the_worked_example_is_what_the_evaluate_stage_found() -> None:
     assert f"**{row['verdict']}**" in text
 
 
+def reason(claim: Claim, verdict: Verdict) -> str:
+    """A line of the page, with the reason for the verdict."""
+    row = {"claim": "noise_hurts", "effect": 0, "low": 0, "high": 0}
+    values = {"claims": {"noise_hurts": claim}, "number": guide.format_number, "cell": cell}
+    return render(guide.TEMPLATE, part="one_of_each", examples={verdict: row}, **values)
+
+
 def test_a_reason_suits_each_verdict() -> None:
     claims = {"higher": {"margin": 0.01}, "lower": {"margin": 0.01}, "same": {"margin": 0.01}}
     intervals = {(0.02, 0.03): "beyond", (-0.03, -0.02): "beyond", (-0.005, 0.005): "within", (0.0, 0.03): "both"}
     said = {}
     for expect, changes in claims.items():
         claim = study_with({"claims": {"noise_hurts": {"expect": expect, **changes}}}).claims["noise_hurts"]
-        said[expect] = [guide.reason(claim, *interval) for interval in intervals]
+        said[expect] = [
+            reason(claim, verdicts._by_interval(*interval, claim.expect, claim.margin, 0)) for interval in intervals
+        ]
     assert ["expected direction" in each for each in said["higher"]] == [True, False, False, False]
     assert ["expected direction" in each for each in said["lower"]] == [False, True, False, False]
     assert ["within the margin, between" in each for each in said["same"]] == [False, False, True, False]

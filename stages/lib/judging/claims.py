@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -30,26 +29,14 @@ def table(claims: Mapping[str, Claim], groups: Mapping[str, Sequence[Sequence[fl
 
     groups: claim -> the replicates' values of its one or two variants; NaN is infinite on the bad side.
     """
-    rows = [row_of(name, claim, groups[name], confidence) for name, claim in claims.items()]
+    rows = []
+    for name, claim in claims.items():
+        share = is_share(claim.metric)
+        judgement = judge(groups[name], claim.expect, claim.margin, claim.threshold, confidence, share)
+        numbers = {end: round_or_word(claim.metric, getattr(judgement, end)) for end in ("effect", "low", "high")}
+        found = {"verdict": judgement.verdict, "close": judgement.close, "replicates": min(map(len, groups[name]))}
+        rows.append({"claim": name, **found, **numbers, **claim.model_dump()})
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def row_of(name: str, claim: Claim, groups: Sequence[Sequence[float]], confidence: float) -> dict[str, Any]:
-    """The row of one claim."""
-    judgement = judge(groups, claim.expect, claim.margin, claim.threshold, confidence, is_share(claim.metric))
-    return {
-        "claim": name,
-        "verdict": judgement.verdict,
-        "effect": round_or_word(claim.metric, judgement.effect),
-        "low": round_or_word(claim.metric, judgement.low),
-        "high": round_or_word(claim.metric, judgement.high),
-        "close": judgement.close,
-        "replicates": min(map(len, groups)),
-        "metric": claim.metric,
-        "expect": claim.expect,
-        "threshold": claim.threshold,
-        "margin": claim.margin,
-    }
 
 
 def replicates_of(study: Study, claim: Claim, variant: str) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -79,18 +79,14 @@ class Outcome:
 
 def of_variants(study: Study | None, read: Read) -> Outcome:
     """The outcome of a study's variants. `study` is None if its params.yaml cannot be read."""
-    names = {
-        name: Compared(each.tip, each.ours, each.reported, list(each.reported))
-        for name, each in (study.variants if study else {}).items()
-    }
-    rows = _rows(read("summary.csv"), "variant", "metric")
+    variants = study.variants if study else {}
     return Outcome(
         kind="variant",
-        names=names,
+        names={name: Compared(each.tip, each.ours, each.reported, list(each.reported)) for name, each in variants.items()},
         claims=study.claims if study else {},
-        verdicts={row["claim"]: row for row in _rows(read("claims.csv"), "claim")},
-        numbers={(row["variant"], row["metric"]): row for row in rows},
-        replicates=_replicates(_rows(read("replicates.csv"), "variant", "seed"), "variant"),
+        verdicts=_by(_table(read("claims.csv"), "claim"), "claim"),
+        numbers=_by(_table(read("summary.csv"), "variant", "metric"), ["variant", "metric"]),
+        replicates=_replicates(read("replicates.csv"), "variant"),
     )
 
 
@@ -104,12 +100,12 @@ def of_strategies(study: Study | None, read: Read) -> Outcome:
         for name, each in search.strategies.items():
             tip = f"{each.method.replace('_', ' ')}, {search.trials_of(name)} trials"
             names[name] = Compared(tip, False, each.reported, metrics)
-    winners = _replicates(_rows(read("search/winners.csv"), "strategy", "seed"), "strategy")
+    winners = _replicates(read("search/winners.csv"), "strategy")
     return Outcome(
         kind="strategy",
         names=names,
         claims=search.claims if search else {},
-        verdicts={row["claim"]: row for row in _rows(read("search/claims.csv"), "claim")},
+        verdicts=_by(_table(read("search/claims.csv"), "claim"), "claim"),
         numbers=_numbers_of_strategies(read("search.json"), winners),
         replicates=winners,
     )
@@ -125,20 +121,24 @@ def committed(metrics: Path) -> Read:
     return read
 
 
-def _rows(text: str | None, *columns: str) -> list[Row]:
-    """The rows of a table; none if the table lacks one of the columns. Only an empty cell is empty: a name may be `nan`."""
+def _table(text: str | None, *columns: str) -> pd.DataFrame:
+    """A table of text; an empty one if it lacks one of the columns. Only an empty cell is empty: a name may be `nan`."""
     try:
         table = pd.read_csv(io.StringIO(text or ""), dtype=str, keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError):
-        return []
-    if not set(columns) <= set(table):
-        return []
-    return [{str(name): str(value) for name, value in row.items()} for row in table.to_dict("records")]
+        table = pd.DataFrame()
+    return table if set(columns) <= set(table) else pd.DataFrame(columns=columns)
 
 
-def _replicates(rows: Sequence[Row], key: str) -> pd.DataFrame:
-    """The rows with numbers in every column but `key`, which becomes `name`."""
-    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else [key]).rename(columns={key: "name"})
+def _by(table: pd.DataFrame, key: str | list[str]) -> dict[Any, Row]:
+    """The rows by the value of a column, or the values of several; the last of equal ones."""
+    rows: dict[Any, Any] = table.drop_duplicates(key, keep="last").set_index(key, drop=False).to_dict("index")
+    return rows
+
+
+def _replicates(text: str | None, key: str) -> pd.DataFrame:
+    """The replicates with numbers in every column but `key`, which becomes `name`."""
+    table = _table(text, key, "seed").rename(columns={key: "name"})
     numbers = table.columns.drop("name")
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
     return table

@@ -67,14 +67,14 @@ def single_runs(claim: Claim, groups: Sequence[Sequence[float]]) -> tuple[int, i
     groups: the values of the one variant, or of the two; NaN is infinite on the bad side.
     """
     if claim.threshold is not None:
-        sign = 1 if claim.expect == "at_least" else -1
-        shown = [sign * value >= sign * claim.threshold for value in groups[0]]
+        values = np.array(groups[0])
+        shown = values >= claim.threshold if claim.expect == "at_least" else values <= claim.threshold
     else:
         first = groups[0] if len(groups) == 2 else [0.0]
-        with np.errstate(invalid="ignore"):
-            effects = np.subtract.outer(np.array(groups[-1]), np.array(first)).ravel()
+        with np.errstate(invalid="ignore"):  # infinity minus infinity, which shows nothing
+            effects = np.subtract.outer(groups[-1], first)
         if claim.expect == "same":
-            shown = list(np.abs(effects) <= claim.margin)
+            shown = np.abs(effects) <= claim.margin
         else:
-            shown = list((effects if claim.expect == "higher" else -effects) > claim.margin)
-    return len(shown) - sum(map(bool, shown)), len(shown)
+            shown = effects > claim.margin if claim.expect == "higher" else effects < -claim.margin
+    return int((~shown).sum()), shown.size

@@ -46,26 +46,25 @@ def measure_replicates(
 
 
 def summary_of(tables: Mapping[str, pd.DataFrame], confidence: float) -> pd.DataFrame:
-    """The mean, standard deviation and interval of every metric of every variant, over its replicates."""
+    """The mean, standard deviation and interval of every metric of every variant, over its replicates.
+
+    If a value is not finite, the mean is the worst value, and a word stands for the others. A single value has no deviation: 0.
+    """
     rows = []
     for variant, table in tables.items():
         for metric in table.columns.drop(["variant", "seed"]):
             values = table[metric].to_numpy()
-            numbers = {name: round_or_word(metric, value) for name, value in _spread(metric, values, confidence).items()}
-            rows.append({"variant": variant, "metric": metric, "replicates": len(table), **numbers})
+            interval_of = verdicts.share_interval if is_share(metric) else verdicts.mean_interval
+            interval = interval_of(values.tolist(), confidence)
+            spread = {
+                "mean": rank_value(metric, interval.mean),
+                "sd": float(values.std(ddof=1)) if len(values) > 1 and np.isfinite(values).all() else interval.standard_error,
+                "low": interval.low,
+                "high": interval.high,
+            }
+            rounded = {name: round_or_word(metric, number) for name, number in spread.items()}
+            rows.append({"variant": variant, "metric": metric, "replicates": len(table), **rounded})
     return pd.DataFrame(rows)
-
-
-def _spread(metric: str, values: np.ndarray, confidence: float) -> dict[str, float]:
-    """Mean, standard deviation and interval. If a value is not finite, the mean is the worst value and the others are NaN."""
-    interval_of = verdicts.share_interval if is_share(metric) else verdicts.mean_interval
-    interval = interval_of(values.tolist(), confidence)
-    mean, deviation = interval.mean, math.nan
-    if math.isnan(mean):
-        mean = rank_value(metric, math.nan)
-    else:
-        deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": mean, "sd": deviation, "low": interval.low, "high": interval.high}
 
 
 def curves_of(histories: pd.DataFrame) -> pd.DataFrame:

@@ -6,13 +6,12 @@ No Matplotlib here: the tools that write text need these too.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from stages.lib.study.metrics import finite
+from stages.lib.study.metrics import finite, metric_of
 
 
 def with_minus(text: str) -> str:
@@ -88,19 +87,18 @@ class Unit:
 
 
 ACCURACY = Unit("accuracy", "%", "points", 100, 2)
-UNITS = (  # the first pattern that occurs in the metric's name decides
-    (re.compile("^seconds"), Unit("duration", "s", "s", digits=3)),
-    (re.compile("^epochs|epoch$"), Unit("epochs", "epochs", "epochs", digits=1)),
-    (re.compile("accuracy"), ACCURACY),
-    (re.compile("rmse$"), Unit("root mean squared error", "", "")),
-    (re.compile("mse"), Unit("mean squared error", "", "")),
-    (re.compile("mae$"), Unit("mean absolute error", "", "")),
-    (re.compile("loss"), Unit("loss", "", "")),
-)
+UNITS = {
+    "accuracy": ACCURACY,
+    "duration": Unit("duration", "s", "s", digits=3),
+    "epochs": Unit("epochs", "epochs", "epochs", digits=1),
+    "share": Unit("diverged", "", ""),
+}
+"""Quantity -> its unit. Other quantities have none."""
 
 
 def unit_of(metric: str, task: str) -> Unit:
     """The unit of a metric in a study of this task: classification or regression."""
-    if metric == "generalization_gap":  # between two accuracies, or two losses
-        metric = "accuracy" if task == "classification" else "loss"
-    return next((unit for pattern, unit in UNITS if pattern.search(metric)), Unit(metric.replace("_", " "), "", ""))
+    quantity = metric_of(metric).quantity
+    if quantity == "accuracy or loss":
+        quantity = "accuracy" if task == "classification" else "loss"
+    return UNITS.get(quantity) or Unit(quantity or metric.replace("_", " "), "", "")

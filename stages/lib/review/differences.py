@@ -37,12 +37,10 @@ def with_new_names(pair: Pair) -> Iterator[tuple[str, Any]]:
 
 def parameter_changes(pair: Pair) -> dict[str, tuple[Any, Any]]:
     """Key -> before and after, prose last. What was added or removed as a whole has rows of its own, and is left out."""
-    before, after = dict(with_new_names(pair)), pair.head.settings
-    whole = [f"{pair.base.section}.{name}." for name in lost(pair.base.names, pair.names) + gained(pair.head.names, pair.names)]
-    whole += [
-        f"{pair.base.claims_section}.{name}."
-        for name in lost(pair.base.claims, pair.claims) + gained(pair.head.claims, pair.claims)
-    ]
+    base, head = pair.base, pair.head
+    before, after = dict(with_new_names(pair)), head.settings
+    whole = [f"{base.section}.{name}." for name in lost(base.names, pair.names) + gained(head.names, pair.names)]
+    whole += [f"{base.claims_section}.{name}." for name in lost(base.claims, pair.claims) + gained(head.claims, pair.claims)]
     keys = [key for key in {**before, **after} if not key.startswith(tuple(whole)) and before.get(key) != after.get(key)]
     return {key: (before.get(key), after.get(key)) for key in sorted(keys, key=lambda key: (is_prose(key), key))}
 
@@ -76,11 +74,8 @@ def verdict_changes(pair: Pair) -> list[tuple[str, str]]:
 def effect_changes(pair: Pair) -> list[tuple[str, str]]:
     """The claims with the same verdict on both sides, and another effect."""
     before, after = pair.base.outcome.verdicts, pair.head.outcome.verdicts
-    return [
-        (name, old)
-        for name, old in judged_on_both(pair)
-        if after[name]["verdict"] == before[old]["verdict"] and after[name].get("effect") != before[old].get("effect")
-    ]
+    same = [each for each in judged_on_both(pair) if each not in verdict_changes(pair)]
+    return [(name, old) for name, old in same if after[name].get("effect") != before[old].get("effect")]
 
 
 # Notes

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from stages.lib.cli import SettingError
+from stages.lib.judging.outcome import of_strategies
 from stages.lib.review.changes import Change
-from stages.lib.review.sides import Side, absent_search, search_recipes
+from stages.lib.review.sides import Side, absent, search_recipes
 from stages.lib.study.claims import Claim
 from stages.lib.study.recipe import Recipe
 from stages.lib.study.settings import Study, resolve
@@ -173,7 +174,7 @@ def paired_search(base: Side, head: Side, names: Mapping[str, str]) -> Pair | No
     """The search of either side. The variant that it starts from may have been renamed."""
     if not (base.search or head.search):
         return None
-    before, after = base.search or absent_search(base.folder), head.search or absent_search(head.folder)
+    before, after = base.search or absent(base.folder, of_strategies), head.search or absent(head.folder, of_strategies)
     now = {old: new for new, old in names.items()}
     around = {key: now.get(value, value) if key == "search.variant" else value for key, value in before.settings.items()}
     return paired(replace(before, settings=around), after)

@@ -27,10 +27,6 @@ Read = Callable[[Path], str | None]
 FIGURES = "metrics/figures"
 
 
-def nothing(_: str) -> None:
-    """A reader for a side that is not there."""
-
-
 @dataclass(frozen=True)
 class Side:
     """The variants of a study, or the strategies of its search.
@@ -193,10 +189,6 @@ def read_side(folder: Path, read: Read, hashes: Mapping[str, str]) -> tuple[Side
     return side, wrong
 
 
-def absent(folder: Path) -> Side:
-    """A study that a revision does not have."""
-    return Side(folder, of_variants(None, nothing), exists=False)
-
-
-def absent_search(folder: Path) -> Side:
-    return Side(folder, of_strategies(None, nothing), exists=False)
+def absent(folder: Path, of: Callable[..., Outcome] = of_variants) -> Side:
+    """The side of a revision that does not have the study or, with `of_strategies`, the search."""
+    return Side(folder, of(None, lambda _: None), exists=False)

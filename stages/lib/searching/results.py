@@ -36,7 +36,7 @@ def trials_table(search: Search, trials: Iterable[Trial]) -> pd.DataFrame:
     rows = []
     for trial in trials:
         settings = {each.key: setting_text(trial.settings[name]) for name, each in search.space.items()}
-        scores = [trial.scores.get(fold) for fold in range(search.folds)]
+        scores = {fold: round_or_word(search.metric, score) for fold, score in trial.scores.items()}
         rows.append(
             {
                 "strategy": trial.strategy,
@@ -45,25 +45,16 @@ def trials_table(search: Search, trials: Iterable[Trial]) -> pd.DataFrame:
                 "state": "pruned" if trial.pruned else "complete",
                 **settings,
                 search.metric: round_or_word(search.metric, trial.score),
-                **dict(zip(fold_columns(search), (_cell(search.metric, score) for score in scores), strict=True)),
+                **{f"fold_{fold}": scores.get(fold, "") for fold in range(search.folds)},
                 "epochs": round(fmean(trial.epochs.values()), 1),
             }
         )
     return pd.DataFrame(rows)
 
 
-def fold_columns(search: Search) -> list[str]:
-    """The columns of trials.csv with the folds' scores."""
-    return [f"fold_{fold}" for fold in range(search.folds)]
-
-
 def setting_text(value: Any) -> str:
     """A setting as trials.csv has it."""
     return json.dumps(value).strip('"')
-
-
-def _cell(metric: str, value: float | None) -> float | str:
-    return "" if value is None else round_or_word(metric, value)
 
 
 def read_trials(study: Study, search: Search, path: Path) -> list[Trial]:
@@ -74,7 +65,7 @@ def read_trials(study: Study, search: Search, path: Path) -> list[Trial]:
     if not path.is_file():
         return []
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    folds = fold_columns(search)
+    folds = [f"fold_{fold}" for fold in range(search.folds)]
     needed = {"strategy", "seed", "trial", "state", *(each.key for each in search.space.values()), *folds}
     if not needed <= set(table):
         raise UserError(f"{path}: has no {', '.join(sorted(needed - set(table)))}; `dvc repro` first")
@@ -104,15 +95,16 @@ def winners_table(search: Search, winners: Sequence[Trial], tested: Tested, conf
     rows = []
     for trial, refits in zip(winners, tested, strict=True):
         interval = verdicts.mean_interval([trial.scores[fold] for fold in sorted(trial.scores)], confidence)
-        several = search.folds > 1
+        ends = (interval.low, interval.high)
+        low, high = (round_or_word(search.metric, end) if search.folds > 1 else "" for end in ends)
         rows.append(
             {
                 "strategy": trial.strategy,
                 "seed": trial.seed,
                 "trial": trial.number,
                 search.metric: round_or_word(search.metric, trial.score),
-                "low": _cell(search.metric, interval.low if several else None),
-                "high": _cell(search.metric, interval.high if several else None),
+                "low": low,
+                "high": high,
                 "epochs": refit_recipe(trial).train.epochs,
                 search.judged_by: round_or_word(search.judged_by, fmean(refits)),
                 **{f"refit_{number}": round_or_word(search.judged_by, value) for number, value in enumerate(refits)},
@@ -163,22 +155,27 @@ def importance(search: Search, trials: Iterable[Trial]) -> dict[str, float]:
 
 
 def search_json(
-    search: Search, winners: pd.DataFrame, judged: pd.DataFrame, trials: Sequence[Trial], confidence: float
+    search: Search, winners: Sequence[Trial], table: pd.DataFrame, judged: pd.DataFrame, confidence: float
 ) -> dict[str, Any]:
-    """What `dvc metrics diff` compares: the best winner, each strategy's scores over its seeds, and every verdict."""
-    row = winners.loc[_best_row(search, winners)]
-    place = (row["strategy"], row["seed"], row["trial"])
-    chosen = next(trial for trial in trials if (trial.strategy, trial.seed, trial.number) == place)
+    """What `dvc metrics diff` compares: the best winner, each strategy's scores over its seeds, and every verdict.
+
+    table: that of the winners. The best one is the first of equal ones; nobody searched for the default, so it cannot win.
+    """
+    searched = [index for index, winner in enumerate(winners) if winner.strategy != space.DEFAULT]
+    best = min(searched, key=lambda index: badness(search.metric, finite(table.at[index, search.metric])))
+    winner, row = winners[best], table.loc[best]
     measured = [search.metric, search.judged_by]
     return {
         "winner": {
-            **{name: row[name] for name in ("strategy", *measured, "low", "high") if row[name] != ""},
-            **{name: int(row[name]) for name in ("seed", "trial")},
-            "settings": chosen.settings,
+            "strategy": winner.strategy,
+            "seed": winner.seed,
+            "trial": winner.number,
+            "settings": winner.settings,
+            **{name: row[name] for name in (*measured, "low", "high") if row[name] != ""},
         },
         "strategies": {
             str(name): {metric: _over_seeds(metric, rows[metric], confidence) for metric in measured}
-            for name, rows in winners.groupby("strategy", sort=False)
+            for name, rows in table.groupby("strategy", sort=False)
         },
         "claims": {each.claim: {"verdict": each.verdict, "effect": each.effect} for each in judged.itertuples()},
     }
@@ -189,9 +186,3 @@ def _over_seeds(metric: str, column: pd.Series, confidence: float) -> dict[str, 
     interval = verdicts.mean_interval([finite(cell) for cell in column], confidence)
     names = ("mean", "low", "high") if len(column) > 1 else ("mean",)
     return {name: round_or_word(metric, getattr(interval, name)) for name in names}
-
-
-def _best_row(search: Search, winners: pd.DataFrame) -> Any:
-    """The index of the best winner, the first of equal ones. Nobody searched for the default, so it cannot win."""
-    found = winners[winners["strategy"] != space.DEFAULT]
-    return min(found.index, key=lambda index: badness(search.metric, finite(found.at[index, search.metric])))

@@ -7,7 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import numpy as np
 
 from stages.lib.cli import SettingError
 from stages.lib.data.prepared import Prepared
@@ -24,14 +26,15 @@ from stages.lib.study.search import Search
 from stages.lib.study.settings import Study
 from stages.lib.training.result import Result
 
+T = TypeVar("T")
+
 
 class Wanted(NamedTuple):
-    """A replicate of a trial, and who receives its result."""
+    """A replicate of a trial."""
 
     trial: Trial
     recipe: Recipe
     seed: int
-    receive: Callable[[Result], None]
 
 
 class TrialTrainer:
@@ -43,15 +46,17 @@ class TrialTrainer:
         self.fingerprint = prepared.fingerprint()
         self.made_in = cluster.training_environment(study.replicates.backend)
 
-    def train(self, wanted: Sequence[Wanted]) -> None:
-        """Train the replicates that the cache does not hold. Trials with equal settings share them."""
+    def train(self, wanted: Sequence[Wanted], measure: Callable[[Wanted, Result], T]) -> list[T]:
+        """What `measure` says of each replicate. The cache has those that any trial with these settings trained."""
         jobs = [self._job(each) for each in wanted]
-        receivers = {str(job): each.receive for job, each in zip(jobs, wanted, strict=True)}
+        by_name = {str(job): each for job, each in zip(jobs, wanted, strict=True)}
+        measured: dict[str, T] = {}
 
         def finish(job: Job, result: Result) -> None:
-            receivers[str(job)](result)
+            measured[str(job)] = measure(by_name[str(job)], result)
 
         runs.train_missing(jobs, self.prepared, self.cache, self.study.replicates.time_limit, self.start, finish, "search")
+        return [measured[str(job)] for job in jobs]
 
     def metric(self, name: str, result: Result) -> float:
         """A metric of a replicate."""
@@ -60,14 +65,14 @@ class TrialTrainer:
 
     def _job(self, wanted: Wanted) -> Job:
         """Raises SettingError for a network that the data do not allow."""
-        recipe = wanted.recipe
+        trial, recipe, seed = wanted
         try:
             price = cost_of(recipe, self.prepared)
         except SettingError as error:
-            tried = json.dumps(wanted.trial.settings)
-            raise SettingError(f"{wanted.trial}: {tried}: {error.below('model')}", "search", "space") from None
-        key = replicate_key(recipe, self.prepared.views[self.view], wanted.seed, self.fingerprint, self.made_in)
-        return Job(str(wanted.trial), wanted.seed, recipe, self.view, key, price)
+            tried = f"{trial}: {json.dumps(trial.settings)}"
+            raise SettingError(f"{tried}: {error.below('model')}", "search", "space") from None
+        key = replicate_key(recipe, self.prepared.views[self.view], seed, self.fingerprint, self.made_in)
+        return Job(str(trial), seed, recipe, self.view, key, price)
 
 
 class Found(NamedTuple):
@@ -118,17 +123,16 @@ def score(
 ) -> None:
     """Train the trials on every fold. With pruning, train fold after fold, without the trials that were given up."""
 
-    def wanted(trial: Trial, fold: int) -> Wanted:
-        def receive(result: Result) -> None:
-            trial.scores[fold] = trainer.metric(search.metric, result)
-            trial.epochs[fold] = epochs_kept(result, trial.recipe.train.early_stopping)
-
-        return Wanted(trial, trial.recipe, fold_seed(search, trial.seed, fold), receive)
+    def measure(wanted: Wanted, result: Result) -> tuple[float, int]:
+        stopping = wanted.recipe.train.early_stopping
+        return trainer.metric(search.metric, result), epochs_kept(result, stopping)
 
     one_by_one = searchers and search.pruning != "none"
     for folds in [[fold] for fold in range(search.folds)] if one_by_one else [list(range(search.folds))]:
-        going = [trial for batch in batches for trial in batch if not trial.pruned]
-        trainer.train([wanted(trial, fold) for trial in going for fold in folds])
+        going = [(trial, fold) for batch in batches for trial in batch if not trial.pruned for fold in folds]
+        wanted = [Wanted(trial, trial.recipe, fold_seed(search, trial.seed, fold)) for trial, fold in going]
+        for (trial, fold), measured in zip(going, trainer.train(wanted, measure), strict=True):
+            trial.scores[fold], trial.epochs[fold] = measured
         if one_by_one and folds[-1] + 1 < search.folds:
             for searcher, batch in zip(searchers, batches, strict=True):
                 searcher.prune(batch)
@@ -137,17 +141,13 @@ def score(
 def refit(trainer: TrialTrainer, search: Search, winners: Sequence[Trial]) -> list[list[float]]:
     """For each winner, the metric that judges it, of each refit."""
     refits = min(search.refits, trainer.study.limits.seeds or sys.maxsize)
-    tested: list[dict[int, float]] = [{} for _ in winners]
-
-    def wanted(position: int, number: int) -> Wanted:
-        def receive(result: Result) -> None:
-            tested[position][number] = trainer.metric(search.judged_by, result)
-
-        winner = winners[position]
-        return Wanted(winner, refit_recipe(winner), winner.seed * search.refits + number, receive)
-
-    trainer.train([wanted(position, number) for position in range(len(winners)) for number in range(refits)])
-    return [[values[number] for number in range(refits)] for values in tested]
+    wanted = [
+        Wanted(winner, refit_recipe(winner), winner.seed * search.refits + number)
+        for winner in winners
+        for number in range(refits)
+    ]
+    tested = trainer.train(wanted, lambda _, result: trainer.metric(search.judged_by, result))
+    return np.reshape(tested, (len(winners), refits)).tolist()
 
 
 def best_of_each(search: Search, searchers: Sequence[Searcher]) -> str:

@@ -80,20 +80,22 @@ class _Sobol(QMCSampler):
         return self.known
 
 
-def _grid(known: Distributions, seed: int, _: int) -> BaseSampler:
-    positions = {name: list(range(each.high + 1)) for name, each in known.items() if isinstance(each, IntDistribution)}
-    return _Grid(positions, seed=seed)
+def sampler(method: str, known: Distributions, seed: int, batch: int) -> BaseSampler:
+    """The sampler of a method. Methods that learn draw a first batch at random."""
+    match method:
+        case "grid":
+            positions = {name: list(range(each.high + 1)) for name, each in known.items() if isinstance(each, IntDistribution)}
+            return _Grid(positions, seed=seed)
+        case "quasi_random":
+            return _Sobol(known, seed)
+        case "genetic":
+            return NSGAIISampler(population_size=batch, seed=seed)
+        case "cmaes":
+            return CmaEsSampler(popsize=batch, seed=seed)
+        case "tpe":
+            return TPESampler(n_startup_trials=batch, seed=seed)
+    return RandomSampler(seed=seed)
 
-
-SAMPLERS: dict[str, Callable[[Distributions, int, int], BaseSampler]] = {
-    "grid": _grid,
-    "random": lambda _, seed, __: RandomSampler(seed=seed),
-    "quasi_random": lambda known, seed, _: _Sobol(known, seed),
-    "genetic": lambda _, seed, batch: NSGAIISampler(population_size=batch, seed=seed),
-    "cmaes": lambda _, seed, batch: CmaEsSampler(popsize=batch, seed=seed),
-    "tpe": lambda _, seed, batch: TPESampler(n_startup_trials=batch, seed=seed),
-}
-"""Method -> its sampler, for distributions, a seed and the size of a batch. Methods that learn draw a first batch at random."""
 
 PRUNERS: dict[str, Callable[[], BasePruner]] = {
     "none": NopPruner,
@@ -113,7 +115,7 @@ class Searcher:
         self._asked: list[optuna.Trial] = []
         self._optuna = optuna.create_study(
             direction=search.direction,
-            sampler=SAMPLERS[self.method](self.known, seed, search.batch),
+            sampler=sampler(self.method, self.known, seed, search.batch),
             pruner=PRUNERS[search.pruning](),
         )
 
