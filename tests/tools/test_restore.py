@@ -61,6 +61,7 @@ def test_a_whole_lock_file_stays_though_it_is_not_the_committed_one(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", BROKEN.values(), ids=BROKEN)
 def test_dvc_refuses_what_is_restored(left: str, tmp_path: Path) -> None:
     """So that this knows no less than DVC does."""
