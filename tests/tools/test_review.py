@@ -694,15 +694,15 @@ def test_a_base_with_fewer_columns_or_a_broken_file_is_compared(searching: Path)
 
 
 def test_a_long_review_is_shortened_and_says_so(checkout: Path) -> None:
-    many = {f"{'v' * 80}{number}": {"tip": "Many.", "extends": "plain"} for number in range(200)}
+    many = {f"{'v' * 57}{number}": {"tip": "Many.", "extends": "plain"} for number in range(250)}
     add_study(checkout, {"variants": many})
     commit(checkout)
     add_study(checkout, {"variants": many}, dict.fromkeys(many, BAD))
     text = review.review("HEAD")
     assert 10_000 < len(text) <= LIMIT
-    assert headline(text) == "## No verdicts changed, 400 of 406 metrics beyond noise"
+    assert headline(text) == "## No verdicts changed, 500 of 506 metrics beyond noise"
     assert "**Shortened**: a table has at most 300 rows here" in text
-    assert "100 of 400 metrics not within noise left out." in text
+    assert "200 of 500 metrics not within noise left out." in text
     assert text.count("<details>") == text.count("</details>")
     assert section(text, "How to reproduce")
 
@@ -711,7 +711,7 @@ def test_the_longest_names_stay_within_the_limit(checkout: Path) -> None:
     for study in range(20):
         folder = checkout / "studies" / f"{'s' * 90}{study}"
         folder.mkdir(parents=True)
-        many = {f"{'v' * 90}{number}": {"tip": "Long. " * 50, "extends": "plain"} for number in range(12)}
+        many = {f"{'v' * 58}{number}": {"tip": "Long. " * 50, "extends": "plain"} for number in range(12)}
         write_params(folder, {"variants": many})
     assert len(review.review("main")) <= LIMIT
 
