@@ -140,6 +140,19 @@ def test_the_tour_s_example_suits_the_starter() -> None:
     assert "wider" not in read_yaml(ROOT / "params.yaml")["variants"]
 
 
+def test_the_page_of_the_architecture_names_files_and_functions_that_exist() -> None:
+    text = page("ARCHITECTURE.md")
+    paths = [path for path in re.findall(r"`([\w/]+/[\w.]+\.(?:py|j2|yaml|md))`", text) if not path.startswith("studies/")]
+    assert len(paths) > 20
+    assert [path for path in paths if not any((ROOT / place / path).is_file() for place in ("", "stages/lib"))] == []
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "stages").rglob("*.py"))
+    named = set(re.findall(r"`(_?[a-z]+_[a-z_]+|[A-Z]\w+)`", text)) - {"STUDY"}
+    assert len(named) > 20
+    assert [
+        name for name in sorted(named) if not re.search(rf"^ *(?:def |class )?{name}\b(?:[:(\[]| =)", code, flags=re.M)
+    ] == []
+
+
 COMMAND = re.compile(r"""(?:python3? -m |command_of\(")stages\.(\w+(?:\.\w+)*)(?: (\w+))?""")
 """`python -m stages.NAME` or `python -m stages.tools NAME`, in any file. `stages.{name}` is none."""
 SPOKEN = [

@@ -83,6 +83,8 @@ class _Sobol(QMCSampler):
 def sampler(method: str, known: Distributions, seed: int, batch: int) -> BaseSampler:
     """The sampler of a method. Methods that learn draw a first batch at random."""
     match method:
+        case "random":
+            return RandomSampler(seed=seed)
         case "grid":
             positions = {name: list(range(each.high + 1)) for name, each in known.items() if isinstance(each, IntDistribution)}
             return _Grid(positions, seed=seed)
@@ -94,7 +96,7 @@ def sampler(method: str, known: Distributions, seed: int, batch: int) -> BaseSam
             return CmaEsSampler(popsize=batch, seed=seed)
         case "tpe":
             return TPESampler(n_startup_trials=batch, seed=seed)
-    return RandomSampler(seed=seed)
+    raise ValueError(f"{method} has no sampler")
 
 
 PRUNERS: dict[str, Callable[[], BasePruner]] = {
