@@ -17,8 +17,7 @@ from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.files import write_text
 from stages.lib.report.drawing import encoded, input_figures, result_figures, write_figures
 from stages.lib.report.figures.search import search_figures
-from stages.lib.report.illustrations.illustrated import file_of
-from stages.lib.report.illustrations.printed import compare_printed
+from stages.lib.report.illustrations.illustrated import compare_printed, file_of
 from stages.lib.report.illustrations.registry import illustrate
 from stages.lib.report.page import page
 from stages.lib.report.results import read_results, read_search, require

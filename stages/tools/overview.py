@@ -23,8 +23,7 @@ from stages.lib.judging.tables import HEADLINES
 from stages.lib.judging.units import unit_of
 from stages.lib.judging.verdicts import Verdict
 from stages.lib.markdown import CENTRE, LEFT, RIGHT, between_markers, cell, markers, one_line, table
-from stages.lib.report.document import document
-from stages.lib.report.words import MARKS, WORDS
+from stages.lib.report.document import MARKS, WORDS, document
 from stages.lib.study.claims import Claim
 from stages.lib.study.load import load_study
 from stages.lib.study.metrics import finite, is_time

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 from matplotlib.figure import Figure
 
-from stages.lib.report.figures.output import svg
+from stages.lib.report.figures.style import svg
 
 
 def words(figure: Figure) -> set[str]:

@@ -1,4 +1,4 @@
-"""Pages of HTML: the style sheet, the script and the policy that all of them share."""
+"""Pages of HTML: the style sheet, the script, the policy and the words that all of them share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from pathlib import Path
 from markupsafe import Markup
 
 from stages.lib.templates import render
+
+MARKS = {"supported": "●", "refuted": "✖", "equivalent": "■", "inconclusive": "◇"}
+"""Verdict -> its mark, for readers who see no colours."""
+WORDS = {"never": "never reached", "diverged": "diverged"}
+"""Word in a table -> what the page says."""
+
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -12,14 +12,11 @@ from matplotlib.figure import Figure
 from stages.lib.data.prepared import Prepared
 from stages.lib.files import write_bytes
 from stages.lib.report.evidence import deep_variants
-from stages.lib.report.figures import output
-from stages.lib.report.figures.claims import claims
-from stages.lib.report.figures.confusion import confusion
-from stages.lib.report.figures.curves import curve_measures, learning_curves
-from stages.lib.report.figures.gradients import gradients
+from stages.lib.report.figures.claims import claims, leaderboard
+from stages.lib.report.figures.curves import curve_measures, gradients, learning_curves
+from stages.lib.report.figures.errors import confusion, residuals
 from stages.lib.report.figures.inputs import histograms, view_samples
-from stages.lib.report.figures.leaderboard import leaderboard
-from stages.lib.report.figures.residuals import residuals
+from stages.lib.report.figures.style import png, svg
 from stages.lib.report.results import Results
 from stages.lib.study.settings import Study
 from stages.lib.training import views
@@ -72,7 +69,7 @@ def input_figures(study: Study, prepared: Prepared) -> dict[str, Figure]:
 
 def encoded(figures: Mapping[str, Figure]) -> dict[str, bytes]:
     """File name -> the figure as PNG or SVG, by the name's suffix."""
-    return {name: (output.png if name.endswith(".png") else output.svg)(figure) for name, figure in figures.items()}
+    return {name: (png if name.endswith(".png") else svg)(figure) for name, figure in figures.items()}
 
 
 def write_figures(folder: Path, contents: Mapping[str, bytes]) -> None:

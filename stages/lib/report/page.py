@@ -11,18 +11,22 @@ from pathlib import Path
 from stages.lib.judging.reported import STANDINGS
 from stages.lib.judging.verdicts import FEWEST, FEWEST_RANKED
 from stages.lib.report.commands import command_of
-from stages.lib.report.document import document
+from stages.lib.report.document import MARKS, document
 from stages.lib.report.illustrations.illustrated import Illustrated
 from stages.lib.report.results import Results
 from stages.lib.report.sections.claims import JudgedClaim, claim_cards
-from stages.lib.report.sections.curves import curve_pictures, curve_values
-from stages.lib.report.sections.gradients import gradient_rows, gradient_sentence
-from stages.lib.report.sections.illustrations import illustration_cards
-from stages.lib.report.sections.reported import reported_rows
-from stages.lib.report.sections.run import fingerprint, mean_durations, versions
+from stages.lib.report.sections.run import fingerprint, illustration_cards, mean_durations, versions
 from stages.lib.report.sections.search import SearchSection
-from stages.lib.report.sections.variants import other_losses, strips_of, variant_cards
-from stages.lib.report.words import MARKS
+from stages.lib.report.sections.variants import (
+    curve_pictures,
+    curve_values,
+    gradient_rows,
+    gradient_sentence,
+    other_losses,
+    reported_rows,
+    strips_of,
+    variant_cards,
+)
 from stages.lib.study.metrics import metric_of
 from stages.lib.study.settings import Study
 

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.figures import words
 from stages.lib.report.figures.inputs import histograms, view_samples
-from stages.lib.report.figures.output import png
+from stages.lib.report.figures.style import png
 
 
 def test_histograms_of_a_constant_and_of_noise() -> None:

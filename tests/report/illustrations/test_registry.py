@@ -8,7 +8,7 @@ from helpers.illustrations import drawn, study_of
 from helpers.study import prepared_for
 from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
-from stages.lib.report.figures.output import png, svg
+from stages.lib.report.figures.style import png, svg
 from stages.lib.report.illustrations.illustrated import file_of
 from stages.lib.report.illustrations.registry import REGISTRY, illustrate
 from stages.lib.study.claims import ILLUSTRATIONS

@@ -12,8 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from stages.lib.judging.units import with_minus
-from stages.lib.report.figures.layout import grid, legend, line, short, tick_label
-from stages.lib.report.figures.style import BLUE, GREY, ORANGE, PANEL_TITLE, STYLED, WIDTH
+from stages.lib.report.figures.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PANEL_TITLE,
+    STYLED,
+    WIDTH,
+    grid,
+    legend,
+    line,
+    short,
+    tick_label,
+)
 
 COLUMNS = 3
 BYTE_LEVELS = 255

@@ -18,8 +18,26 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from stages.lib.judging.units import Unit, finite_column, unit_of
 from stages.lib.report.figures.claims import claims
-from stages.lib.report.figures.layout import faint_grid, grid, label_outer, legend, line, short, text_below, tick_label
-from stages.lib.report.figures.style import BLUE, DASHED, GREEN, GREY, ORANGE, OTHERS, PALE, PANEL_TITLE, SMALL_TEXT, STYLED
+from stages.lib.report.figures.style import (
+    BLUE,
+    DASHED,
+    GREEN,
+    GREY,
+    ORANGE,
+    OTHERS,
+    PALE,
+    PANEL_TITLE,
+    SMALL_TEXT,
+    STYLED,
+    faint_grid,
+    grid,
+    label_outer,
+    legend,
+    line,
+    short,
+    text_below,
+    tick_label,
+)
 from stages.lib.study import space
 from stages.lib.study.search import Range, Search
 

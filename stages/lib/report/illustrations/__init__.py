@@ -1,4 +1,4 @@
-"""What the sources compute or draw without training a network, computed again: one module a subject.
+"""What the sources compute or draw without training a network, computed again.
 
-A new illustration is a function in a module of its own, an entry in registry.py and a name in stages/lib/study/settings.py.
+A new illustration is a function in one of these modules, an entry in registry.py and a name in stages/lib/study/claims.py.
 """

@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stages.lib.data.prepared import Prepared
-from stages.lib.report.illustrations.activations import activations
+from stages.lib.report.illustrations.first_rows import digit_grid, first_image, inversion_histogram, label_grid
+from stages.lib.report.illustrations.functions import activations, losses, sigmoid_saturation, softmax
 from stages.lib.report.illustrations.illustrated import Illustrated
-from stages.lib.report.illustrations.images import digit_grid, first_image, label_grid
-from stages.lib.report.illustrations.inversion_histogram import inversion_histogram
-from stages.lib.report.illustrations.learning_rate_on_a_line import learning_rate_on_a_line
-from stages.lib.report.illustrations.losses import losses
-from stages.lib.report.illustrations.scaling_contours import scaling_contours
-from stages.lib.report.illustrations.sigmoid_saturation import sigmoid_saturation
-from stages.lib.report.illustrations.softmax import softmax
-from stages.lib.report.illustrations.weight_updates import weight_updates
+from stages.lib.report.illustrations.training import learning_rate_on_a_line, scaling_contours, weight_updates
 from stages.lib.study.settings import Study
 
 FUNCTIONS: tuple[Callable[[Study, Prepared], Illustrated], ...] = (

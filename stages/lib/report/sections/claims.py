@@ -1,11 +1,12 @@
-"""Claims: what was measured, whether a claim holds, and how to run it again."""
+"""Claims: what was measured, whether a claim holds, what differs, why, and how to run it again."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from markupsafe import Markup
@@ -13,14 +14,69 @@ from markupsafe import Markup
 from stages.lib.judging.units import Unit, short_number, unit_of
 from stages.lib.judging.verdicts import FEWEST
 from stages.lib.report.commands import Command, claim_commands
+from stages.lib.report.document import MARKS, WORDS
+from stages.lib.report.evidence import sentences, table_of
 from stages.lib.report.figures.claims import claim_strips
-from stages.lib.report.figures.output import inline
+from stages.lib.report.figures.style import inline
 from stages.lib.report.results import Results
-from stages.lib.report.sections.knobs import ChangedKnob, changed_knobs
-from stages.lib.report.sections.why import Why, why
-from stages.lib.report.words import MARKS, WORDS
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
+from stages.lib.study.recipe import Model, Train
+from stages.lib.study.settings import Study
+
+
+class ChangedKnob(NamedTuple):
+    knob: str
+    before: str
+    after: str
+
+
+def flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every knob of a section with its value, as params.yaml writes it."""
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", "all" if value is None else json.dumps(value).strip('"')
+
+
+def knobs(view: str, model: Model, train: Train) -> dict[str, str]:
+    return {"view": view, **dict(flat(model.model_dump())), **dict(flat(train.model_dump()))}
+
+
+def changed_knobs(study: Study, variant: str, other: str | None) -> list[ChangedKnob]:
+    """What a variant changes in another one, or in the study's defaults."""
+    base, recipe = study.recipes[other] if other else study, study.recipes[variant]
+    before = knobs(study.view_of(other) if other else "", base.model, base.train)
+    after = knobs(study.view_of(variant), recipe.model, recipe.train)
+    return [ChangedKnob(knob, before[knob], after[knob]) for knob in after if after[knob] != before[knob]]
+
+
+@dataclass(frozen=True)
+class Why:
+    """The numbers of one variant or two.
+
+    names: the columns; rows: label and a number for each column.
+    notes: those of params.yaml that are about the claim or the variant.
+    """
+
+    names: list[str]
+    rows: list[tuple[str, list[str]]]
+    sentences: list[str]
+    notes: list[str]
+
+
+def why(results: Results, subject: str, variant: str, other: str | None) -> Why:
+    """subject: the claim or the variant that notes may be about; other: what the variant is compared with."""
+    own, others = results.evidence[variant], results.evidence[other] if other else None
+    said = sentences(other, others) if other and others else []
+    return Why(
+        names=[*([other] if other else []), variant],
+        rows=table_of(*([others] if others else []), own),
+        sentences=[*said, *sentences(variant, own, other or "", others)],
+        notes=[note.says for note in results.study.notes if subject in note.about],
+    )
+
 
 HOLDS = {
     "supported": "It holds here: the whole interval lies where the claim expects it.",

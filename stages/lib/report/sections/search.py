@@ -11,9 +11,9 @@ import pandas as pd
 from stages.lib.judging import verdicts
 from stages.lib.judging.units import Unit, finite_column, unit_of
 from stages.lib.report.commands import Command, search_commands
+from stages.lib.report.document import WORDS
 from stages.lib.report.results import Results
 from stages.lib.report.sections.claims import JudgedClaim, judged_claim
-from stages.lib.report.words import WORDS
 from stages.lib.study import space
 from stages.lib.study.metrics import finite
 from stages.lib.study.search import Range, Search

@@ -1,4 +1,4 @@
-"""Variants: the leaderboard, and what there is to know of each tip."""
+"""Variants: the leaderboard, tips, learning curves, gradients, and the numbers that the source prints."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
 from markupsafe import Markup
 
-from stages.lib.judging.units import finite_column, unit_of
+from stages.lib.judging.reported import decimals, distance, standing
+from stages.lib.judging.units import finite_column, significant, unit_of, with_minus
 from stages.lib.judging.verdicts import difference_interval
-from stages.lib.report.figures.leaderboard import leaderboard_strips, ranked
-from stages.lib.report.figures.output import inline
+from stages.lib.report.document import WORDS
+from stages.lib.report.evidence import SMALL, deep_variants
+from stages.lib.report.figures.claims import leaderboard_strips, ranked
+from stages.lib.report.figures.curves import compared_curves, curve_measures, curve_panels, kinds
+from stages.lib.report.figures.style import WIDTH, inline
 from stages.lib.report.results import Results
-from stages.lib.report.sections.knobs import ChangedKnob, changed_knobs
-from stages.lib.report.sections.why import Why, why
+from stages.lib.report.sections.claims import ChangedKnob, Why, changed_knobs, why
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
 from stages.lib.study.settings import Study, Variant
@@ -121,3 +126,170 @@ def other_losses(study: Study) -> list[tuple[str, str]]:
         if recipe.model.l2:
             found.append((name, "its loss includes a penalty on the weights"))
     return found
+
+
+@dataclass(frozen=True)
+class CurvePictures:
+    """The curves of one measure.
+
+    kinds: the measure on the training rows and, if there are any, on the validation rows.
+    comparison: all variants on the same axes.
+    axis: the left and the right end of these axes in the picture's coordinates, and the epochs there.
+    panels, ends: variant -> its own panel, and its value on the training rows after the last epoch.
+    """
+
+    kinds: list[str]
+    comparison: Markup
+    axis: list[float]
+    panels: dict[str, Markup]
+    ends: dict[str, str]
+
+
+def curve_pictures(curves: pd.DataFrame, parents: Mapping[str, str | None]) -> dict[str, CurvePictures]:
+    """Measure -> its pictures. A line or a band of the comparison is a group that the page's script finds."""
+    return {measure: _curve_pictures(curves, parents, measure) for measure in curve_measures(curves)}
+
+
+def _curve_pictures(curves: pd.DataFrame, parents: Mapping[str, str | None], measure: str) -> CurvePictures:
+    marks = {
+        f"{kind}{part} {variant}": {"class": f"curve{part}", "data-variant": variant, "data-kind": kind, "title": variant}
+        for variant in parents
+        for kind in (measure, f"val_{measure}")
+        for part in ("", "-band")
+    }
+    unit = unit_of(measure, "classification" if measure == "accuracy" else "regression")
+    drawn = compared_curves(curves, measure)
+    (axes,) = drawn.axes
+    last = {str(name): group[f"{measure}_mean"].iloc[-1] for name, group in curves.groupby("variant", sort=False)}
+    return CurvePictures(
+        kinds=kinds(curves, measure),
+        comparison=inline(drawn, f"{measure}-", marks),
+        axis=[*(72 * WIDTH * edge for edge in axes.get_position().intervalx), *axes.get_xlim()],
+        panels={name: inline(panel, f"{measure}-{name}-") for name, panel in curve_panels(curves, parents, measure).items()},
+        ends={name: unit.value(finite(value)) for name, value in last.items()},
+    )
+
+
+Values = dict[str, int | list[list[float | None]]]
+
+
+def curve_values(curves: pd.DataFrame) -> dict[str, dict[str, Values]]:
+    """Measure -> variant -> what the page's script reads: `epochs` and, for each kind, the means, lows and highs."""
+    return {
+        measure: {str(name): _curve_values(group, measure) for name, group in curves.groupby("variant", sort=False)}
+        for measure in curve_measures(curves)
+    }
+
+
+def _curve_values(group: pd.DataFrame, measure: str) -> Values:
+    values: Values = {"epochs": len(group)}
+    for kind in kinds(group, measure):
+        columns = [finite_column(group[f"{kind}_{how}"]) for how in ("mean", "min", "max")]
+        if not np.isnan(columns[1]).all():  # a variant without validation rows
+            values[kind] = [[None if np.isnan(value) else float(f"{value:.5g}") for value in column] for column in columns]
+    return values
+
+
+@dataclass(frozen=True)
+class GradientRow:
+    """A deep variant.
+
+    layers: how many.
+    before, after: the first layer's gradient over the output layer's, before training and at its end.
+    zero, saturated: the share of units that are always 0, and of activations near a bound, in the worst layer at the end.
+    """
+
+    variant: str
+    activation: str
+    layers: int
+    before: float
+    after: float
+    zero: float
+    saturated: float
+
+    @property
+    def cells(self) -> list[tuple[float, str]]:
+        """The numbers, each as a value to sort by and as text."""
+        ratios = [(value, "–" if math.isnan(value) else significant(value)) for value in (self.before, self.after)]
+        shares = [(value, "–" if math.isnan(value) else f"{100 * value:.1f} %") for value in (self.zero, self.saturated)]
+        return ratios + shares
+
+
+def gradient_rows(results: Results) -> list[GradientRow]:
+    rows = []
+    for variant, activation in deep_variants(results.study, results.diagnostics).items():
+        layers = results.diagnostics.loc[results.diagnostics["variant"] == variant, "layer"].nunique()
+        found = results.evidence[variant]
+        rows.append(GradientRow(variant, activation, layers, found.before, found.after, found.zero, found.saturated))
+    return rows
+
+
+def gradient_sentence(rows: list[GradientRow]) -> str:
+    """Which gradients vanish before training, with their ratios; or else the smallest ratio."""
+    known = [row for row in rows if not math.isnan(row.before)]
+    small = [row for row in known if row.before < SMALL]
+    if small:
+        listed = ", ".join(f"{row.variant} ({significant(row.before)})" for row in small)
+        return (
+            f"Before training, the first layer's gradient is less than {100 * SMALL:g} % of the output layer's in"
+            f" {len(small)} of {len(known)} variant{'s' if len(known) != 1 else ''}: {listed}."
+        )
+    text = f"Before training, no first layer's gradient is less than {100 * SMALL:g} % of the output layer's."
+    if known:
+        least = min(known, key=lambda row: row.before)
+        text += f" The smallest ratio is {significant(least.before)}, of {least.variant}."
+    return text
+
+
+@dataclass(frozen=True)
+class ReportedRow:
+    """A printed number, and what was measured.
+
+    value, mean, off: the printed number, our mean, and their distance in standard deviations, to sort by.
+    single: the range of single runs.
+    standing: see judging/reported.py; empty if the metric was not measured.
+    """
+
+    variant: str
+    metric: str
+    value: float
+    mean: float
+    off: float
+    reported: str
+    measured: str
+    interval: str
+    single: str
+    standing: str
+    distance: str
+
+
+def reported_row(results: Results, variant: str, metric: str, value: float) -> ReportedRow:
+    unit, row = unit_of(metric, results.task), results.measured(variant, metric)
+    places = max(decimals(value) - round(math.log10(unit.factor)), 0)
+    printed = with_minus(f"{value * unit.factor:,.{places}f} {unit.level}").strip()
+    if row is None:
+        return ReportedRow(variant, metric, value, math.nan, math.nan, printed, "not measured", "no interval", "", "", "–")
+    single = finite_column(results.rows_of(variant)[metric])
+    off, off_text = distance(value, row)
+    return ReportedRow(
+        variant=variant,
+        metric=metric,
+        value=value,
+        mean=finite(row["mean"]),
+        off=off,
+        reported=printed,
+        measured=WORDS.get(str(row["mean"]), unit.value(finite(row["mean"]))),
+        interval="no interval" if math.isnan(finite(row["low"])) else unit.interval(row["low"], row["high"]),
+        single="" if np.isnan(single).any() or not len(single) else unit.interval(single.min(), single.max()),
+        standing=standing(value, row),
+        distance=off_text,
+    )
+
+
+def reported_rows(results: Results) -> list[ReportedRow]:
+    """In the order of params.yaml."""
+    return [
+        reported_row(results, variant, metric, value)
+        for variant, settings in results.study.variants.items()
+        for metric, value in settings.reported.items()
+    ]

@@ -9,7 +9,7 @@ import pytest
 from helpers.illustrations import study_of
 from helpers.study import prepared_for
 from stages.lib.cli import UserError
-from stages.lib.report.illustrations.printed import agrees, compare_printed
+from stages.lib.report.illustrations.illustrated import agrees, compare_printed
 from stages.lib.report.illustrations.registry import illustrate
 from stages.lib.study.settings import Study
 

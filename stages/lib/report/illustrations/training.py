@@ -1,16 +1,20 @@
-"""Gradient descent on y = w x + b at three learning rates. The source says that a local minimum catches w at the largest."""
+"""Training: gradient descent on a line and over contours, and how often the weights change."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Ellipse
 
+from stages.lib.data.prepared import Prepared
 from stages.lib.judging.units import significant
-from stages.lib.report.figures.layout import grid
-from stages.lib.report.figures.style import BLUE, EDGE, GREY, ORANGE, STYLED
+from stages.lib.report.evidence import updates_of_an_epoch
+from stages.lib.report.figures.style import BLUE, EDGE, GREY, ORANGE, STYLED, grid, tick_label
 from stages.lib.report.illustrations.illustrated import Illustrated, keep_labels_within, make_room
+from stages.lib.study.settings import Study
 
 RATES = (0.01, 0.1, 0.5)
 STEP = 0.0001
@@ -161,4 +165,105 @@ def learning_rate_on_a_line(*_: object) -> Illustrated:
         {**measured, "eigenvalues": curvatures(), "stability_limit": (2 / curvatures()[1],)},
         ("Learning rate", "Factor of the error, an epoch", f"w after {EPOCHS} epochs", "b", "Stands still from epoch"),
         tuple(rows),
+    )
+
+
+CURVATURES = {"unequal scales": (1.0, 25.0), "equal scales": (1.0, 1.0)}
+"""Of a quadratic loss along two weights. They grow with the square of a feature's scale, which is here 1 to 5."""
+FIRST_WEIGHTS = (-4.0, 1.2)
+LEVELS = (0.02, 0.1, 0.25, 0.5, 1.0, 1.7)
+"""Contours, as shares of the loss at the first point."""
+GOAL = 0.01
+"""The share of that loss at which descent ends."""
+
+
+def quadratic_path(curvatures: tuple[float, float], steps: int) -> tuple[float, np.ndarray]:
+    """The best fixed learning rate, 2 / (smallest + largest curvature), and the weights on its path, (steps + 1, 2)."""
+    rate = 2 / sum(curvatures)
+    return rate, np.array(FIRST_WEIGHTS) * (1 - rate * np.array(curvatures)) ** np.arange(steps + 1)[:, None]
+
+
+def _draw_descent(axes: Axes, curvatures: tuple[float, float]) -> tuple[float, int]:
+    """Draw the contours and the path; return the learning rate and the number of steps."""
+    rate, path = quadratic_path(curvatures, 400)
+    loss = (path**2 * curvatures).sum(axis=1) / 2
+    steps = int(np.argmax(loss <= GOAL * loss[0]))
+    for level in loss[0] * np.array(LEVELS):
+        half = np.sqrt(2 * level / np.array(curvatures))
+        axes.add_patch(Ellipse((0, 0), 2 * half[0], 2 * half[1], fill=False, edgecolor="#a9bdcd", linewidth=0.9))
+    axes.plot(*path[: steps + 1].T, "o-", color=ORANGE, markersize=3, linewidth=1.1)
+    axes.plot(0, 0, "+", color=BLUE, markersize=9, markeredgewidth=1.8)
+    return rate, steps
+
+
+@STYLED
+def scaling_contours(*_: object) -> Illustrated:
+    """A panel for each pair of curvatures."""
+    figure, panels = grid(2, 2, 2.3, above=0.35, below=0.4, top=0)
+    rows, counts = [], []
+    for axes, (name, curvatures) in zip(panels, CURVATURES.items(), strict=True):
+        rate, steps = _draw_descent(axes, curvatures)
+        axes.set(xlim=(-5, 5), ylim=(-3, 3), xlabel="first weight")
+        axes.set_title(f"{name}: {steps} step{'' if steps == 1 else 's'}")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(tick_label)
+        counts.append(steps)
+        rows.append((name, ", ".join(f"{each:g}" for each in curvatures), significant(rate), str(steps)))
+    panels[0].set_ylabel("second weight")
+    panels[1].set_yticklabels([])
+    ratio = max(CURVATURES["unequal scales"]) / min(CURVATURES["unequal scales"])
+    return Illustrated(
+        figure,
+        "Gradient descent over contour lines of a quadratic loss, each at its best fixed learning rate, until the loss"
+        " is 1 % of the first.",
+        f"With one feature {math.sqrt(ratio):g} times as large as the other, the curvatures differ by a factor of"
+        f" {ratio:g}, and gradient descent at its best fixed rate takes {counts[0]} steps to bring the loss to 1 % of"
+        f" the first; with equal scales, {counts[1]}.",
+        {"steps": tuple(map(float, counts))},
+        ("Features", "Curvatures", "Learning rate", "Steps"),
+        tuple(rows),
+    )
+
+
+def updates_of(study: Study, prepared: Prepared) -> dict[tuple[int, int], tuple[int, int]]:
+    """(batch size, epochs) of any variant -> updates in an epoch and in all, in the order of params.yaml."""
+    rows = {split: len(labels) for split, (_, labels) in prepared.splits.items()}
+    found = {}
+    for recipe in study.recipes.values():
+        updates = updates_of_an_epoch(recipe, rows)
+        found[recipe.train.batch_size, recipe.train.epochs] = updates, updates * recipe.train.epochs
+    return found
+
+
+@STYLED
+def weight_updates(study: Study, prepared: Prepared) -> Illustrated:
+    """The updates in a whole training."""
+    found = updates_of(study, prepared)
+    figure, (axes,) = grid(1, 1, 0.2 + 0.3 * len(found), above=0.1, below=0.4, top=0, left=2.1)
+    for y, ((size, epochs), (_, total)) in enumerate(found.items()):
+        axes.barh(y, total, height=0.6, color=BLUE)
+        axes.text(total * 1.08, y, f"{total:,}", va="center", color=GREY)
+        name = f"batch size {size:,}, {epochs} epochs"
+        axes.text(-0.01, y, name, transform=axes.get_yaxis_transform(), ha="right", va="center")
+    axes.set(xscale="log", xlim=(1, 3 * max(total for _, total in found.values())), ylim=(len(found) - 0.5, -0.5), yticks=[])
+    axes.set_xlabel("updates of the weights, on a logarithmic scale", color=GREY)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.minorticks_off()
+    totals: dict[int, int] = {}
+    for (size, _), (_, total) in found.items():
+        totals.setdefault(size, total)
+    most, fewest = max(totals, key=lambda size: totals[size]), min(totals, key=lambda size: totals[size])
+    finding = ""
+    if totals[most] > totals[fewest]:
+        ratio = significant(totals[most] / totals[fewest])
+        finding = f"At batch size {most} the weights change {ratio} times as often as at {fewest}."
+    rows = len(prepared.splits["train"][1])
+    return Illustrated(
+        figure,
+        f"Updates of the weights in a whole training: {rows:,} training rows, divided by the batch"
+        " size and rounded up, times the epochs.",
+        finding,
+        {f"batch_{size}": (float(total),) for size, total in totals.items()},
+        ("Batch size", "Updates in an epoch", "Epochs", "Updates"),
+        tuple((f"{size:,}", f"{each:,}", str(epochs), f"{total:,}") for (size, epochs), (each, total) in found.items()),
     )

@@ -1,13 +1,15 @@
-"""Confusion: names of classes, and the errors that are written."""
+"""Names of classes, the errors that are written, and residuals."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pandas as pd
 
 from helpers.figures import words
-from stages.lib.report.figures.confusion import confusion
-from stages.lib.report.figures.output import svg
+from stages.lib.report.figures.errors import confusion, residuals
+from stages.lib.report.figures.style import svg
 
 
 def test_confusion_names_the_classes_and_the_errors_of_note() -> None:
@@ -26,3 +28,16 @@ def test_forty_variants_that_learnt_nothing_stay_small() -> None:
     table.insert(0, "variant", np.repeat(names, 10))
     table.insert(1, "class", [str(label) for label in range(10)] * 40)
     assert len(svg(confusion(table, set()))) < 300_000
+
+
+def test_residuals_show_the_error_and_what_diverged() -> None:
+    rows = [["a", tenth, tenth / 10, tenth / 10 + 0.1, 0.25] for tenth in range(1, 11)]
+    rows += [["lost", tenth, tenth / 10, math.nan, math.nan] for tenth in range(1, 11)]
+    table = pd.DataFrame(rows, columns=["variant", "tenth", "target", "prediction", "mae"])
+    text = words(residuals(table, {"lost"}, "price"))
+    assert {"a", "lost", "mean absolute error 0.25", "diverged", "target: price"} <= text
+
+
+def test_residuals_of_a_constant_target() -> None:
+    table = pd.DataFrame({"variant": "a", "tenth": [1, 2], "target": 1.0, "prediction": [0.5, 1e9], "mae": 0.5})
+    assert "a" in words(residuals(table, set()))

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from stages.lib.report.figures.inputs import histograms
-from stages.lib.report.figures.output import svg
+from stages.lib.report.figures.style import svg
 
 
 def test_many_markers_that_look_alike_have_their_style_once() -> None:
