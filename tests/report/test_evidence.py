@@ -26,7 +26,7 @@ from stages.lib.report.evidence import (
 from stages.lib.training.views import of_replicate
 
 ROWS = {"train": 120, "validation": 40, "test": 40}
-PLAIN = Evidence(rows=120, updates=4, epochs=3.0, planned=3, diverged=0, replicates=3)
+PLAIN = Evidence(updates=4, epochs=3.0, planned=3, diverged=0, replicates=3)
 
 
 def diagnostics(**columns: list[Any]) -> pd.DataFrame:
@@ -50,7 +50,7 @@ def test_the_numbers_come_from_the_first_the_worst_and_the_last() -> None:
         saturated_share=[0.9, math.nan, 0.2, math.nan, 0.25, math.nan],
     )
     found = evidence_of(study_with(), "plain", replicates(), table, ROWS)
-    assert (found.rows, found.updates, found.epochs, found.planned, found.diverged) == (120, 4, 3, 3, 0)  # 120 / 32, rounded up
+    assert (found.updates, found.epochs, found.planned, found.diverged) == (4, 3, 3, 0)  # 120 / 32, rounded up
     assert (found.first, found.before, found.after, found.moved) == (0.5, 0.25, 2, 0.25)
     assert (found.grown, found.growing) == (5, "hidden_1")
     assert (found.early, found.zero, found.dead, found.saturated, found.flat) == (0.1, 0.75, "hidden_1", 0.25, "hidden_1")

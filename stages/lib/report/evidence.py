@@ -35,7 +35,7 @@ DEEP = 3
 class Evidence:
     """What was measured of a variant, as means over its replicates. NaN: not measured.
 
-    rows, updates: training rows and updates of the weights in an epoch.
+    updates: of the weights, in an epoch.
     epochs, planned: epochs trained on average, and at most.
     diverged, replicates: how many replicates diverged, and how many there are.
     first: norm of the first layer's gradient before training.
@@ -47,7 +47,6 @@ class Evidence:
     saturated, flat: share of activations near a bound at the end, in the layer with the most, and that layer.
     """
 
-    rows: int
     updates: int
     epochs: float
     planned: int
@@ -107,7 +106,6 @@ def evidence_of(
     recipe, own = study.recipes[variant], replicates[replicates["variant"] == variant]
     table = diagnostics[diagnostics["variant"] == variant]
     return Evidence(
-        rows=training_rows(recipe, rows),
         updates=updates_of_an_epoch(recipe, rows),
         epochs=float(np.mean(finite_column(own["epochs"]))),
         planned=recipe.train.epochs,

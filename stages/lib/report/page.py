@@ -3,65 +3,51 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
+import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
 from stages.lib.judging.reported import STANDINGS
 from stages.lib.judging.verdicts import FEWEST, FEWEST_RANKED
-from stages.lib.report.commands import command_of
+from stages.lib.report import commands
 from stages.lib.report.document import MARKS, document
-from stages.lib.report.illustrations.illustrated import Illustrated
+from stages.lib.report.evidence import deep_variants
+from stages.lib.report.figures.claims import claim_strips
+from stages.lib.report.figures.style import inline
+from stages.lib.report.illustrations.illustrated import Illustrated, compare_printed, file_of, printed_numbers
 from stages.lib.report.results import Results
-from stages.lib.report.sections.claims import JudgedClaim, claim_cards
-from stages.lib.report.sections.run import fingerprint, illustration_cards, mean_durations, versions
+from stages.lib.report.sections import claims, variants
 from stages.lib.report.sections.search import SearchSection
-from stages.lib.report.sections.variants import (
-    curve_pictures,
-    curve_values,
-    gradient_rows,
-    gradient_sentence,
-    other_losses,
-    reported_rows,
-    strips_of,
-    variant_cards,
-)
 from stages.lib.study.metrics import metric_of
 from stages.lib.study.settings import Study
 
 MIME = {".svg": "image/svg+xml", ".png": "image/png"}
+LIBRARIES = (
+    "tensorflow tensorflow-cpu keras jax torch numpy pandas scipy scikit-learn optuna matplotlib dask pydantic dvc"
+).split()
 
 
-@dataclass(frozen=True)
-class Verdicts:
-    """How many claims ended in which verdict, of those about variants, about time and about strategies.
-
-    expected_false: how many of them luck makes false, on average and at most.
-    """
-
-    counts: dict[str, int]
-    total: int
-    expected_false: float
-
-
-def verdicts_of(judged: Iterable[JudgedClaim], confidence: float) -> Verdicts:
-    counts = Counter(each.verdict for each in judged)
-    return Verdicts(
-        {verdict: counts[verdict] for verdict in MARKS}, counts.total(), round(counts.total() * (1 - confidence), 4)
-    )
+def versions() -> dict[str, str]:
+    """Library -> version, as far as it is installed."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
-def metric_meanings(names: Iterable[str]) -> dict[str, str]:
-    """Metric -> what it is, by name."""
-    return {name: metric_of(name).meaning for name in sorted(set(names))}
-
-
-def named_metrics(study: Study) -> list[str]:
-    """The metrics of the claims, of the reported numbers and of the search."""
+def metric_meanings(study: Study, headline: str) -> dict[str, str]:
+    """Metric -> what it is, by name: the headline, and those of the claims, of the reported numbers and of the search."""
     claimed = [claim.metric for claim in study.claims.values()]
     printed = [metric for each in study.variants.values() for metric in each.reported]
-    return claimed + printed + ([study.search.metric, study.search.judged_by] if study.search else [])
+    searched = [study.search.metric, study.search.judged_by] if study.search else []
+    return {name: metric_of(name).meaning for name in sorted({headline, *claimed, *printed, *searched})}
 
 
 def embedded(name: str, content: bytes) -> str:
@@ -82,13 +68,16 @@ def page(
     illustrated: name -> illustration. Its figure is among the pictures.
     same_test: whether the validation rows are the test rows.
     """
-    study = results.study
-    claims, timed = (claim_cards(results, table) for table in (results.claims, results.timed))
-    judged = [card.judged for card in (*claims, *timed)]
-    reported, gradients = reported_rows(results), gradient_rows(results)
-    axis, strips = strips_of(results)
+    study, environment = results.study, results.timings["environment"]
+    judged, timed = (claims.judged_claims(results, table) for table in (results.claims, results.timed))
+    strips = claim_strips(results.claims, results.task) | claim_strips(results.timed, results.task)
+    reported = variants.reported_rows(results)
+    deep = deep_variants(study, results.diagnostics)
+    axis, variant_strips = variants.strips_of(results)
+    durations = results.durations.groupby("variant", sort=False)
     return document(
         "report.html.j2",
+        results=results,
         study=study,
         facts=results.facts,
         task=results.task,
@@ -96,30 +85,39 @@ def page(
         same_test=same_test,
         limits=study.limits.model_dump(exclude_none=True),
         marks=MARKS,
-        verdicts=verdicts_of([*judged, *(search.claims if search else ())], study.statistics.confidence),
-        claims=claims,
-        claim_counts=Counter(card.judged.verdict for card in claims),
+        verdicts=Counter(each.verdict for each in [*judged, *timed, *(search.claims if search else [])]),
+        claims=judged,
         timed=timed,
-        variants=variant_cards(results, {each.name: each.verdict for each in judged}, strips),
+        claim_strips={name: inline(strip, f"{name}-") for name, strip in strips.items()},
+        verdict_of={each.name: each.verdict for each in [*judged, *timed]},
+        claim_counts=Counter(each.verdict for each in judged),
+        changed_knobs=claims.changed_knobs,
+        why=claims.why,
+        commands=commands,
+        variants=variants.measured_variants(results),
         axis=axis,
-        show=command_of("stages.tools show", results.folder),
-        other_losses=other_losses(study) if results.task == "regression" else [],
+        variant_strips=variant_strips,
+        against_parent=variants.against_parent,
+        other_losses=variants.other_losses(study) if results.task == "regression" else [],
         validated=[name for name in study.variants if study.has_validation(name)],
-        curves=curve_pictures(results.curves, results.parents),
+        curves=variants.curve_pictures(results.curves, results.parents),
         longest=int(results.curves["epoch"].max()),
-        values=curve_values(results.curves),
+        values=variants.curve_values(results.curves),
         reported=reported,
         standings={name: sum(row.standing == name for row in reported) for name in STANDINGS},
         search=search,
-        gradients=gradients,
-        gradient_sentence=gradient_sentence(gradients),
-        illustrations=illustration_cards(study, illustrated),
+        deep=deep,
+        layers=results.diagnostics.groupby("variant")["layer"].nunique(),
+        gradient_cells=variants.gradient_cells,
+        gradient_sentence=variants.gradient_sentence({name: results.evidence[name] for name in deep}),
+        illustrated=illustrated,
+        file_of=file_of,
+        printed=printed_numbers(study, compare_printed(study, illustrated)),
         pictures={name: embedded(name, content) for name, content in pictures.items()},
-        durations=mean_durations(results.durations),
-        timings=results.timings,
+        durations=durations[["seconds", "seconds_per_epoch"]].mean().assign(replicates=durations.size()),
         versions=versions(),
-        fingerprint=fingerprint(results.timings["environment"]),
-        meanings=metric_meanings([*named_metrics(study), results.headline]),
+        fingerprint=hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:12],
+        meanings=metric_meanings(study, results.headline),
         fewest=FEWEST,
         fewest_ranked=FEWEST_RANKED,
     )

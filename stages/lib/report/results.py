@@ -45,11 +45,11 @@ class Results:
     summary: pd.DataFrame
     replicates: pd.DataFrame
     curves: pd.DataFrame
-    confusion: pd.DataFrame | None
-    residuals: pd.DataFrame | None
     diagnostics: pd.DataFrame
     durations: pd.DataFrame
     timings: Mapping[str, Any]
+    confusion: pd.DataFrame | None = None
+    residuals: pd.DataFrame | None = None
 
     @property
     def task(self) -> str:
@@ -146,21 +146,12 @@ def read_results(study: Study, folder: Path, facts: Mapping[str, Any]) -> Result
     timed = [name for name, claim in study.claims.items() if claim.about_time]
     judged = [name for name in study.claims if name not in timed]
     require(judged, tables["claims"]["claim"], metrics / "claims.csv", "evaluate")
-    return Results(
-        study=study,
-        folder=folder,
-        facts=facts,
-        claims=with_single_runs(study, tables["claims"], tables["replicates"]),
-        timed=with_single_runs(study, judge_claims(study, durations, timed), durations),
-        summary=tables["summary"],
-        replicates=tables["replicates"],
-        curves=tables["curves"],
-        confusion=tables.get("confusion"),
-        residuals=tables.get("residuals"),
-        diagnostics=tables["diagnostics"],
-        durations=durations,
-        timings=timings,
-    )
+    tables |= {
+        "claims": with_single_runs(study, tables["claims"], tables["replicates"]),
+        "timed": with_single_runs(study, judge_claims(study, durations, timed), durations),
+        "durations": durations,
+    }
+    return Results(study=study, folder=folder, facts=facts, timings=timings, **tables)
 
 
 def read_search(search: Search, folder: Path) -> dict[str, pd.DataFrame]:

@@ -115,5 +115,5 @@ def inversion_histogram(_: Study, prepared: Prepared) -> Illustrated:
         f" {first[3]} to {second[3]}. An input of 0 adds nothing to the gradient of its weights.",
         {"mean_input": (float(before.mean()), float(1 - before.mean()))},
         ("Inputs", "Are 0", "Are 1", "Mean"),
-        tuple(rows),
+        rows,
     )

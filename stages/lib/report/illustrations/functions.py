@@ -81,9 +81,9 @@ def sigmoid_saturation(study: Study, _: Prepared) -> Illustrated:
         f"At x = 255 the slope is {significant(slopes[255][0])} at w = 0.01, and at most"
         f" {significant(slopes[255][1:].max())} from w = 0.1 on: a gradient that passes through is lost. At x = 1 it is never"
         f" below {significant(slopes[1].min())} for these weights.",
-        {f"x_{x}": tuple(map(float, values)) for x, values in outputs.items()},
-        tuple(header),
-        tuple(map(tuple, rows)),
+        {f"x_{x}": values.tolist() for x, values in outputs.items()},
+        header,
+        rows,
     )
 
 
@@ -128,7 +128,7 @@ def activations(study: Study, _: Prepared) -> Illustrated:
         f"The slope of the sigmoid is at most {significant(largest)}, so {depth} layers of it multiply a gradient by at most"
         f" {significant(largest**depth)}, before the weights; the largest slope of the others is {others}.",
         header=("Function", "At −4", "At 0", "At 4", "Steepest slope"),
-        rows=tuple(rows),
+        rows=rows,
     )
 
 
@@ -166,7 +166,7 @@ def softmax(*_: object) -> Illustrated:
         f"The probabilities add up to {probabilities.sum():g}. One more in a logit multiplies the odds against another class"
         f" by {probabilities[0] / probabilities[1]:.4f} (e), and 100 more in every logit changes none of the first"
         f" {kept} decimals of any probability.",
-        {"probabilities": tuple(map(float, probabilities))},
+        {"probabilities": probabilities.tolist()},
         ("Class", "Logit", "Exponential", "Probability"),
         tuple(
             (str(i), short_number(LOGITS[i]), f"{exponentials[i]:.4f}", f"{probabilities[i]:.4f}") for i in range(len(LOGITS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from stages.lib.cli import SettingError
 from stages.lib.judging.reported import decimals
+from stages.lib.judging.units import with_minus
 from stages.lib.report.figures.style import WIDTH
 from stages.lib.study.settings import Study
 
@@ -28,9 +29,9 @@ class Illustrated:
     figure: Figure
     caption: str
     finding: str = ""
-    measured: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    header: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
+    measured: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    header: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
     is_image: bool = False
 
     @property
@@ -90,3 +91,16 @@ def compare_printed(study: Study, illustrated: Mapping[str, Illustrated]) -> pd.
             for theirs, ours in zip(reported, measured[key], strict=True):
                 rows.append((name, key, theirs, round(ours, DIGITS) + 0.0, agrees(theirs, ours, digits)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def printed_numbers(study: Study, table: pd.DataFrame) -> dict[tuple[str, str], list[tuple[str, str, bool]]]:
+    """(illustration, key) -> its printed numbers, ours with as many decimals, and whether they agree.
+
+    table: from `compare_printed`.
+    """
+    numbers = {}
+    for (name, key), rows in table.groupby(["name", "key"]):
+        digits = printed_decimals(study.illustrations[str(name)].reported[str(key)])
+        theirs, ours = ([with_minus(f"{value:,.{digits}f}") for value in rows[who]] for who in ("reported", "measured"))
+        numbers[str(name), str(key)] = list(zip(theirs, ours, map(bool, rows["agrees"]), strict=True))
+    return numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -154,7 +154,7 @@ def learning_rate_on_a_line(*_: object) -> Illustrated:
         stop = standstill(path)
         w, b = (significant(float(end), 5) for end in path[-1])
         rows.append((f"{rate:g}", significant(error_factor(rate)), w, b, "no" if stop is None else str(stop)))
-    measured: dict[str, tuple[float, ...]] = {
+    measured: dict[str, Sequence[float]] = {
         f"w_at_{rate:g}".replace(".", "_"): (float(path[-1, 0]),) for rate, path in paths.items()
     }
     return Illustrated(
@@ -164,7 +164,7 @@ def learning_rate_on_a_line(*_: object) -> Illustrated:
         line_finding(paths),
         {**measured, "eigenvalues": curvatures(), "stability_limit": (2 / curvatures()[1],)},
         ("Learning rate", "Factor of the error, an epoch", f"w after {EPOCHS} epochs", "b", "Stands still from epoch"),
-        tuple(rows),
+        rows,
     )
 
 
@@ -219,9 +219,9 @@ def scaling_contours(*_: object) -> Illustrated:
         f"With one feature {math.sqrt(ratio):g} times as large as the other, the curvatures differ by a factor of"
         f" {ratio:g}, and gradient descent at its best fixed rate takes {counts[0]} steps to bring the loss to 1 % of"
         f" the first; with equal scales, {counts[1]}.",
-        {"steps": tuple(map(float, counts))},
+        {"steps": counts},
         ("Features", "Curvatures", "Learning rate", "Steps"),
-        tuple(rows),
+        rows,
     )
 
 

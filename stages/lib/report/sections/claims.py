@@ -1,4 +1,4 @@
-"""Claims: what was measured, whether a claim holds, what differs, why, and how to run it again."""
+"""Claims: what was measured, whether a claim holds, which knobs differ, and why."""
 
 from __future__ import annotations
 
@@ -6,29 +6,19 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
 from stages.lib.judging.units import Unit, short_number, unit_of
 from stages.lib.judging.verdicts import FEWEST
-from stages.lib.report.commands import Command, claim_commands
-from stages.lib.report.document import MARKS, WORDS
+from stages.lib.report.document import WORDS
 from stages.lib.report.evidence import sentences, table_of
-from stages.lib.report.figures.claims import claim_strips
-from stages.lib.report.figures.style import inline
 from stages.lib.report.results import Results
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
 from stages.lib.study.recipe import Model, Train
 from stages.lib.study.settings import Study
-
-
-class ChangedKnob(NamedTuple):
-    knob: str
-    before: str
-    after: str
 
 
 def flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -44,12 +34,12 @@ def knobs(view: str, model: Model, train: Train) -> dict[str, str]:
     return {"view": view, **dict(flat(model.model_dump())), **dict(flat(train.model_dump()))}
 
 
-def changed_knobs(study: Study, variant: str, other: str | None) -> list[ChangedKnob]:
-    """What a variant changes in another one, or in the study's defaults."""
+def changed_knobs(study: Study, variant: str, other: str | None) -> list[tuple[str, str, str]]:
+    """What a variant changes in another one, or in the study's defaults: the knob, its value before and after."""
     base, recipe = study.recipes[other] if other else study, study.recipes[variant]
     before = knobs(study.view_of(other) if other else "", base.model, base.train)
     after = knobs(study.view_of(variant), recipe.model, recipe.train)
-    return [ChangedKnob(knob, before[knob], after[knob]) for knob in after if after[knob] != before[knob]]
+    return [(knob, before[knob], after[knob]) for knob in after if after[knob] != before[knob]]
 
 
 @dataclass(frozen=True)
@@ -112,27 +102,6 @@ class JudgedClaim:
     replicates: int
     holds: list[str]
 
-    @property
-    def mark(self) -> str:
-        return MARKS[self.verdict]
-
-
-@dataclass(frozen=True)
-class ClaimCard:
-    """A claim about variants, with all that the page shows of it.
-
-    strip: the picture of the effect.
-    variant, other: the variant that is judged, and what it is compared with: another variant, or its parent if it has one.
-    """
-
-    judged: JudgedClaim
-    strip: Markup
-    variant: str
-    other: str | None
-    changed_knobs: list[ChangedKnob]
-    why: Why
-    commands: list[Command]
-
 
 def amount(value: float, factor: float, unit: str) -> str:
     """A number with its unit, in the singular for 1."""
@@ -188,23 +157,6 @@ def judged_claim(claim: Claim, row: Mapping[Any, Any], task: str) -> JudgedClaim
     )
 
 
-def claim_cards(results: Results, table: pd.DataFrame) -> list[ClaimCard]:
+def judged_claims(results: Results, table: pd.DataFrame) -> list[JudgedClaim]:
     """table: `claims` or `timed` of the results."""
-    strips = claim_strips(table, results.task)
-    cards = []
-    for row in table.to_dict("records"):
-        name, claim = row["claim"], results.study.claims[row["claim"]]
-        variant = claim.variants[-1]
-        other = claim.compare[0] if claim.compare else results.parents[variant]
-        cards.append(
-            ClaimCard(
-                judged=judged_claim(claim, row, results.task),
-                strip=inline(strips[name], f"{name}-"),
-                variant=variant,
-                other=other,
-                changed_knobs=changed_knobs(results.study, variant, other),
-                why=why(results, name, variant, other),
-                commands=claim_commands(results.study, name, results.folder),
-            )
-        )
-    return cards
+    return [judged_claim(results.study.claims[row["claim"]], row, results.task) for row in table.to_dict("records")]

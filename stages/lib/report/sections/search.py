@@ -10,7 +10,6 @@ import pandas as pd
 
 from stages.lib.judging import verdicts
 from stages.lib.judging.units import Unit, finite_column, unit_of
-from stages.lib.report.commands import Command, search_commands
 from stages.lib.report.document import WORDS
 from stages.lib.report.results import Results
 from stages.lib.report.sections.claims import JudgedClaim, judged_claim
@@ -29,8 +28,6 @@ class Strategy:
     """
 
     name: str
-    method: str
-    trials: int
     score: str
     interval: str
     test: str
@@ -65,7 +62,6 @@ class SearchSection:
     has_importance: whether the importance of settings is known.
     """
 
-    settings: Search
     trials: int
     pruned: int
     diverged: int
@@ -74,7 +70,6 @@ class SearchSection:
     ranges: list[tuple[str, str, str, str]]
     strategies: list[Strategy]
     claims: list[JudgedClaim]
-    commands: list[Command]
     reported: list[ReportedScore]
     has_importance: bool
 
@@ -88,7 +83,6 @@ def search_section(results: Results, search: Search, tables: Mapping[str, pd.Dat
         for name, group in winners.groupby("strategy", sort=False)
     ]
     return SearchSection(
-        settings=search,
         trials=len(tried),
         pruned=int((tried["state"] == "pruned").sum()),
         diverged=int((tried[search.metric].astype(str) == "diverged").sum()),
@@ -97,7 +91,6 @@ def search_section(results: Results, search: Search, tables: Mapping[str, pd.Dat
         ranges=[range_row(name, each) for name, each in search.space.items()],
         strategies=sorted(strategies, key=lambda each: each.order),
         claims=[judged_claim(search.claims[row["claim"]], row, results.task) for row in tables["claims"].to_dict("records")],
-        commands=search_commands(search, results.folder),
         reported=reported_scores(search, winners, results.task, confidence),
         has_importance=len(tables["importance"]) > 0,
     )
@@ -128,11 +121,8 @@ def strategy_row(
     tried = trials[own].iloc[0]
     score, interval = over_seeds(winners[search.metric], unit, confidence)
     test, test_interval = over_seeds(winners[search.judged_by], test_unit, confidence)
-    is_default = name not in search.strategies
     return Strategy(
         name=name,
-        method=f"{search.variant}, as it is" if is_default else search.strategies[name].method,
-        trials=1 if is_default else search.trials_of(name),
         score=score,
         interval=interval,
         test=test,

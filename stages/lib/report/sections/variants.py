@@ -14,42 +14,28 @@ from stages.lib.judging.reported import decimals, distance, standing
 from stages.lib.judging.units import finite_column, significant, unit_of, with_minus
 from stages.lib.judging.verdicts import difference_interval
 from stages.lib.report.document import WORDS
-from stages.lib.report.evidence import SMALL, deep_variants
+from stages.lib.report.evidence import SMALL, Evidence
 from stages.lib.report.figures.claims import leaderboard_strips, ranked
 from stages.lib.report.figures.curves import compared_curves, curve_measures, curve_panels, kinds
 from stages.lib.report.figures.style import WIDTH, inline
 from stages.lib.report.results import Results
-from stages.lib.report.sections.claims import ChangedKnob, Why, changed_knobs, why
-from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
-from stages.lib.study.settings import Study, Variant
+from stages.lib.study.settings import Study
 
 COLUMNS = ("train_accuracy", "test_mae", "test_rmse", "train_loss", "generalization_gap", "epochs")
 """Metrics of the leaderboard beside the headline, as far as the study has them."""
 
 
 @dataclass(frozen=True)
-class VariantCard:
-    """A variant, with all that the page shows of it.
+class MeasuredVariant:
+    """What the leaderboard shows of a variant.
 
-    position: in params.yaml.
-    strip: its row of the leaderboard's picture.
     seeds: the headline of each replicate, as text.
-    against: the difference from the parent, with its interval; empty if there is none.
-    claims: name, claim and verdict of each claim about it.
     interval: of the headline.
     values, means: metric -> the mean, to sort by and as text.
     """
 
-    name: str
-    position: int
-    variant: Variant
-    changed_knobs: list[ChangedKnob]
-    strip: Markup
     seeds: str
-    why: Why
-    against: str
-    claims: list[tuple[str, Claim, str]]
     replicates: int
     interval: str
     values: dict[str, float]
@@ -84,35 +70,25 @@ def against_parent(results: Results, variant: str) -> str:
     return f"{unit.change(interval.mean)} {unit.interval(interval.low, interval.high)}"
 
 
-def variant_card(results: Results, variant: str, verdicts: Mapping[str, str], strip: Markup) -> VariantCard:
-    """verdicts: claim -> verdict."""
-    study, metric, task = results.study, results.headline, results.task
-    unit, parent, own = unit_of(metric, task), results.parents[variant], results.rows_of(variant)
-    shown = [name for name in (metric, *COLUMNS) if name in results.replicates]
-    rows = {name: results.measured(variant, name) for name in shown}
+def measured_variants(results: Results) -> dict[str, MeasuredVariant]:
+    """Variant -> what was measured, the best first."""
+    names = ranked(results.summary, results.headline, results.task)["variant"]
+    return {name: measured_variant(results, name) for name in names}
+
+
+def measured_variant(results: Results, variant: str) -> MeasuredVariant:
+    metric, task, own = results.headline, results.task, results.rows_of(variant)
+    unit = unit_of(metric, task)
+    rows = {name: results.measured(variant, name) for name in (metric, *COLUMNS) if name in results.replicates}
     first = rows[metric] or {}
     values = zip(own["seed"], own[metric], strict=True)
-    return VariantCard(
-        name=variant,
-        position=list(study.variants).index(variant),
-        variant=study.variants[variant],
-        changed_knobs=changed_knobs(study, variant, parent),
-        strip=strip,
+    return MeasuredVariant(
         seeds="; ".join(f"seed {seed}: {unit.value(value)}" for seed, value in values),
-        why=why(results, variant, variant, parent),
-        against=against_parent(results, variant),
-        claims=[(name, each, verdicts[name]) for name, each in study.claims.items() if variant in each.variants],
         replicates=first["replicates"],
         interval=unit.interval(first["low"], first["high"]),
         values={name: finite(row["mean"]) if row else math.nan for name, row in rows.items()},
         means={name: unit_of(name, task).bare(row["mean"]) if row else "–" for name, row in rows.items()},
     )
-
-
-def variant_cards(results: Results, verdicts: Mapping[str, str], strips: Mapping[str, Markup]) -> list[VariantCard]:
-    """Every variant, the best first."""
-    names = ranked(results.summary, results.headline, results.task)["variant"]
-    return [variant_card(results, variant, verdicts, strips[variant]) for variant in names]
 
 
 def other_losses(study: Study) -> list[tuple[str, str]]:
@@ -190,54 +166,27 @@ def _curve_values(group: pd.DataFrame, measure: str) -> Values:
     return values
 
 
-@dataclass(frozen=True)
-class GradientRow:
-    """A deep variant.
-
-    layers: how many.
-    before, after: the first layer's gradient over the output layer's, before training and at its end.
-    zero, saturated: the share of units that are always 0, and of activations near a bound, in the worst layer at the end.
-    """
-
-    variant: str
-    activation: str
-    layers: int
-    before: float
-    after: float
-    zero: float
-    saturated: float
-
-    @property
-    def cells(self) -> list[tuple[float, str]]:
-        """The numbers, each as a value to sort by and as text."""
-        ratios = [(value, "–" if math.isnan(value) else significant(value)) for value in (self.before, self.after)]
-        shares = [(value, "–" if math.isnan(value) else f"{100 * value:.1f} %") for value in (self.zero, self.saturated)]
-        return ratios + shares
+def gradient_cells(found: Evidence) -> list[tuple[float, str]]:
+    """Both ratios of the gradients, and the shares of dead units and of saturated activations: to sort by and as text."""
+    ratios = [(value, "–" if math.isnan(value) else significant(value)) for value in (found.before, found.after)]
+    shares = [(value, "–" if math.isnan(value) else f"{100 * value:.1f} %") for value in (found.zero, found.saturated)]
+    return ratios + shares
 
 
-def gradient_rows(results: Results) -> list[GradientRow]:
-    rows = []
-    for variant, activation in deep_variants(results.study, results.diagnostics).items():
-        layers = results.diagnostics.loc[results.diagnostics["variant"] == variant, "layer"].nunique()
-        found = results.evidence[variant]
-        rows.append(GradientRow(variant, activation, layers, found.before, found.after, found.zero, found.saturated))
-    return rows
-
-
-def gradient_sentence(rows: list[GradientRow]) -> str:
-    """Which gradients vanish before training, with their ratios; or else the smallest ratio."""
-    known = [row for row in rows if not math.isnan(row.before)]
-    small = [row for row in known if row.before < SMALL]
+def gradient_sentence(evidence: Mapping[str, Evidence]) -> str:
+    """Which gradients of these variants vanish before training, with their ratios; or else the smallest ratio."""
+    ratios = {name: found.before for name, found in evidence.items() if not math.isnan(found.before)}
+    small = {name: ratio for name, ratio in ratios.items() if ratio < SMALL}
     if small:
-        listed = ", ".join(f"{row.variant} ({significant(row.before)})" for row in small)
+        listed = ", ".join(f"{name} ({significant(ratio)})" for name, ratio in small.items())
         return (
             f"Before training, the first layer's gradient is less than {100 * SMALL:g} % of the output layer's in"
-            f" {len(small)} of {len(known)} variant{'s' if len(known) != 1 else ''}: {listed}."
+            f" {len(small)} of {len(ratios)} variant{'s' if len(ratios) != 1 else ''}: {listed}."
         )
     text = f"Before training, no first layer's gradient is less than {100 * SMALL:g} % of the output layer's."
-    if known:
-        least = min(known, key=lambda row: row.before)
-        text += f" The smallest ratio is {significant(least.before)}, of {least.variant}."
+    if ratios:
+        least = min(ratios, key=lambda name: ratios[name])
+        text += f" The smallest ratio is {significant(ratios[least])}, of {least}."
     return text
 
 
