@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from stages.lib.judging.reported import STANDINGS
 from stages.lib.judging.verdicts import FEWEST, FEWEST_RANKED
 from stages.lib.report import commands
 from stages.lib.report.document import MARKS, document
-from stages.lib.report.evidence import deep_variants
 from stages.lib.report.figures.claims import claim_strips
 from stages.lib.report.figures.style import inline
 from stages.lib.report.illustrations.illustrated import Illustrated, compare_printed, file_of, printed_numbers
@@ -71,9 +69,6 @@ def page(
     study, environment = results.study, results.timings["environment"]
     judged, timed = (claims.judged_claims(results, table) for table in (results.claims, results.timed))
     strips = claim_strips(results.claims, results.task) | claim_strips(results.timed, results.task)
-    reported = variants.reported_rows(results)
-    deep = deep_variants(study, results.diagnostics)
-    axis, variant_strips = variants.strips_of(results)
     durations = results.durations.groupby("variant", sort=False)
     return document(
         "report.html.j2",
@@ -94,22 +89,7 @@ def page(
         changed_knobs=claims.changed_knobs,
         why=claims.why,
         commands=commands,
-        variants=variants.measured_variants(results),
-        axis=axis,
-        variant_strips=variant_strips,
-        against_parent=variants.against_parent,
-        other_losses=variants.other_losses(study) if results.task == "regression" else [],
-        validated=[name for name in study.variants if study.has_validation(name)],
-        curves=variants.curve_pictures(results.curves, results.parents),
-        longest=int(results.curves["epoch"].max()),
-        values=variants.curve_values(results.curves),
-        reported=reported,
-        standings={name: sum(row.standing == name for row in reported) for name in STANDINGS},
         search=search,
-        deep=deep,
-        layers=results.diagnostics.groupby("variant")["layer"].nunique(),
-        gradient_cells=variants.gradient_cells,
-        gradient_sentence=variants.gradient_sentence({name: results.evidence[name] for name in deep}),
         illustrated=illustrated,
         file_of=file_of,
         printed=printed_numbers(study, compare_printed(study, illustrated)),
@@ -120,4 +100,5 @@ def page(
         meanings=metric_meanings(study, results.headline),
         fewest=FEWEST,
         fewest_ranked=FEWEST_RANKED,
+        **variants.content(results),
     )

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from stages.lib.judging.reported import decimals, distance, standing
+from stages.lib.judging.reported import STANDINGS, decimals, distance, standing
 from stages.lib.judging.units import finite_column, significant, unit_of, with_minus
 from stages.lib.judging.verdicts import difference_interval
 from stages.lib.report.document import WORDS
-from stages.lib.report.evidence import SMALL, Evidence
+from stages.lib.report.evidence import SMALL, Evidence, deep_variants
 from stages.lib.report.figures.claims import leaderboard_strips, ranked
 from stages.lib.report.figures.curves import compared_curves, curve_measures, curve_panels, kinds
 from stages.lib.report.figures.style import WIDTH, inline
@@ -24,6 +24,30 @@ from stages.lib.study.settings import Study
 
 COLUMNS = ("train_accuracy", "test_mae", "test_rmse", "train_loss", "generalization_gap", "epochs")
 """Metrics of the leaderboard beside the headline, as far as the study has them."""
+
+
+def content(results: Results) -> dict[str, object]:
+    """What the template of the page reads about variants."""
+    study, curves, reported = results.study, results.curves, reported_rows(results)
+    deep = deep_variants(study, results.diagnostics)
+    axis, strips = strips_of(results)
+    return {
+        "variants": measured_variants(results),
+        "axis": axis,
+        "variant_strips": strips,
+        "against_parent": against_parent,
+        "other_losses": other_losses(study) if results.task == "regression" else [],
+        "validated": [name for name in study.variants if study.has_validation(name)],
+        "curves": {measure: curve_pictures(curves, results.parents, measure) for measure in curve_measures(curves)},
+        "longest": int(curves["epoch"].max()),
+        "values": {measure: curve_values(curves, measure) for measure in curve_measures(curves)},
+        "reported": reported,
+        "standings": {name: sum(row.standing == name for row in reported) for name in STANDINGS},
+        "deep": deep,
+        "layers": results.diagnostics.groupby("variant")["layer"].nunique(),
+        "gradient_cells": gradient_cells,
+        "gradient_sentence": gradient_sentence({name: results.evidence[name] for name in deep}),
+    }
 
 
 @dataclass(frozen=True)
@@ -121,12 +145,8 @@ class CurvePictures:
     ends: dict[str, str]
 
 
-def curve_pictures(curves: pd.DataFrame, parents: Mapping[str, str | None]) -> dict[str, CurvePictures]:
-    """Measure -> its pictures. A line or a band of the comparison is a group that the page's script finds."""
-    return {measure: _curve_pictures(curves, parents, measure) for measure in curve_measures(curves)}
-
-
-def _curve_pictures(curves: pd.DataFrame, parents: Mapping[str, str | None], measure: str) -> CurvePictures:
+def curve_pictures(curves: pd.DataFrame, parents: Mapping[str, str | None], measure: str) -> CurvePictures:
+    """A line or a band of the comparison is a group that the page's script finds."""
     marks = {
         f"{kind}{part} {variant}": {"class": f"curve{part}", "data-variant": variant, "data-kind": kind, "title": variant}
         for variant in parents
@@ -146,24 +166,20 @@ def _curve_pictures(curves: pd.DataFrame, parents: Mapping[str, str | None], mea
     )
 
 
-Values = dict[str, int | list[list[float | None]]]
-
-
-def curve_values(curves: pd.DataFrame) -> dict[str, dict[str, Values]]:
-    """Measure -> variant -> what the page's script reads: `epochs` and, for each kind, the means, lows and highs."""
-    return {
-        measure: {str(name): _curve_values(group, measure) for name, group in curves.groupby("variant", sort=False)}
-        for measure in curve_measures(curves)
-    }
-
-
-def _curve_values(group: pd.DataFrame, measure: str) -> Values:
-    values: Values = {"epochs": len(group)}
-    for kind in kinds(group, measure):
-        columns = [finite_column(group[f"{kind}_{how}"]) for how in ("mean", "min", "max")]
-        if not np.isnan(columns[1]).all():  # a variant without validation rows
-            values[kind] = [[None if np.isnan(value) else float(f"{value:.5g}") for value in column] for column in columns]
+def curve_values(curves: pd.DataFrame, measure: str) -> dict[str, dict[str, object]]:
+    """Variant -> what the page's script reads: `epochs` and, for each kind, the means, lows and highs."""
+    values: dict[str, dict[str, object]] = {}
+    for name, group in curves.groupby("variant", sort=False):
+        values[str(name)] = {"epochs": len(group)}
+        for kind in kinds(group, measure):
+            columns = [finite_column(group[f"{kind}_{how}"]) for how in ("mean", "min", "max")]
+            if not np.isnan(columns[1]).all():  # a variant without validation rows
+                values[str(name)][kind] = [[_short_value(value) for value in column] for column in columns]
     return values
+
+
+def _short_value(value: float) -> float | None:
+    return None if math.isnan(value) else float(f"{value:.5g}")
 
 
 def gradient_cells(found: Evidence) -> list[tuple[float, str]]:
