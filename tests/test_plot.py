@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -20,24 +21,42 @@ import pytest
 
 from helpers.checkout import ROOT
 from helpers.runs import TIMED, complete_facts, waves, write_runs
-from helpers.study import study_with
+from helpers.study import study_with, write_study
 from stages import evaluate, plot
 from stages.lib.cli import UserError
 from stages.lib.report.illustrations.registry import illustrate
 from stages.lib.report.page import embedded
 
 
+def plot_study(folder: Path, changes: Mapping[str, Any], diverged: str, facts: Mapping[str, Any]) -> None:
+    """Write a study with runs into the folder, evaluate it and plot it."""
+    write_study(folder, changes)
+    complete_facts(folder, study_with(changes), **facts)
+    write_runs(folder, changes, diverged)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["stage", str(folder)])
+        for stage in (evaluate, plot):
+            stage.main()
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small study as it is, evaluated and plotted."""
+    folder = tmp_path_factory.mktemp("unchanged") / "study"
+    plot_study(folder, {}, "", {})
+    return folder
+
+
 @pytest.fixture
-def plotted(small_study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def plotted(tmp_path: Path, unchanged: Path) -> Callable[..., Path]:
     """Make a study with runs, evaluate it and plot it; returns its folder."""
 
     def make(changes: Mapping[str, Any] | None = None, diverged: str = "", **facts: Any) -> Path:
-        folder = small_study(changes)
-        complete_facts(folder, study_with(changes), **facts)
-        write_runs(folder, changes or {}, diverged)
-        for stage in (evaluate, plot):
-            monkeypatch.setattr(sys, "argv", ["stage", str(folder)])
-            stage.main()
+        folder = tmp_path / "study"
+        if changes or diverged or facts or folder.exists():
+            plot_study(folder, changes or {}, diverged, facts)
+        else:
+            shutil.copytree(unchanged, folder)
         return folder
 
     return make
@@ -158,8 +177,8 @@ def test_a_whole_study_is_not_called_reduced(plotted: Callable[..., Path]) -> No
     assert 'id="notes"' not in text
 
 
-def test_the_same_results_give_the_same_bytes_in_another_process(plotted: Callable[..., Path]) -> None:
-    folder = plotted()
+def test_the_same_results_give_the_same_bytes_in_another_process(unchanged: Path) -> None:
+    folder = unchanged
     first = outputs(folder), page(folder)
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-m", "stages.plot", str(folder)], cwd=ROOT, env=environment, check=True)
@@ -244,6 +263,7 @@ def test_a_study_without_claims_is_plotted(plotted: Callable[..., Path], monkeyp
     assert "plain" in page(folder)
 
 
+@pytest.mark.slow
 def test_forty_variants_are_plotted_within_the_limits(plotted: Callable[..., Path]) -> None:
     more = {f"variant_{number}": {"tip": "More.", "extends": "plain", "model": {"hidden": [number]}} for number in range(1, 38)}
     drawn = outputs(plotted({"variants": more}))
