@@ -108,7 +108,7 @@ class Copy:
         subprocess.run(["git", *command], cwd=self.folder, env=self.environment, check=True)
 
     def start(self) -> subprocess.Popen[str]:
-        command = ["dvc", "repro", (STUDY / "dvc.yaml").as_posix()]
+        command = ["dvc", "repro", f"{(STUDY / 'dvc.yaml').as_posix()}:evaluate"]
         options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "start_new_session": True}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, **options)
 

@@ -19,9 +19,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from stages.lib import environment
 from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.prepared import Prepared, read_prepared
-from stages.lib.engine import cluster, runs
+from stages.lib.engine import cluster, memory, runs
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import Job, jobs_of
 from stages.lib.environment import check_backend
@@ -39,6 +40,8 @@ def train_study(study: Study, prepared: Prepared, folder: Path, cache: Replicate
     """Put every replicate into `folder` and return the timings. Replicates that the cache does not hold are trained."""
     started = time.perf_counter()
     jobs = jobs_of(study, prepared)
+    if not environment.scheduler():
+        memory.check(study, prepared, cluster.worker_count(len(jobs)))
     shutil.rmtree(folder, ignore_errors=True)
     keep = study.replicates.keep_models
     timings: dict[str, dict[str, dict[str, float]]] = {variant: {} for variant in study.variants}

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from stages.lib import environment
 from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
 from stages.lib.data.parts import read_parts
 from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.data.splits import prepare
-from stages.lib.engine import cluster, plan
+from stages.lib.engine import cluster, memory, plan
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import jobs_of
 from stages.lib.environment import check_backend
@@ -43,6 +44,8 @@ def show_plan(study: Study, folder: Path) -> None:
     jobs = jobs_of(study, prepared) if prepared else None
     for doubt in sense.doubts(study, prepared.task, prepared.outputs) if prepared else ():
         print(f"plan: {folder / 'params.yaml'}: {doubt}", file=sys.stderr)
+    if prepared and jobs and not environment.scheduler():
+        memory.check(study, prepared, cluster.worker_count(len(jobs)))
     try:
         timed = json.loads((folder / "data" / "timings.json").read_text())["replicates"]
     except FileNotFoundError:

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from benchmarks import mutations
+from benchmarks import chaos, mutations
 from helpers.checkout import ROOT
 from helpers.study import JARGON
 
@@ -36,3 +36,10 @@ def test_any_damage_is_accepted_or_refused_in_one_line_with_its_place(
             assert len(rest) <= 380
             assert PLACE.match(rest), rest
             assert not [word for word in JARGON if re.search(rf"\b{word}\b", rest.partition(": ")[2].partition("'")[0])]
+
+
+@pytest.mark.parametrize("number", [2, 174, 814, 854, 914])
+def test_a_damaged_raw_file_ends_in_one_line(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among these are an encrypted member, and headers of which all would be said."""
+    monkeypatch.chdir(ROOT)
+    assert chaos.mutate("data", Random(f"0 {number}")) == ""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import IO, NamedTuple
 
 from stages.lib.files import inner_path
@@ -107,7 +108,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         with path.open("rb") as file, _opened(file) as archive:
             yield Archive(_zip_members(archive) if isinstance(archive, zipfile.ZipFile) else _tar_members(archive))
     except DAMAGED as error:
-        raise ArchiveError(f"damaged, truncated or encrypted: {' '.join(str(error).split())}") from None
+        raise ArchiveError(f"damaged, truncated or encrypted: {shorten(str(error), 150)}") from None
     except OSError as error:
         if error.errno is not None:  # such as a full disk; a damaged gzip or bzip2 file has no number
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from stages.lib.cli import SettingError, UserError
+from stages.lib.cli import SettingError, UserError, as_yaml
 from stages.lib.data.readers.raw import Part, Raw, Reader, Shape, in_shape
 from stages.lib.files import read_arrays
 from stages.lib.study.strict_yaml import unknown
@@ -48,7 +49,7 @@ def read_idx(path: Path) -> np.ndarray:
     dimensions = [int.from_bytes(content[place : place + 4]) for place in range(4, start, 4)]
     expected = start + dtype.itemsize * prod(dimensions)
     if len(content) != expected:
-        raise UserError(f"{path}: an IDX file of {dimensions} values has {expected} bytes, not {len(content)}")
+        raise UserError(f"{path}: an IDX file of {as_yaml(dimensions)} values has {expected} bytes, not {len(content)}")
     return np.frombuffer(content, dtype, offset=start).reshape(dimensions).astype(dtype.newbyteorder("="))
 
 
@@ -76,7 +77,7 @@ class Npz(Reader):
             raise UserError(f"{path}: not an NPZ file, which is a zip archive")
         try:
             arrays = read_arrays(path)
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, EOFError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
             raise UserError(f"{path}: not an NPZ file of plain arrays: {shorten(str(error), 150)}") from None
         for name in (name for pair in self.parts.values() for name in pair):
             if name not in arrays:

@@ -1,0 +1,59 @@
+"""What training needs of this machine's memory, so that what cannot fit is said before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from distributed.system import memory_limit
+
+from stages.lib.cli import SettingError, UserError
+from stages.lib.data.prepared import Prepared
+from stages.lib.study.recipe import Model
+from stages.lib.study.settings import Study
+
+FLOAT32 = 4
+"""Bytes."""
+COPIES = 3
+"""Of each weight at least: itself, its gradient, and what the optimizer keeps of it."""
+
+
+def weights_of(model: Model, input_shape: Sequence[int], outputs: int) -> int:
+    """The weights of a network's kernels. Those of biases and normalization are few beside them."""
+    height, width, channels = (*input_shape, 1)[:3] if len(input_shape) > 1 else (1, input_shape[0], 1)
+    weights = 0
+    for filters in model.conv:
+        weights += model.kernel_size**2 * channels * filters
+        height = max(1, (height - model.kernel_size + 1) // model.pool_size)
+        width = max(1, (width - model.kernel_size + 1) // model.pool_size)
+        channels = filters
+    units = height * width * channels
+    pieces = model.maxout_pieces if model.activation == "maxout" else 1
+    for hidden in model.hidden:
+        weights += units * hidden * pieces
+        units = hidden
+    return weights + units * outputs
+
+
+def check(study: Study, prepared: Prepared, workers: int, available: int | None = None) -> None:
+    """Raises UserError for a network, or for inputs of all workers together, that this machine's memory cannot hold.
+
+    Args:
+        workers: how many train at once on this machine.
+        available: bytes. Default: what this machine, or the limit of this process, allows.
+    """
+    available = available or memory_limit()
+    shape = prepared.splits["train"][0].shape[1:]
+    for name, recipe in study.recipes.items():
+        weights = weights_of(recipe.model, shape, prepared.outputs)
+        needed = weights * FLOAT32 * COPIES
+        if needed > available:
+            wrong = f"{weights:.3g} weights need {_gigabytes(needed)} to be trained; this machine has {_gigabytes(available)}"
+            raise SettingError(wrong, "variants", name, "model")
+    inputs = sum(x.size for x, _ in prepared.splits.values()) * FLOAT32
+    if (needed := inputs * workers) > available:
+        wrong = f"the inputs of {workers} workers need {_gigabytes(needed)} of memory; this machine has {_gigabytes(available)}"
+        raise UserError(f"{wrong}. Set TIPS_WORKERS to fewer, or limits.rows")
+
+
+def _gigabytes(amount: float) -> str:
+    return f"{amount / 1e9:.3g} GB"
