@@ -58,7 +58,7 @@ class Copy:
         self.cache = folder / "cache"
         names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         for name in filter(None, names.split("\0")):
-            if (ROOT / name).is_file() and not re.match(r"studies/(?!digits_workflow)|metrics/|tests/|dvc\.lock", name):
+            if (ROOT / name).is_file() and not re.match(r"studies/(?!digits_workflow)|(.*/)?(metrics/|dvc\.lock)|tests/", name):
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.folder / name)
         self.mark = folder.name
