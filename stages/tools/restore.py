@@ -1,12 +1,14 @@
-"""Put a broken dvc.lock back to the committed one, so that `dvc repro` can go on.
+"""Put back what a killed DVC left broken, so that `dvc repro` can go on: dvc.lock, and the list of files in use.
 
 DVC rewrites dvc.lock in place. A DVC that is killed at that moment leaves an empty or a cut-off file, and every later
 `dvc repro` refuses to start. The committed file may be older than the results: DVC then runs those stages again, or finds
-them in its run cache. Where nothing is committed, the broken file is removed. `make repro` and `make studies` do this first.
+them in its run cache. Where nothing is committed, the broken file is removed. The same moment exists for `.dvc/tmp/rwlock`,
+which lists the files that running DVCs use; a broken one is removed. `make repro` and `make studies` do this first.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
@@ -17,6 +19,8 @@ from stages.lib.cli import arguments, one_line_errors
 from stages.lib.files import write_text
 from stages.lib.git import git
 from stages.lib.study.places import studies
+
+IN_USE = Path(".dvc/tmp/rwlock")
 
 
 def is_broken(lock: Path) -> bool:
@@ -38,9 +42,23 @@ def restore(lock: Path) -> str:
     return f"{lock} was empty or cut off, as a killed DVC leaves it; the committed one is back"
 
 
+def in_use_is_broken() -> bool:
+    """Whether DVC's list of files in use is there and no JSON, which it refuses."""
+    try:
+        json.loads(IN_USE.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    return False
+
+
 def main() -> None:
     arguments(__doc__, study=False).parse_args()
     with one_line_errors("restore"):
+        if in_use_is_broken():
+            IN_USE.unlink(missing_ok=True)
+            print(f"restore: {IN_USE} was empty or cut off, as a killed DVC leaves it; it is removed")
         for study in studies():
             lock = study / "dvc.lock"
             if lock.is_file() and is_broken(lock):

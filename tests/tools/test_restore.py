@@ -74,3 +74,21 @@ def test_dvc_refuses_what_is_restored(left: str, tmp_path: Path) -> None:
     (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n  fetch:\n    cmd: echo\n")
     assert not restore.is_broken(tmp_path / "dvc.lock")
     checkout.run("dvc", "repro", "--dry")
+
+
+@pytest.mark.parametrize("left", ["", '{"/a/file": {"write'])
+def test_a_broken_list_of_files_in_use_is_removed(checkout: Checkout, left: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = checkout.folder / ".dvc" / "tmp" / "rwlock"
+    path.parent.mkdir(parents=True)
+    path.write_text(left)
+    restore.main()
+    assert not path.exists()
+    assert capsys.readouterr().out.startswith("restore: .dvc/tmp/rwlock was empty or cut off")
+
+
+def test_a_whole_list_of_files_in_use_stays(checkout: Checkout) -> None:
+    path = checkout.folder / ".dvc" / "tmp" / "rwlock"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    restore.main()
+    assert path.read_text() == "{}"
