@@ -57,7 +57,7 @@ def test_numbers_are_written_as_a_text_would() -> None:
     assert [significant(value) for value in values] == texts
 
 
-@pytest.mark.parametrize("module", ["judging.units", "report.words", "report.evidence"])
+@pytest.mark.parametrize("module", ["judging.units", "report.commands", "report.evidence"])
 def test_text_needs_no_matplotlib(module: str) -> None:
     check = f"import sys, stages.lib.{module}; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
