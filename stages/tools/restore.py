@@ -1,4 +1,4 @@
-"""Put back what a killed DVC left broken, so that `dvc repro` can go on: dvc.lock, and the list of files in use.
+"""Put back what a killed DVC left broken: dvc.lock, or the list of files in use.
 
 DVC rewrites dvc.lock in place. A DVC that is killed at that moment leaves an empty or a cut-off file, and every later
 `dvc repro` refuses to start. The committed file may be older than the results: DVC then runs those stages again, or finds
