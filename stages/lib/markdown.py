@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from stages.lib.cli import UserError
 
-LEFT, CENTRE, RIGHT = "---", ":---:", "---:"
+LEFT, RIGHT = "---", "---:"
 """How a column is aligned."""
 
 

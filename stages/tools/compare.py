@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 
 from stages.lib.cli import UserError, arguments, one_line_errors
-from stages.lib.review.sides import flattened
 from stages.lib.study.places import SETTINGS
+from stages.lib.study.strict_yaml import flattened
 
 WIDTH = 120
 LEFT_OUT = (".effect", ".low", ".high")

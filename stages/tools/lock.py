@@ -22,9 +22,8 @@ from typing import Any, NamedTuple
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.git import paths
 from stages.lib.markdown import one_line
-from stages.lib.review.sides import flattened
 from stages.lib.study.places import PIPELINE, studies, target_of
-from stages.lib.study.strict_yaml import read_yaml
+from stages.lib.study.strict_yaml import flattened, read_yaml
 
 LOCK = "dvc.lock"
 

@@ -68,14 +68,6 @@ SEARCH: dict[str, Any] = {
 }
 
 
-FOUND = """{"strategies": {
-"default": {"val_accuracy": {"mean": 0.8, "low": 0.7, "high": 0.9}, "test_accuracy": {"mean": 0.81, "low": 0.71, "high": 0.91}},
-"tpe": {"val_accuracy": {"mean": "diverged", "low": "diverged", "high": "diverged"}, "test_accuracy": {"mean": 0.83}},
-"printed": {"val_accuracy": {"mean": 0.9, "low": 0.88, "high": 0.92}, "test_accuracy": {"mean": 0.9, "low": 0.88, "high": 0.92}}
-}}
-"""
-
-
 WINNERS = """strategy,seed,val_accuracy,test_accuracy
 default,0,0.79,0.8
 default,1,0.8,0.81
@@ -105,7 +97,6 @@ def write_catalogue(root: Path, **tasks: str) -> None:
 
 def write_search(folder: Path) -> None:
     (folder / "metrics" / "search").mkdir(parents=True)
-    (folder / "metrics" / "search.json").write_text(FOUND)
     (folder / "metrics" / "search" / "claims.csv").write_text(SEARCH_CLAIMS)
     (folder / "metrics" / "search" / "winners.csv").write_text(WINNERS)
 

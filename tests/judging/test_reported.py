@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
-from stages.lib.judging.reported import decimals, distance, single_runs, standing
+from stages.lib.judging.reported import Comparison, decimals, single_runs
+from stages.lib.judging.units import unit_of
 from stages.lib.study.claims import Claim
+
+
+def compared(reported: float | None, row: dict[str, str] | None, metric: str = "test_accuracy", *singles: float) -> Comparison:
+    return Comparison("plain", metric, unit_of(metric, "classification"), reported, row, singles)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +32,7 @@ from stages.lib.study.claims import Claim
 def test_where_a_reported_number_lies(reported: float, expected: str) -> None:
     high = "0.985" if reported == 0.99 else "0.983"
     row = {"replicates": "5", "mean": "0.98", "low": "0.977" if reported != 0.975 else "0.975", "high": high}
-    assert standing(reported, row) == expected
+    assert compared(reported, row).standing == expected
 
 
 @pytest.mark.parametrize(
@@ -39,7 +44,7 @@ def test_where_a_reported_number_lies(reported: float, expected: str) -> None:
     ],
 )
 def test_without_an_interval_nothing_is_decided(row: dict[str, str]) -> None:
-    assert standing(0.98, row) == "undecided"
+    assert compared(0.98, row).standing == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -54,16 +59,26 @@ def test_without_an_interval_nothing_is_decided(row: dict[str, str]) -> None:
     ],
 )
 def test_how_far_a_reported_number_is_in_deviations_of_single_runs(row: dict[str, str], expected: str) -> None:
-    off, shown = distance(0.98, row)
+    off, shown = compared(0.98, row).distance
     assert shown == expected
     assert math.isnan(off) == (expected in ("all alike", "–"))
 
 
 def test_an_interval_that_holds_every_accuracy_says_nothing_of_a_reported_one() -> None:
-    row = {"metric": "test_accuracy", "mean": "0.79", "low": "-0.01", "high": "1.6", "replicates": "5"}
-    assert standing(0.95, row) == "undecided"
-    assert standing(0.95, {**row, "high": "0.99"}) == "inside"
-    assert standing(0.95, {**row, "metric": "test_loss"}) == "inside"
+    row = {"mean": "0.79", "low": "-0.01", "high": "1.6", "replicates": "5"}
+    assert compared(0.95, row).standing == "undecided"
+    assert compared(0.95, {**row, "high": "0.99"}).standing == "inside"
+    assert compared(0.95, row, "test_loss").standing == "inside"
+
+
+def test_a_reported_number_and_ours_are_written_in_the_unit_of_the_metric() -> None:
+    made = compared(0.93, {"mean": "0.95", "low": "0.92", "high": "0.98"}, "test_accuracy", 0.94, 0.96)
+    assert (made.printed, made.measured, made.interval, made.spread) == ("93 %", "95.00 %", "[92.00, 98.00]", "[94.00, 96.00]")
+    never = dict.fromkeys(("mean", "low", "high"), "never")
+    made = compared(None, never, "epochs_to_0.95_accuracy", 9.0, math.inf)
+    assert (made.printed, made.measured, made.interval, made.standing) == ("", "never reached", "no interval", "")
+    made = compared(46900.0, None, "epochs")
+    assert (made.printed, made.measured, made.interval, made.spread) == ("46,900 epochs", "not measured", "", "–")
 
 
 @pytest.mark.parametrize(

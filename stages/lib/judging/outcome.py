@@ -7,7 +7,6 @@ one seed found. So whatever shows or compares results can take an `Outcome` with
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,13 +15,14 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from stages.lib.judging.tables import summary_of
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import rank_value
 from stages.lib.study.settings import Study
 from stages.lib.study.space import DEFAULT
 
-Row = Mapping[str, str]
-"""A row of a table: column -> text."""
+Row = Mapping[str, Any]
+"""A row of a table: column -> text, or a number where it was computed."""
 Read = Callable[[str], str | None]
 """The name of a file in metrics/ -> its text; None if there is no such file."""
 
@@ -64,6 +64,10 @@ class Outcome:
     def has_replicates(self, name: str) -> bool:
         return name in self._groups
 
+    def rows_of(self, name: str) -> pd.DataFrame:
+        """The replicates of one name, by seed."""
+        return self._groups[name]
+
     def values(self, name: str, metric: str) -> list[float] | None:
         """The metric of each replicate by seed, infinite on the bad side if it is NaN; None if it was not measured."""
         rows = self._groups.get(name)
@@ -93,20 +97,21 @@ def of_variants(study: Study | None, read: Read) -> Outcome:
 def of_strategies(study: Study | None, read: Read) -> Outcome:
     """The outcome of a study's search; of one that has no search, it is empty."""
     search = study.search if study else None
-    names = {}
-    if search:
+    names, numbers = {}, {}
+    winners = _replicates(read("search/winners.csv"), "strategy")
+    if study and search:
         metrics = [search.metric, search.judged_by]
+        numbers = _over_seeds(winners, metrics, study.statistics.confidence)
         names[DEFAULT] = Compared(f"{search.variant}, as it is", False, {}, metrics)
         for name, each in search.strategies.items():
             tip = f"{each.method.replace('_', ' ')}, {search.trials_of(name)} trials"
             names[name] = Compared(tip, False, each.reported, metrics)
-    winners = _replicates(read("search/winners.csv"), "strategy")
     return Outcome(
         kind="strategy",
         names=names,
         claims=search.claims if search else {},
         verdicts=_by(_table(read("search/claims.csv"), "claim"), "claim"),
-        numbers=_numbers_of_strategies(read("search.json"), winners),
+        numbers=numbers,
         replicates=winners,
     )
 
@@ -144,15 +149,8 @@ def _replicates(text: str | None, key: str) -> pd.DataFrame:
     return table
 
 
-def _numbers_of_strategies(text: str | None, winners: pd.DataFrame) -> dict[tuple[str, str], Row]:
-    """The means and intervals of search.json, with the number of winners and their standard deviation; none without winners."""
-    numbers: dict[tuple[str, str], Row] = {}
-    if winners.empty:
-        return numbers
-    for name, scores in json.loads(text or "{}").get("strategies", {}).items():
-        own = winners[winners["name"] == name]
-        for metric, interval in scores.items():
-            row = {"variant": name, "metric": metric, "replicates": str(len(own))}
-            row |= {end: str(interval.get(end, interval["mean"])) for end in ("mean", "low", "high")}
-            numbers[name, metric] = row | {"sd": str(own[metric].std() if metric in own else "")}
-    return numbers
+def _over_seeds(winners: pd.DataFrame, metrics: Sequence[str], confidence: float) -> dict[tuple[str, str], Row]:
+    """The rows of a summary of strategies; none without winners."""
+    kept = winners.rename(columns={"name": "variant"}).reindex(columns=["variant", "seed", *metrics])
+    by_strategy = {str(name): rows for name, rows in kept.groupby("variant", sort=False)}
+    return _by(summary_of(by_strategy, confidence), ["variant", "metric"]) if by_strategy else {}

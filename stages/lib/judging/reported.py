@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from stages.lib.judging.units import with_minus
+from stages.lib.judging.units import Unit, with_minus
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
 
 STANDINGS = ("inside", "one run", "outside", "undecided")
-"""What `standing` may answer."""
+"""Where a reported number may lie."""
 
 
 def decimals(number: float) -> int:
@@ -22,43 +23,89 @@ def decimals(number: float) -> int:
     return len(text) - text.index(".") - 1
 
 
-def standing(reported: float, row: Mapping[str, Any]) -> str:
-    """Where a reported number lies. It stands for every number that rounds to it.
+@dataclass(frozen=True)
+class Comparison:
+    """A metric of a variant or of a strategy, beside the number that the source prints of it.
 
-    `inside`: in the confidence interval of the mean.
-    `one run`: in Student's prediction interval for one more replicate, which is sqrt(n + 1) times as wide.
-    `outside`: in neither.
-    `undecided`: there is no interval, or one that covers every possible accuracy.
-
-    row: of summary.csv, with mean, low, high and replicates.
+    reported: None if the source prints none.
+    row: as in summary.csv, with mean, sd, low, high and replicates. None if it was not measured.
+    singles: the metric of each replicate, as far as it is known.
     """
-    mean, low, high = (finite(row[name]) for name in ("mean", "low", "high"))
-    count = int(row["replicates"])
-    covers_all = "accuracy" in row.get("metric", "") and low <= 0 and high >= 1
-    if np.isnan([mean, low, high]).any() or count < 2 or covers_all:
-        return "undecided"
-    rounding = 0.0 if reported.is_integer() else 0.5 * 10.0 ** -decimals(reported)
-    rounding *= 1 + 1e-9  # 0.975 rounds to 0.98, but its binary value is a little less
-    if low - rounding <= reported <= high + rounding:
-        return "inside"
-    wider = math.sqrt(count + 1)
-    lowest = mean - (mean - low) * wider - rounding
-    highest = mean + (high - mean) * wider + rounding
-    return "one run" if lowest <= reported <= highest else "outside"
 
+    name: str
+    metric: str
+    unit: Unit
+    reported: float | None
+    row: Mapping[str, Any] | None
+    singles: Sequence[float] = ()
 
-def distance(reported: float, row: Mapping[str, Any]) -> tuple[float, str]:
-    """The distance of a reported number from the mean, in standard deviations of the replicates; and as text.
+    @property
+    def standing(self) -> str:
+        """Where the reported number lies. It stands for every number that rounds to it.
 
-    The distance is NaN if the replicates agree or have no deviation.
+        `inside`: in the confidence interval of the mean.
+        `one run`: in Student's prediction interval for one more replicate, which is sqrt(n + 1) times as wide.
+        `outside`: in neither.
+        `undecided`: there is no interval, or one that covers every possible accuracy.
 
-    row: of summary.csv, with mean and sd.
-    """
-    mean, deviation = (finite(row.get(name)) for name in ("mean", "sd"))
-    off = (reported - mean) / deviation if deviation > 0 else math.nan
-    if math.isnan(off):
-        return math.nan, "all alike" if deviation == 0 else "–"
-    return off, with_minus(f"{off:+.1f}")
+        Empty if there is no reported number, or nothing to compare it with.
+        """
+        if self.reported is None or self.row is None:
+            return ""
+        mean, low, high = (finite(self.row[name]) for name in ("mean", "low", "high"))
+        count = int(self.row["replicates"])
+        covers_all = "accuracy" in self.metric and low <= 0 and high >= 1
+        if np.isnan([mean, low, high]).any() or count < 2 or covers_all:
+            return "undecided"
+        rounding = 0.0 if self.reported.is_integer() else 0.5 * 10.0 ** -decimals(self.reported)
+        rounding *= 1 + 1e-9  # 0.975 rounds to 0.98, but its binary value is a little less
+        if low - rounding <= self.reported <= high + rounding:
+            return "inside"
+        wider = math.sqrt(count + 1)
+        lowest = mean - (mean - low) * wider - rounding
+        highest = mean + (high - mean) * wider + rounding
+        return "one run" if lowest <= self.reported <= highest else "outside"
+
+    @property
+    def distance(self) -> tuple[float, str]:
+        """The distance of the reported number from the mean, in standard deviations of the replicates; and as text.
+
+        The distance is NaN if the replicates agree or have no deviation.
+        """
+        if self.reported is None or self.row is None:
+            return math.nan, ""
+        mean, deviation = (finite(self.row.get(name)) for name in ("mean", "sd"))
+        off = (self.reported - mean) / deviation if deviation > 0 else math.nan
+        if math.isnan(off):
+            return math.nan, "all alike" if deviation == 0 else "–"
+        return off, with_minus(f"{off:+.1f}")
+
+    @property
+    def mean(self) -> float:
+        return finite(self.row["mean"]) if self.row else math.nan
+
+    @property
+    def printed(self) -> str:
+        """The reported number in the metric's unit, with the decimals that are printed."""
+        if self.reported is None:
+            return ""
+        places = max(decimals(self.reported) - round(math.log10(self.unit.factor)), 0)
+        return with_minus(f"{self.reported * self.unit.factor:,.{places}f} {self.unit.level}").strip()
+
+    @property
+    def measured(self) -> str:
+        """The mean in the metric's unit."""
+        return self.unit.value(self.row["mean"]) if self.row else "not measured"
+
+    @property
+    def interval(self) -> str:
+        return self.unit.interval(self.row["low"], self.row["high"]) if self.row else ""
+
+    @property
+    def spread(self) -> str:
+        """The range of single runs."""
+        whole = len(self.singles) and not np.isnan(self.singles).any()
+        return self.unit.interval(min(self.singles), max(self.singles)) if whole else "–"
 
 
 def single_runs(claim: Claim, groups: Sequence[Sequence[float]]) -> tuple[int, int]:

@@ -13,6 +13,9 @@ import pandas as pd
 
 from stages.lib.study.metrics import finite, metric_of
 
+WORDS = {"never": "never reached", "diverged": "diverged"}
+"""Word in a table -> what readers see."""
+
 
 def with_minus(text: str) -> str:
     """The text with minus signs for its hyphens."""
@@ -59,10 +62,10 @@ class Unit:
     digits: int = 4
 
     def bare(self, value: object, signed: bool = False) -> str:
-        """The value without its unit. A word, such as `diverged`, stays."""
+        """The value without its unit; for a word, such as `never`, what readers see."""
         number = finite(value)
         if math.isnan(number):
-            return str(value)
+            return WORDS.get(str(value), str(value))
         text = f"{number * self.factor:{'+' if signed else ''},.{self.digits}f}"
         return with_minus(text) if float(text.replace(",", "")) else text.lstrip("+-")
 
@@ -80,7 +83,8 @@ class Unit:
         return text.capitalize() + (f", {unit}" if unit and unit != self.quantity else "")
 
     def interval(self, low: object, high: object) -> str:
-        return f"[{self.bare(low)}, {self.bare(high)}]"
+        """The interval in brackets. Words instead of its ends say that there is none."""
+        return "no interval" if math.isnan(finite(low)) else f"[{self.bare(low)}, {self.bare(high)}]"
 
     def _with(self, text: str, value: object, unit: str) -> str:
         return text if math.isnan(finite(value)) or not unit else f"{text} {unit}"

@@ -12,10 +12,6 @@ from stages.lib.templates import render
 
 MARKS = {"supported": "●", "refuted": "✖", "equivalent": "■", "inconclusive": "◇"}
 """Verdict -> its mark, for readers who see no colours."""
-WORDS = {"never": "never reached", "diverged": "diverged"}
-"""Word in a table -> what the page says."""
-
-
 TEMPLATES = Path(__file__).parent / "templates"
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from stages.lib.judging.verdicts import FEWEST, FEWEST_RANKED
 from stages.lib.report import commands
@@ -19,7 +20,6 @@ from stages.lib.report.figures.style import inline
 from stages.lib.report.illustrations.illustrated import Illustrated, compare_printed, file_of, printed_numbers
 from stages.lib.report.results import Results
 from stages.lib.report.sections import claims, variants
-from stages.lib.report.sections.search import SearchSection
 from stages.lib.study.metrics import metric_of
 from stages.lib.study.settings import Study
 
@@ -57,13 +57,14 @@ def page(
     results: Results,
     pictures: Mapping[str, bytes],
     illustrated: Mapping[str, Illustrated],
-    search: SearchSection | None = None,
+    search: Mapping[str, Any] | None = None,
     same_test: bool = False,
 ) -> str:
     """The page as HTML.
 
     pictures: file name -> content, of every figure.
     illustrated: name -> illustration. Its figure is among the pictures.
+    search: what `search_section` returns.
     same_test: whether the validation rows are the test rows.
     """
     study, environment = results.study, results.timings["environment"]
@@ -80,12 +81,12 @@ def page(
         same_test=same_test,
         limits=study.limits.model_dump(exclude_none=True),
         marks=MARKS,
-        verdicts=Counter(each.verdict for each in [*judged, *timed, *(search.claims if search else [])]),
+        verdicts=Counter(each["verdict"] for each in [*judged, *timed, *(search["claims"] if search else [])]),
         claims=judged,
         timed=timed,
         claim_strips={name: inline(strip, f"{name}-") for name, strip in strips.items()},
-        verdict_of={each.name: each.verdict for each in [*judged, *timed]},
-        claim_counts=Counter(each.verdict for each in judged),
+        verdict_of={each["name"]: each["verdict"] for each in [*judged, *timed]},
+        claim_counts=Counter(each["verdict"] for each in judged),
         changed_knobs=claims.changed_knobs,
         why=claims.why,
         commands=commands,

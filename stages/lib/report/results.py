@@ -13,8 +13,9 @@ import pandas as pd
 
 from stages.lib.cli import UserError
 from stages.lib.judging.claims import COLUMNS, judge_claims, values_of
-from stages.lib.judging.reported import single_runs
+from stages.lib.judging.reported import Comparison, single_runs
 from stages.lib.judging.tables import HEADLINES
+from stages.lib.judging.units import finite_column, unit_of
 from stages.lib.report.evidence import Evidence, evidence_of
 from stages.lib.study.claims import Claim
 from stages.lib.study.search import Search
@@ -84,6 +85,12 @@ class Results:
 
     def rows_of(self, variant: str) -> pd.DataFrame:
         return self.replicates[self.replicates["variant"] == variant]
+
+    def compared(self, variant: str, metric: str) -> Comparison:
+        """A metric of a variant, beside the number that the source prints."""
+        reported, own = self.study.variants[variant].reported.get(metric), self.rows_of(variant)
+        singles = finite_column(own[metric]).tolist() if metric in own else ()
+        return Comparison(variant, metric, unit_of(metric, self.task), reported, self.measured(variant, metric), singles)
 
 
 def read_table(path: Path, stage: str) -> pd.DataFrame:

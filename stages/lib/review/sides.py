@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from stages.lib.study import space
 from stages.lib.study.load import load_study
 from stages.lib.study.places import SETTINGS, name_of
 from stages.lib.study.settings import Study
+from stages.lib.study.strict_yaml import flattened
 
 Read = Callable[[Path], str | None]
 """A file, relative to the checkout's root -> its text in a revision; None if the revision lacks it."""
@@ -118,15 +119,6 @@ def search_recipes(study: Study) -> dict[str, object]:
         )
         for name, strategy in search.strategies.items()
     }
-
-
-def flattened(content: Any, start: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested mappings by its dotted key, as `dvc params diff` names it. A list is a value."""
-    for key, value in content.items() if isinstance(content, dict) else ():
-        if isinstance(value, dict):
-            yield from flattened(value, f"{start}{key}.")
-        elif value is not None:
-            yield f"{start}{key}", value
 
 
 def settings_in(text: str | None) -> dict[str, Any]:

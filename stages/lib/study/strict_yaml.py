@@ -187,6 +187,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return value
 
 
+def flattened(content: Any, start: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings by its dotted key, as `dvc params diff` names it. A list is a value; null is none."""
+    for key, value in content.items() if isinstance(content, dict) else ():
+        if isinstance(value, dict):
+            yield from flattened(value, f"{start}{key}.")
+        elif value is not None:
+            yield f"{start}{key}", value
+
+
 def _refuse_what_goes_wrong(text: str, path: Path) -> None:
     """Raises UserError for what DVC cannot set, and for what would take the parser minutes."""
     depth = 0

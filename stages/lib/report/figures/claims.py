@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.transforms import blended_transform_factory
 
-from stages.lib.judging.units import ACCURACY, Unit, finite_column, unit_of
-from stages.lib.report.document import WORDS
+from stages.lib.judging.units import ACCURACY, WORDS, Unit, finite_column, unit_of
 from stages.lib.report.figures.style import (
     BLUE,
     EDGE,

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from stages.lib.judging.units import Unit, short_number, unit_of
 from stages.lib.judging.verdicts import FEWEST
-from stages.lib.report.document import WORDS
 from stages.lib.report.evidence import sentences, table_of
 from stages.lib.report.results import Results
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
 from stages.lib.study.recipe import Model, Train
 from stages.lib.study.settings import Study
-
-
-def flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every knob of a section with its value, as params.yaml writes it."""
-    for key, value in section.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", "all" if value is None else json.dumps(value).strip('"')
+from stages.lib.study.strict_yaml import flattened
 
 
 def knobs(view: str, model: Model, train: Train) -> dict[str, str]:
-    return {"view": view, **dict(flat(model.model_dump())), **dict(flat(train.model_dump()))}
+    """Every knob with its value, as params.yaml writes it."""
+    content = {"view": view, **model.model_dump(), **train.model_dump()}
+    return {key: json.dumps(value).strip('"') for key, value in flattened(content)}
 
 
 def changed_knobs(study: Study, variant: str, other: str | None) -> list[tuple[str, str, str]]:
@@ -39,33 +31,24 @@ def changed_knobs(study: Study, variant: str, other: str | None) -> list[tuple[s
     base, recipe = study.recipes[other] if other else study, study.recipes[variant]
     before = knobs(study.view_of(other) if other else "", base.model, base.train)
     after = knobs(study.view_of(variant), recipe.model, recipe.train)
-    return [(knob, before[knob], after[knob]) for knob in after if after[knob] != before[knob]]
+    changed = [knob for knob in {**after, **before} if after.get(knob) != before.get(knob)]
+    return [(knob, before.get(knob, "all"), after.get(knob, "all")) for knob in changed]
 
 
-@dataclass(frozen=True)
-class Why:
-    """The numbers of one variant or two.
+def why(results: Results, subject: str, variant: str, other: str | None) -> dict[str, list[Any]]:
+    """What may explain the results of a variant.
 
-    names: the columns; rows: label and a number for each column.
-    notes: those of params.yaml that are about the claim or the variant.
+    subject: the claim or the variant that notes may be about; other: what the variant is compared with.
+    Returns the names of columns, rows of a label and a number for each column, sentences, and notes.
     """
-
-    names: list[str]
-    rows: list[tuple[str, list[str]]]
-    sentences: list[str]
-    notes: list[str]
-
-
-def why(results: Results, subject: str, variant: str, other: str | None) -> Why:
-    """subject: the claim or the variant that notes may be about; other: what the variant is compared with."""
     own, others = results.evidence[variant], results.evidence[other] if other else None
     said = sentences(other, others) if other and others else []
-    return Why(
-        names=[*([other] if other else []), variant],
-        rows=table_of(*([others] if others else []), own),
-        sentences=[*said, *sentences(variant, own, other or "", others)],
-        notes=[note.says for note in results.study.notes if subject in note.about],
-    )
+    return {
+        "names": [*([other] if other else []), variant],
+        "rows": table_of(*([others] if others else []), own),
+        "sentences": [*said, *sentences(variant, own, other or "", others)],
+        "notes": [note.says for note in results.study.notes if subject in note.about],
+    }
 
 
 HOLDS = {
@@ -80,27 +63,6 @@ HOLDS_BY_RANK = {
     "inconclusive": "These replicates do not decide: some are not finite, and the groups overlap or are small.",
 }
 """Without an interval."""
-
-
-@dataclass(frozen=True)
-class JudgedClaim:
-    """A claim with its verdict, in words.
-
-    value: the effect as a number, to sort by; NaN for a word.
-    replicates: in each group.
-    holds: sentences.
-    """
-
-    name: str
-    claim: Claim
-    verdict: str
-    close: bool
-    effect: str
-    value: float
-    interval: str
-    expects: str
-    replicates: int
-    holds: list[str]
 
 
 def amount(value: float, factor: float, unit: str) -> str:
@@ -123,9 +85,9 @@ def verdict_sentences(row: Mapping[Any, Any]) -> list[str]:
     """Whether the claim of this row of claims.csv holds."""
     has_interval = not math.isnan(finite(row["low"]))
     said = [(HOLDS if has_interval else HOLDS_BY_RANK)[row["verdict"]]]
-    if row["replicates"] < FEWEST:
+    if int(row["replicates"]) < FEWEST:
         said = [f"Fewer than {FEWEST} replicates decide nothing."]
-    if row["close"]:
+    if str(row["close"]) == "True":
         said.append("The verdict is close: it would change if the effect moved by two standard errors.")
     return said
 
@@ -138,25 +100,29 @@ def single_run_sentence(claim: Claim, row: Mapping[Any, Any]) -> str:
     return f"Of the {row['runs']:,} {runs}, {missed:,} {'does' if missed == 1 else 'do'} not show what is claimed."
 
 
-def judged_claim(claim: Claim, row: Mapping[Any, Any], task: str) -> JudgedClaim:
-    """row: of claims.csv. With the column `missed`, single runs are spoken of too."""
-    unit = unit_of(row["metric"], task)
-    effect = unit.change(row["effect"]) if claim.compare else unit.value(row["effect"])
-    has_interval = not math.isnan(finite(row["low"]))
-    return JudgedClaim(
-        name=row["claim"],
-        claim=claim,
-        verdict=row["verdict"],
-        close=bool(row["close"]),
-        effect=WORDS.get(row["effect"], effect),
-        value=finite(row["effect"]),
-        interval=unit.interval(row["low"], row["high"]) if has_interval else "no interval",
-        expects=expectation(claim, unit),
-        replicates=row["replicates"],
-        holds=[*verdict_sentences(row), *([single_run_sentence(claim, row)] if "missed" in row else [])],
-    )
+def judged_claim(claim: Claim, row: Mapping[Any, Any], task: str) -> dict[str, Any]:
+    """A claim with its verdict, in words.
+
+    row: of claims.csv. With the column `missed`, single runs are spoken of too.
+    Returns, beside what the row says:
+        value: the effect as a number, to sort by; NaN for a word.
+        holds: sentences.
+    """
+    unit = unit_of(claim.metric, task)
+    return {
+        "name": row["claim"],
+        "claim": claim,
+        "verdict": row["verdict"],
+        "close": str(row["close"]) == "True",
+        "effect": unit.change(row["effect"]) if claim.compare else unit.value(row["effect"]),
+        "value": finite(row["effect"]),
+        "interval": unit.interval(row["low"], row["high"]),
+        "expects": expectation(claim, unit),
+        "replicates": row["replicates"],
+        "holds": [*verdict_sentences(row), *([single_run_sentence(claim, row)] if "missed" in row else [])],
+    }
 
 
-def judged_claims(results: Results, table: pd.DataFrame) -> list[JudgedClaim]:
+def judged_claims(results: Results, table: pd.DataFrame) -> list[dict[str, Any]]:
     """table: `claims` or `timed` of the results."""
     return [judged_claim(results.study.claims[row["claim"]], row, results.task) for row in table.to_dict("records")]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from stages.lib.judging.reported import STANDINGS, decimals, distance, standing
-from stages.lib.judging.units import finite_column, significant, unit_of, with_minus
+from stages.lib.judging.reported import STANDINGS, Comparison
+from stages.lib.judging.units import finite_column, significant, unit_of
 from stages.lib.judging.verdicts import difference_interval
-from stages.lib.report.document import WORDS
 from stages.lib.report.evidence import SMALL, Evidence, deep_variants
 from stages.lib.report.figures.claims import leaderboard_strips, ranked
 from stages.lib.report.figures.curves import compared_curves, curve_measures, curve_panels, kinds
@@ -28,7 +26,10 @@ COLUMNS = ("train_accuracy", "test_mae", "test_rmse", "train_loss", "generalizat
 
 def content(results: Results) -> dict[str, object]:
     """What the template of the page reads about variants."""
-    study, curves, reported = results.study, results.curves, reported_rows(results)
+    study, curves = results.study, results.curves
+    reported = [
+        results.compared(variant, metric) for variant, settings in study.variants.items() for metric in settings.reported
+    ]
     deep = deep_variants(study, results.diagnostics)
     axis, strips = strips_of(results)
     return {
@@ -48,22 +49,6 @@ def content(results: Results) -> dict[str, object]:
         "gradient_cells": gradient_cells,
         "gradient_sentence": gradient_sentence({name: results.evidence[name] for name in deep}),
     }
-
-
-@dataclass(frozen=True)
-class MeasuredVariant:
-    """What the leaderboard shows of a variant.
-
-    seeds: the headline of each replicate, as text.
-    interval: of the headline.
-    values, means: metric -> the mean, to sort by and as text.
-    """
-
-    seeds: str
-    replicates: int
-    interval: str
-    values: dict[str, float]
-    means: dict[str, str]
 
 
 def strips_of(results: Results) -> tuple[Markup, dict[str, Markup]]:
@@ -94,25 +79,11 @@ def against_parent(results: Results, variant: str) -> str:
     return f"{unit.change(interval.mean)} {unit.interval(interval.low, interval.high)}"
 
 
-def measured_variants(results: Results) -> dict[str, MeasuredVariant]:
-    """Variant -> what was measured, the best first."""
+def measured_variants(results: Results) -> dict[str, dict[str, Comparison]]:
+    """Variant -> metric -> what was measured, the best variant first, the headline before the other COLUMNS."""
+    metrics = [results.headline, *(name for name in COLUMNS if name in results.replicates)]
     names = ranked(results.summary, results.headline, results.task)["variant"]
-    return {name: measured_variant(results, name) for name in names}
-
-
-def measured_variant(results: Results, variant: str) -> MeasuredVariant:
-    metric, task, own = results.headline, results.task, results.rows_of(variant)
-    unit = unit_of(metric, task)
-    rows = {name: results.measured(variant, name) for name in (metric, *COLUMNS) if name in results.replicates}
-    first = rows[metric] or {}
-    values = zip(own["seed"], own[metric], strict=True)
-    return MeasuredVariant(
-        seeds="; ".join(f"seed {seed}: {unit.value(value)}" for seed, value in values),
-        replicates=first["replicates"],
-        interval=unit.interval(first["low"], first["high"]),
-        values={name: finite(row["mean"]) if row else math.nan for name, row in rows.items()},
-        means={name: unit_of(name, task).bare(row["mean"]) if row else "–" for name, row in rows.items()},
-    )
+    return {name: {metric: results.compared(name, metric) for metric in metrics} for name in names}
 
 
 def other_losses(study: Study) -> list[tuple[str, str]]:
@@ -128,25 +99,14 @@ def other_losses(study: Study) -> list[tuple[str, str]]:
     return found
 
 
-@dataclass(frozen=True)
-class CurvePictures:
-    """The curves of one measure.
+def curve_pictures(curves: pd.DataFrame, parents: Mapping[str, str | None], measure: str) -> dict[str, object]:
+    """The curves of one measure. A line or a band of the comparison is a group that the page's script finds.
 
     kinds: the measure on the training rows and, if there are any, on the validation rows.
     comparison: all variants on the same axes.
     axis: the left and the right end of these axes in the picture's coordinates, and the epochs there.
     panels, ends: variant -> its own panel, and its value on the training rows after the last epoch.
     """
-
-    kinds: list[str]
-    comparison: Markup
-    axis: list[float]
-    panels: dict[str, Markup]
-    ends: dict[str, str]
-
-
-def curve_pictures(curves: pd.DataFrame, parents: Mapping[str, str | None], measure: str) -> CurvePictures:
-    """A line or a band of the comparison is a group that the page's script finds."""
     marks = {
         f"{kind}{part} {variant}": {"class": f"curve{part}", "data-variant": variant, "data-kind": kind, "title": variant}
         for variant in parents
@@ -156,14 +116,14 @@ def curve_pictures(curves: pd.DataFrame, parents: Mapping[str, str | None], meas
     unit = unit_of(measure, "classification" if measure == "accuracy" else "regression")
     drawn = compared_curves(curves, measure)
     (axes,) = drawn.axes
-    last = {str(name): group[f"{measure}_mean"].iloc[-1] for name, group in curves.groupby("variant", sort=False)}
-    return CurvePictures(
-        kinds=kinds(curves, measure),
-        comparison=inline(drawn, f"{measure}-", marks),
-        axis=[*(72 * WIDTH * edge for edge in axes.get_position().intervalx), *axes.get_xlim()],
-        panels={name: inline(panel, f"{measure}-{name}-") for name, panel in curve_panels(curves, parents, measure).items()},
-        ends={name: unit.value(finite(value)) for name, value in last.items()},
-    )
+    last = curves.drop_duplicates("variant", keep="last").set_index("variant")[f"{measure}_mean"]
+    return {
+        "kinds": kinds(curves, measure),
+        "comparison": inline(drawn, f"{measure}-", marks),
+        "axis": [*(72 * WIDTH * edge for edge in axes.get_position().intervalx), *axes.get_xlim()],
+        "panels": {name: inline(panel, f"{measure}-{name}-") for name, panel in curve_panels(curves, parents, measure).items()},
+        "ends": {name: unit.value(finite(value)) for name, value in last.items()},
+    }
 
 
 def curve_values(curves: pd.DataFrame, measure: str) -> dict[str, dict[str, object]]:
@@ -204,57 +164,3 @@ def gradient_sentence(evidence: Mapping[str, Evidence]) -> str:
         least = min(ratios, key=lambda name: ratios[name])
         text += f" The smallest ratio is {significant(ratios[least])}, of {least}."
     return text
-
-
-@dataclass(frozen=True)
-class ReportedRow:
-    """A printed number, and what was measured.
-
-    value, mean, off: the printed number, our mean, and their distance in standard deviations, to sort by.
-    single: the range of single runs.
-    standing: see judging/reported.py; empty if the metric was not measured.
-    """
-
-    variant: str
-    metric: str
-    value: float
-    mean: float
-    off: float
-    reported: str
-    measured: str
-    interval: str
-    single: str
-    standing: str
-    distance: str
-
-
-def reported_row(results: Results, variant: str, metric: str, value: float) -> ReportedRow:
-    unit, row = unit_of(metric, results.task), results.measured(variant, metric)
-    places = max(decimals(value) - round(math.log10(unit.factor)), 0)
-    printed = with_minus(f"{value * unit.factor:,.{places}f} {unit.level}").strip()
-    if row is None:
-        return ReportedRow(variant, metric, value, math.nan, math.nan, printed, "not measured", "no interval", "", "", "–")
-    single = finite_column(results.rows_of(variant)[metric])
-    off, off_text = distance(value, row)
-    return ReportedRow(
-        variant=variant,
-        metric=metric,
-        value=value,
-        mean=finite(row["mean"]),
-        off=off,
-        reported=printed,
-        measured=WORDS.get(str(row["mean"]), unit.value(finite(row["mean"]))),
-        interval="no interval" if math.isnan(finite(row["low"])) else unit.interval(row["low"], row["high"]),
-        single="" if np.isnan(single).any() or not len(single) else unit.interval(single.min(), single.max()),
-        standing=standing(value, row),
-        distance=off_text,
-    )
-
-
-def reported_rows(results: Results) -> list[ReportedRow]:
-    """In the order of params.yaml."""
-    return [
-        reported_row(results, variant, metric, value)
-        for variant, settings in results.study.variants.items()
-        for metric, value in settings.reported.items()
-    ]
