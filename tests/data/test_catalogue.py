@@ -61,7 +61,18 @@ def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
         ({"reader": {"kind": "csv", "target_divisor": 0}}, ".reader.target_divisor: 0 must be greater than 0"),
         ({"reader": {"kind": "csv", "target_divisor": 2}}, ".reader.target_divisor: labels of classes are not divided"),
         ({"reader": {"kind": "idx", "shape": [2]}}, ".reader: unknown key 'shape'"),
-        ({"reader": {"kind": "npz", "parts": {"train": ["x", "y"]}}}, ".reader.parts: holds train; it must hold all,"),
+        (
+            {"reader": {"kind": "npz", "parts": {"train": ["x", "y"]}}, "files": {"arrays": FILE}},
+            ".reader.parts: holds train; it must hold all, or train and test",
+        ),
+        ({"reader": {"kind": "npz"}, "files": {"arrays": FILE}}, ".reader.parts: holds nothing; it must hold all,"),
+        (
+            {
+                "reader": {"kind": "npz", "parts": {"all": ["x", "y"]}},
+                "files": {"inputs": FILE, "targets": {**FILE, "name": "y.npy"}},
+            },
+            ".reader.parts: are names in an archive; files of one array each have no names",
+        ),
         ({"reader": {"kind": "idx"}}, ".files: holds all; a reader of idx needs images + labels, or train_images +"),
         ({"files": {"train": FILE, "test": FILE}}, ".files: two have the same name"),
         ({"files": {"all": {**FILE, "name": "../all.csv"}}}, ".files.all.name: '../all.csv' must be a file name"),
@@ -88,6 +99,11 @@ def test_mistake_in_a_name(tmp_path: Path) -> None:
     assert message(load_catalogue, path).startswith(f"{path}: 'Mine-5k' is no name")
 
 
+def test_a_checksum_may_be_in_capital_letters() -> None:
+    entry = Dataset.model_validate({**ENTRY, "files": {"all": {**FILE, "sha256": "AB" * 32}}})
+    assert entry.files["all"].sha256 == "ab" * 32
+
+
 def test_entry_is_frozen() -> None:
     entry: Any = Dataset.model_validate(ENTRY)
     with pytest.raises(ValueError, match="frozen"):
@@ -111,6 +127,13 @@ def test_unknown_name_lists_the_known() -> None:
         ({"class_names": ["cat", "cat"]}, ".class_names: must be the names of the folders, two or more"),
         ({"task": "regression"}, ".task: folders of images are classes, so it must be classification"),
         ({"reader": {"kind": "images", "colour": "red"}}, ".reader.colour: unknown colour 'red'; known: as_is, grey, rgb"),
+        ({"reader": {"kind": "images", "fit": "pad"}}, ".reader.fit: needs size: [height, width]"),
+        ({"reader": {"kind": "images", "size": [8]}}, ".reader.size: [8] must be a list of two"),
+        ({"reader": {"kind": "images", "size": [8, 0]}}, ".reader.size.1: 0 must be greater than or equal to 1"),
+        (
+            {"class_names": ["M\u00f6we", "Mo\u0308we"]},
+            ".class_names: must be the names of the folders, two or more, each once",
+        ),
         (
             {"reader": {"kind": "images", "folders": {"train": "a"}}},
             ".reader.folders: holds train; it must hold all, or train and test",

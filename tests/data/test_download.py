@@ -9,6 +9,7 @@ import os
 import socket
 import stat
 import tarfile
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,7 @@ import requests
 
 from stages.lib.cli import UserError
 from stages.lib.data import download as module
+from stages.lib.data.archives import ArchiveError, open_archive, pack
 from stages.lib.data.catalogue import File
 from stages.lib.data.download import obtain, without_secrets
 
@@ -215,13 +217,77 @@ def test_mirror_without_the_file(server: Server, cache: Path, tmp_path: Path) ->
     assert get(make_file(server.url("/a.gz", reply(PACKED))), cache, mirror=str(tmp_path)) == CONTENT
 
 
-@pytest.mark.parametrize("source", ["pipe", "/dev/zero", "folder"])
-def test_only_a_regular_file_is_a_source(source: str, cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("pipe", "is no regular file"),
+        ("/dev/zero", "is no regular file"),
+        ("folder", "is a folder; with a slash at its end, the source is all that the folder holds"),
+        ("folder/", "the folder holds no files"),
+    ],
+)
+def test_not_everything_is_a_source(source: str, said: str, cache: Path, tmp_path: Path) -> None:
     """A pipe would be waited for, and /dev/zero has no end."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match="is no regular file"):
-        get(make_file(f"file://{tmp_path / source}"), cache)
+    place = "" if source.startswith("/") else f"{tmp_path}/"
+    with pytest.raises(UserError, match=said):
+        get(make_file(f"file://{place}{source}"), cache)
+    with pytest.raises(UserError, match="check the path and the checksum in data/datasets"):
+        get(make_file(f"{place}{source}"), cache)
+
+
+@pytest.mark.parametrize("name", ["digits file", "50%.bin", "a%20b", "a#1.bin", "a?b.bin", "\u00f6.bin", "~a"])
+@pytest.mark.parametrize("place", ["{}", "file://{}", "file://localhost{}", "file:{}"])
+def test_file_names_are_taken_as_they_are_written(name: str, place: str, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(PACKED)
+    assert get(make_file(place.format(tmp_path / name)), cache) == CONTENT
+
+
+def test_paths_may_begin_at_home_or_at_the_checkout(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.bin").write_bytes(CONTENT)
+    for source in ("~/a.bin", "file:~/a.bin", "file:///~/a.bin", "a.bin", "./a.bin", "file:a.bin"):
+        assert get(make_file(source), cache) == CONTENT
+        (cache / make_file(source).sha256).unlink()
+    assert "is on another machine" in refused(make_file("file://server/share/a.bin"), cache)
+
+
+def test_the_checksum_of_the_packed_file_is_the_wrong_one(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(PACKED)
+    said = refused(
+        make_file(str(tmp_path / "a.gz"), content=CONTENT).model_copy(update={"sha256": hashlib.sha256(PACKED).hexdigest()}),
+        cache,
+    )
+    assert f"the SHA-256 given is that of the packed file, found {hashlib.sha256(CONTENT).hexdigest()}" in said
+
+
+def test_a_folder_is_the_same_archive_whatever_its_dates_order_and_clutter(cache: Path, tmp_path: Path) -> None:
+    members = {"b/1.png": b"one", "a/2.png": b"two", "M\u00f6we/3.png": b"three"}
+    packed = []
+    for number, names in enumerate((list(members), sorted(members, reverse=True))):
+        folder = tmp_path / str(number)
+        for name in names:
+            path = folder / (unicodedata.normalize("NFD", name) if number else name)
+            path.parent.mkdir(parents=True)
+            path.write_bytes(members[name])
+        (folder / "a" / ".DS_Store").write_bytes(bytes([number]))
+        (folder / "a" / "Thumbs.db").write_bytes(bytes([number]))
+        os.utime(folder / "a" / "2.png", (number, number))
+        pack(folder, tmp_path / f"{number}.tar", 1000)
+        packed.append((tmp_path / f"{number}.tar").read_bytes())
+    assert packed[0] == packed[1]
+    digest = hashlib.sha256(packed[0]).hexdigest()
+    assert digest == "3c15166d414d215ca25ccd428a35767bc5cf557defe1c4e693d731b91ec5930e"  # on every Python
+    assert get(make_file(f"file://{tmp_path}/0/", content=packed[0]), cache) == packed[0]
+    with open_archive(tmp_path / "0.tar") as archive:
+        assert {name: content.read() for name, content in archive.contents(members)} == members
+    assert "is a folder, where member 'x' needs an archive" in refused(
+        make_file(f"{tmp_path}/0/", member="x"), tmp_path / "new"
+    )
+    with pytest.raises(ArchiveError, match="more than 10 bytes"):
+        pack(tmp_path / "0", tmp_path / "0.tar", 10)
 
 
 def test_mirror_is_not_asked_for_local_files(cache: Path) -> None:

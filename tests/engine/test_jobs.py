@@ -11,10 +11,25 @@ from stages.lib.cli import UserError
 from stages.lib.engine import jobs
 
 
-def test_convolutions_of_rows_that_are_no_images_are_refused() -> None:
-    settings = study_with({"model": {"conv": [4]}}).model
-    with pytest.raises(ValueError, match="conv: needs images"):
-        jobs.cost(settings, 1, 64, 1000, (8,), 1)
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((8,), "needs images; the rows of this data set are lists of 8 numbers"),
+        ((5, 28, 28, 3), r"needs images; the rows of this data set are of shape \(5, 28, 28, 3\)"),
+        (
+            (1, 28, 28),
+            r"\[4\] leave nothing of 1 x 28 pixels; if rows are \(channels, height, width\), set channels: first in the",
+        ),
+        (
+            (50, 2),
+            r"\[4\] leave .* 50 x 2 pixels; fewer, or .*, do; sequences of \(steps, channels\) need a network of your own$",
+        ),
+        ((2, 2), r"\[4\] leave nothing of 2 x 2 pixels; fewer, or a smaller kernel_size or pool_size, do$"),
+    ],
+)
+def test_convolutions_of_rows_that_are_no_such_images_are_refused(shape: tuple[int, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=f"conv: {said}"):
+        jobs.cost(study_with({"model": {"conv": [4]}}).model, 1, 64, 1000, shape, 1)
 
 
 def wide_deep(**parts: Any) -> Any:

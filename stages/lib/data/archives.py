@@ -1,4 +1,4 @@
-"""Members of zip and tar archives. They are read one by one, and nothing is unpacked to disk.
+"""Members of zip and tar archives. They are read one by one, and nothing is unpacked to disk. A folder becomes an archive.
 
 The data filter of tarfile and `extractall` are not needed then. They differ between Python 3.11.2 and 3.12.
 """
@@ -6,14 +6,16 @@ The data filter of tarfile and `extractall` are not needed then. They differ bet
 from __future__ import annotations
 
 import lzma
+import os
 import stat
 import tarfile
+import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from textwrap import shorten
 from typing import IO, NamedTuple
 
@@ -23,6 +25,9 @@ ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 """First bytes of a zip archive with members, and of one without."""
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """What the standard library raises while it reads. RuntimeError is that of an encrypted zip archive."""
+
+CLUTTER = ("__macosx", "$recycle.bin", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini")
+"""Files and folders, in small letters, that systems leave among a user's own."""
 
 
 class ArchiveError(Exception):
@@ -113,3 +118,30 @@ def open_archive(path: Path) -> Iterator[Archive]:
         if error.errno is not None:  # such as a full disk; a damaged gzip or bzip2 file has no number
             raise
         raise ArchiveError(f"damaged, truncated or encrypted: {error}") from None
+
+
+def is_clutter(parts: Sequence[str]) -> bool:
+    """Whether a path, by its parts, is hidden or one that a system left."""
+    return any(part.startswith(".") or part.lower() in CLUTTER for part in parts)
+
+
+def pack(folder: Path, target: Path, most: int) -> None:
+    """Write the files below a folder as a tar archive: the same names and contents give the same bytes on every machine.
+
+    Dates and owners do not count, and what `is_clutter` is left out. Names are in Unicode's NFC, which macOS writes otherwise.
+    Raises ArchiveError for a folder without files, or with more than `most` bytes.
+    """
+    found: dict[str, Path] = {}
+    for path in folder.rglob("*"):
+        name = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
+        if path.is_file() and not is_clutter(PurePosixPath(name).parts):
+            found[name] = path
+    size = sum(path.stat().st_size for path in found.values())
+    if not found or size > most:
+        raise ArchiveError(f"the folder holds more than {most} bytes" if found else "the folder holds no files")
+    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name, path in sorted(found.items()):
+            with path.open("rb") as content:
+                member = tarfile.TarInfo(name)
+                member.size = os.fstat(content.fileno()).st_size
+                archive.addfile(member, content)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from stages.lib.cli import SettingError, UserError, as_yaml
 from stages.lib.data.readers.arrays import Idx, Npz
@@ -17,9 +17,9 @@ from stages.lib.study.metrics import Task
 from stages.lib.study.strict_yaml import NAME, NO_NAME, Section, at, chosen_by, matching, read_yaml, unknown
 
 CATALOGUE = Path("data/datasets.yaml")
-SOURCE = r"https?://[^/]+/.+|file:///.+|package:\w+/.+"
-Source = Annotated[str, matching(SOURCE, "https://..., http://..., file:///... or package:NAME/PATH")]
-Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hexadecimal digits in small letters")]
+SOURCE = r"https?://[^/]+/.+|file:.+|package:\w+/.+|(?![A-Za-z][\w+.-]*:).+"
+Source = Annotated[str, matching(SOURCE, "https://..., http://..., package:NAME/PATH, file:///... or a path")]
+Sha256 = Annotated[str, matching(r"[0-9a-fA-F]{64}", "64 hexadecimal digits"), AfterValidator(str.lower)]
 FileName = Annotated[str, matching(r"\w[\w.-]*", "a file name: letters, digits and . _ -, without a folder")]
 AnyReader = Csv | Idx | Npz | Images
 
@@ -32,7 +32,7 @@ class File(Section):
     sha256: Sha256
     """SHA-256 of the unpacked content. Mirrors may compress it in another way."""
     sources: Annotated[tuple[Source, ...], Field(strict=False, min_length=1)]
-    """Where it is, tried in this order."""
+    """Where it is, tried in this order: URLs, or paths from the checkout's root. A slash ends that of a folder of images."""
     member: str | None = None
     """The file's name in the archive (tar or zip), if the sources are archives."""
     mirror_name: FileName | None = None

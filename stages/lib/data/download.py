@@ -8,15 +8,15 @@ urllib3's Retry covers a request up to the answer's headers, but most transfers 
 from __future__ import annotations
 
 import gzip
+import re
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
-from urllib.parse import urlsplit, urlunsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 import urllib3
@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from stages.lib.cli import UserError
-from stages.lib.data.archives import ArchiveError, open_archive
+from stages.lib.data.archives import ArchiveError, open_archive, pack
 from stages.lib.data.catalogue import File
 from stages.lib.files import sha256_of, whole
 
@@ -76,6 +76,8 @@ def obtain(dataset: str, file: File, mirror: str | None, cache: Path, pauses: Se
     except OSError as error:
         raise UserError(f"{error.filename or cache}: {error.strerror or error}") from None
     advice = "check the network, or set DATA_MIRROR to a folder or URL that holds it"
+    if all(is_local(source) for source in file.sources):
+        advice = "check the path and the checksum in data/datasets.yaml"
     raise UserError("\n".join([f"{dataset}: no source has {file.name} as it should be; {advice}", *answers]))
 
 
@@ -88,36 +90,55 @@ def places(dataset: str, file: File, mirror: str | None) -> list[str]:
         raise UserError(
             f"DATA_MIRROR: {without_secrets(mirror)!r} must be a folder, or begin with https://, http:// or file:///"
         )
-    remote = [url for url in map(urlsplit, file.sources) if url.scheme not in LOCAL]
-    names = dict.fromkeys(file.mirror_name or PurePosixPath(url.path).name for url in remote)
+    remote = [source for source in file.sources if not is_local(source)]
+    names = dict.fromkeys(file.mirror_name or PurePosixPath(urlsplit(source).path).name for source in remote)
     return [*(f"{base}/{dataset}/{name}" for name in names), *file.sources]
 
 
 def without_secrets(url: str) -> str:
-    """The URL without user, password and query."""
+    """The URL without user, password and query. A path has none, and may hold any sign."""
+    if is_local(url):
+        return url
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def take(source: str, file: File, target: Path, pauses: Sequence[float], console: Console) -> Path:
     """Put what `source` holds, unpacked, at `target`. Raises SourceError unless its SHA-256 is right."""
-    scheme = urlsplit(source).scheme
     part = target.with_suffix(".part")
     try:
-        packed = LOCAL[scheme](source) if scheme in LOCAL else download(source, part, pauses, console)
+        packed = local(source) if is_local(source) else download(source, part, pauses, console)
         with whole(target) as temporary:
-            unpack(packed, file.member, temporary)
+            if packed.is_dir():
+                pack_up(packed, file.member, temporary)
+            else:
+                unpack(packed, file.member, temporary)
             if (digest := sha256_of(temporary)) != file.sha256:
-                raise SourceError(f"wrong content: SHA-256 expected {file.sha256}, found {digest}")
+                expected = f"SHA-256 expected {file.sha256}"
+                if packed.is_file() and sha256_of(packed) == file.sha256:
+                    expected = "the SHA-256 given is that of the packed file"
+                raise SourceError(f"wrong content: {expected}, found {digest}")
     finally:
         part.unlink(missing_ok=True)
     return target
 
 
-def local_file(url: str) -> Path:
-    """The file behind a file: URL."""
-    path = Path(url2pathname(urlsplit(url).path))
-    if path.exists() and not path.is_file():  # reading a pipe or a device may never end
+def is_local(source: str) -> bool:
+    """Whether a source is a file on this machine, or in a package."""
+    return urlsplit(source).scheme in ("", "file", "package")
+
+
+def local(source: str) -> Path:
+    """The file of a source on this machine: a path, file:PATH, or package:NAME/PATH. A folder ends with a slash.
+
+    Raises SourceError, such as for a pipe or a device, which might be read for ever.
+    """
+    path = package_path(source) if source.startswith("package:") else path_of(source)
+    if path.is_dir():
+        if not source.endswith("/"):
+            raise SourceError("is a folder; with a slash at its end, the source is all that the folder holds")
+        return path
+    if path.exists() and not path.is_file():
         raise SourceError("is no regular file")
     try:
         path.open("rb").close()
@@ -126,17 +147,26 @@ def local_file(url: str) -> Path:
     return path
 
 
-def package_file(source: str) -> Path:
-    """A file that ships inside an installed package: package:NAME/PATH."""
-    package, _, path = urlsplit(source).path.partition("/")
+def path_of(source: str) -> Path:
+    """The path that a source names: as it is written, or with %20 and the like decoded, whichever is there."""
+    text = re.sub(r"^file:(//(localhost)?(?=[/~]))?", "", source)
+    if source.startswith("file:") and text.startswith("//"):
+        raise SourceError("is on another machine; file:///FOLDER/FILE is on this one")
+    text = text[1:] if text.startswith("/~") else text
     try:
-        return local_file(Path(str(files(package) / path)).as_uri())
+        paths = [Path(each).expanduser() for each in (text, unquote(text))]
+    except RuntimeError as error:  # such as for ~nobody
+        raise SourceError(str(error)) from None
+    return next((path for path in paths if path.exists()), paths[0])
+
+
+def package_path(source: str) -> Path:
+    """A file that ships inside an installed package: package:NAME/PATH."""
+    package, _, path = source.removeprefix("package:").partition("/")
+    try:
+        return Path(str(files(package) / path))
     except ModuleNotFoundError:
         raise SourceError(f"the package {package} is not installed") from None
-
-
-LOCAL: dict[str, Callable[[str], Path]] = {"file": local_file, "package": package_file}
-"""Scheme of a source -> the file on this machine."""
 
 
 def download(url: str, target: Path, pauses: Sequence[float], console: Console) -> Path:
@@ -192,6 +222,16 @@ def network_reason(error: BaseException) -> str:
     if isinstance(bottom, urllib3.exceptions.IncompleteRead):
         return "the connection broke off"
     return f"no connection: {getattr(bottom, 'strerror', None) or bottom}"
+
+
+def pack_up(folder: Path, member: str | None, target: Path) -> None:
+    """All that `folder` holds to `target`, as an archive. Raises SourceError if that cannot be done."""
+    if member is not None:
+        raise SourceError(f"is a folder, where member {member!r} needs an archive")
+    try:
+        pack(folder, target, LARGEST)
+    except ArchiveError as error:
+        raise SourceError(str(error)) from None
 
 
 def unpack(packed: Path, member: str | None, target: Path) -> None:

@@ -73,8 +73,9 @@ def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Seq
     Raises SettingError, with a place below `model`, for convolutions or parts of the features that such rows do not allow.
     """
     _check_wide_deep(model, input_shape)
-    if model.conv and len(input_shape) < 2:
-        raise SettingError(f"needs images; the rows of this data set are lists of {input_shape[0]} numbers", "conv")
+    if model.conv and len(input_shape) not in (2, 3):
+        held = f"lists of {input_shape[0]} numbers" if len(input_shape) == 1 else f"of shape {tuple(input_shape)}"
+        raise SettingError(f"needs images; the rows of this data set are {held}", "conv")
     adds = 0.0
     height, width, channels = (*input_shape, 1)[:3] if len(input_shape) > 1 else (1, int(np.prod(input_shape)), 1)
     for filters in model.conv:
@@ -85,9 +86,7 @@ def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Seq
         width //= model.pool_size
         channels = filters
         if min(height, width) < 1:
-            image = " x ".join(map(str, input_shape[:2]))
-            wrong = f"{list(model.conv)} leave nothing of {image} pixels; fewer, or a smaller kernel_size or pool_size, do"
-            raise SettingError(wrong, "conv")
+            raise SettingError(_too_small(model.conv, input_shape), "conv")
     units = height * width * channels
     pieces = model.maxout_pieces if model.activation == "maxout" else 1
     for hidden in model.hidden:
@@ -96,6 +95,16 @@ def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Seq
     adds += units * outputs
     steps = -(-rows // batch_size)
     return epochs * (3 * adds * rows + STEP * steps)
+
+
+def _too_small(conv: Sequence[int], input_shape: Sequence[int]) -> str:
+    """What to do where convolutions leave nothing of the images, which may be none."""
+    wrong = f"{list(conv)} leave nothing of {' x '.join(map(str, input_shape[:2]))} pixels; "
+    if len(input_shape) == 3 and input_shape[0] < min(4, *input_shape[1:]):
+        return f"{wrong}if rows are (channels, height, width), set channels: first in the data set's reader"
+    wrong += "fewer, or a smaller kernel_size or pool_size, do"
+    sequences = len(input_shape) == 2 and input_shape[0] != input_shape[1]
+    return f"{wrong}; sequences of (steps, channels) need a network of your own" if sequences else wrong
 
 
 def _check_wide_deep(model: Model, input_shape: Sequence[int]) -> None:

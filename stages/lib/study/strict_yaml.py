@@ -296,5 +296,7 @@ def _in_words(error: ErrorDetails) -> str:
             return f"{as_yaml(value)} must be text; known: {listed(known, str(value))}"
         key = error["loc"][-1]
         return unknown(str(key) if key != "[key]" else "name", value, known).message
+    if kind == "string_type" and isinstance(value, int | float | bool):
+        return f'{as_yaml(value)} must be text, which has quotes: "{as_yaml(value)}"'
     plain = _PLAIN.get(kind, "").format_map(context)
     return f"{as_yaml(value)} {plain or error['msg'].replace('Input should', 'must')}"

@@ -87,7 +87,7 @@ def test_npz_parts(tmp_path: Path) -> None:
     ("arrays", "said"),
     [
         ({"x": [[1]]}, "unknown array 'y'; known: x"),
-        ({"x": np.array([[None]]), "y": [0]}, "not an NPZ file of plain arrays: "),
+        ({"x": np.array([[None]]), "y": [0]}, "array 'x': holds Python objects, which run code when they are read; save"),
         ({"x": [["a"]], "y": [0]}, "the inputs are of type <U1, not numbers"),
         ({"x": [[1]], "y": [True]}, "the targets are of type bool, not numbers"),
         ({"x": [[np.inf]], "y": [0]}, "the inputs hold inf in row 1, not a finite number"),
@@ -102,5 +102,58 @@ def test_npz_refused(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
 
 def test_npz_must_be_an_archive(tmp_path: Path) -> None:
     reader = {"kind": "npz", "parts": {"all": ["x", "y"]}}
-    said = f"{tmp_path / 'arrays'}: not an NPZ file, which is a zip archive"
+    said = f"{tmp_path / 'arrays'}: not an NPZ file, which is a zip archive; .npy files are inputs and targets, a file each"
     assert message(read, tmp_path, reader, {"arrays": b"\x93NUMPY"}) == said
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    content = bytearray(npz(tmp_path, x=[[1]], y=[0]))
+    content[content.index(b"NUMPY") + 122] ^= 1  # the first byte of x
+    reader = {"kind": "npz", "parts": {"all": ["x", "y"]}}
+    assert "array 'x': not plain arrays: Bad CRC-32" in message(read, tmp_path, reader, {"arrays": bytes(content)})
+
+
+def test_what_is_not_asked_for_may_be_anything(tmp_path: Path) -> None:
+    content = npz(tmp_path, arr_0=[[1]] * 2, arr_1=[0, 1], notes=np.array([None]))
+    x, y = read(tmp_path, {"kind": "npz", "parts": {"all": ["arr_0", "arr_1"]}}, {"arrays": content})["all"]
+    assert (x.tolist(), y.tolist()) == ([[1], [1]], [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "expected", "dtype"),
+    [
+        ([True, False], {}, [[1], [0]], np.uint8),
+        ([0.5, 1.5], {}, [[0.5], [1.5]], np.float64),
+        (np.arange(12, dtype=np.float16).reshape(2, 3, 2), {}, [[[0, 1], [2, 3], [4, 5]], [[6, 7], [8, 9], [10, 11]]], "f2"),
+        (np.arange(8).reshape(2, 2, 1, 2), {"channels": "first"}, [[[[0, 2], [1, 3]]], [[[4, 6], [5, 7]]]], np.int64),
+        (np.arange(8).reshape(2, 2, 2), {"channels": "first"}, [[[0, 2], [1, 3]], [[4, 6], [5, 7]]], np.int64),
+        (np.arange(8).reshape(2, 4), {"shape": [2, 2], "channels": "first"}, [[[0, 2], [1, 3]], [[4, 6], [5, 7]]], np.int64),
+    ],
+)
+def test_inputs_of_npz(tmp_path: Path, inputs: Any, options: dict[str, Any], expected: Any, dtype: Any) -> None:
+    reader = {"kind": "npz", "parts": {"all": ["x", "y"]}, **options}
+    x, _ = read(tmp_path, reader, {"arrays": npz(tmp_path, x=inputs, y=[0, 1])})["all"]
+    assert (x.tolist(), x.dtype) == (expected, dtype)
+
+
+def test_rows_of_numbers_have_no_channels(tmp_path: Path) -> None:
+    reader = {"kind": "npz", "parts": {"all": ["x", "y"]}, "channels": "first"}
+    said = message(read, tmp_path, reader, {"arrays": npz(tmp_path, x=[[1, 2]] * 2, y=[0, 1])})
+    assert said.endswith("channels: first is for rows such as (channels, height, width), not (2,)")
+
+
+def test_an_array_may_have_a_file_of_its_own(tmp_path: Path) -> None:
+    def npy(array: Any) -> bytes:
+        np.save(tmp_path / "made.npy", np.asarray(array))
+        return (tmp_path / "made.npy").read_bytes()
+
+    parts = read(tmp_path, {"kind": "npz"}, {"inputs": npy([[1.5], [2.5]]), "targets": npy([[1], [0]])})
+    assert {part: (x.tolist(), y.tolist()) for part, (x, y) in parts.items()} == {"all": ([[1.5], [2.5]], [1, 0])}
+    names = ("train_inputs", "train_targets", "test_inputs", "test_targets")
+    parts = read(tmp_path, {"kind": "npz"}, dict(zip(names, map(npy, ([[1], [2]], [0, 1], [[3]], [1])), strict=True)))
+    assert {part: y.tolist() for part, (_, y) in parts.items()} == {"train": [0, 1], "test": [1]}
+    assert message(read, tmp_path, {"kind": "npz"}, {"inputs": b"PK", "targets": npy([0])}).endswith(
+        "inputs: not an NPY file, which holds one array"
+    )
+    objects = npy(np.array([[None]]))
+    assert "holds Python objects" in message(read, tmp_path, {"kind": "npz"}, {"inputs": objects, "targets": npy([0])})

@@ -79,9 +79,108 @@ def test_jpeg_images_are_read(tmp_path: Path) -> None:
     assert np.abs(x.astype(int) - 90).max() <= 1
 
 
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "WEBP"])
+def test_other_formats_are_read_and_of_several_frames_the_first(tmp_path: Path, kind: str) -> None:
+    file = io.BytesIO()
+    frames = [Image.fromarray(grey(value, 16, 16)) for value in (90, 200)]
+    more = {"save_all": True, "append_images": frames[1:]} if kind != "BMP" else {}
+    frames[0].save(file, kind, **more)
+    x, _ = read_folders(tmp_path, zipped({f"{name}/1.{kind.lower()}": file.getvalue() for name in CLASSES}), colour="grey")
+    assert x.shape == (2, 16, 16)
+    assert np.abs(x.astype(int) - 90).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "transparent", "opaque", "options"),
+    [
+        ("RGBA", (10, 20, 30, 0), (10, 20, 30, 255), {}),
+        ("LA", (10, 0), (10, 255), {}),
+        ("P", 0, 1, {"transparency": 0}),
+        ("P", 0, 1, {"transparency": bytes([0, 255])}),
+        ("L", 10, 20, {"transparency": 10}),
+    ],
+)
+@pytest.mark.parametrize("colour", ["as_is", "grey", "rgb"])
+def test_what_is_transparent_is_white(
+    tmp_path: Path, mode: str, transparent: Any, opaque: Any, options: dict[str, Any], colour: str
+) -> None:
+    image = Image.new(mode, (2, 1), opaque)
+    if mode == "P":
+        image.putpalette([9, 9, 9, 10, 20, 30])
+    image.putpixel((0, 0), transparent)
+    file = io.BytesIO()
+    image.save(file, "PNG", **options)
+    x, _ = read_folders(tmp_path, zipped({f"{name}/1.png": file.getvalue() for name in CLASSES}), colour=colour)
+    assert np.unique(x[0, 0, 0]).tolist() == [255]
+    assert np.unique(x[0, 0, 1]).tolist() != [255]
+    assert x.ndim == (3 if colour == "grey" or (colour == "as_is" and mode in "LA") else 4)
+
+
+def turned(orientation: int, kind: str = "JPEG") -> bytes:
+    """A picture of 8 x 16 pixels, black at the top left, as a camera saves it that notes how it was held."""
+    upright = np.full((16, 8), 255, np.uint8)
+    upright[:8, :4] = 0
+    ways = {
+        1: lambda x: x,
+        3: lambda x: x[::-1, ::-1],
+        5: lambda x: x.T,
+        6: lambda x: np.rot90(x),
+        8: lambda x: np.rot90(x, -1),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(ways[orientation](upright))).save(file, kind, exif=exif, quality=100)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
+def test_pictures_are_upright(tmp_path: Path, orientation: int, kind: str) -> None:
+    members = dict.fromkeys(("cat/1.x", "dog/1.x"), turned(orientation, kind))
+    x, _ = read_folders(tmp_path, zipped(members), colour="grey")
+    assert x.shape == (2, 16, 8)
+    assert x[0, :7, :3].max() < 30
+    assert min(x[0, 9:].min(), x[0, :, 5:].min()) > 225
+
+
+def test_damaged_exif_data_do_not_matter(tmp_path: Path) -> None:
+    content = turned(6)
+    start = content.index(b"Exif\0\0") + 6
+    for damage in (b"II*\0\xff\xff\xff\x7f", b"II*\0\x08\0\0\0\xff\xff", b"nonsense"):
+        damaged = content[:start] + damage + content[start + len(damage) :]
+        x, _ = read_folders(tmp_path, zipped({"cat/1.jpg": damaged, "dog/1.jpg": damaged}))
+        assert x.shape in ((2, 8, 16), (2, 16, 8))
+
+
+@pytest.mark.parametrize(
+    ("fit", "expected"),
+    [
+        ("crop", [[5, 9]] * 2),  # its sides are cut off
+        ("stretch", [[4, 7]] * 2),  # the mean of its sides and its middle
+        ("pad", [[0, 0], [4, 7], [4, 7], [0, 0]]),  # black above and below
+    ],
+)
+def test_images_of_any_size_get_one(tmp_path: Path, fit: str, expected: list[list[int]]) -> None:
+    wide = np.repeat(np.array([[3] * 8 + [5] * 8 + [9] * 8 + [5] * 8], np.uint8), 16, axis=0)
+    members = {"cat/1.png": picture(wide), "dog/1.png": picture(grey(9, 5, 5))}
+    size = [len(expected), 4 if fit == "pad" else 2]
+    x, _ = read_folders(tmp_path, zipped(members), size=size, fit=fit)
+    assert x.shape == (2, *size)
+    got = x[1] if fit != "pad" else x[1][:, ::2] // 2 + x[1][:, 1::2] // 2
+    assert np.abs(got.astype(int) - expected).max() <= 1
+
+
+def test_folders_are_the_same_in_both_of_unicode_s_forms(tmp_path: Path) -> None:
+    members = {"Mo\u0308we/1.png": picture(grey(1)), "cat/1.png": picture(grey(2))}
+    for pack in (zipped, tarred):
+        parts = read(tmp_path, {"kind": "images"}, {"archive": pack(members)}, class_names=["M\u00f6we", "cat"])
+        assert parts["all"][1].tolist() == [0, 1]
+
+
 def test_what_is_not_in_a_class_s_folder_or_hidden_is_left_out(tmp_path: Path) -> None:
-    junk = {"README.txt": b"x", "cat/.DS_Store": b"x", "__MACOSX/cat/._1.png": b"x", "dog/Thumbs.db": b"x", ".git/config": b"x"}
-    x, _ = read_folders(tmp_path, zipped({**two(), **junk}))
+    junk = "README.txt cat/.DS_Store __MACOSX/cat/._1.png dog/Thumbs.db cat/Desktop.ini cat/@eaDir/1.png .git/config".split()
+    x, _ = read_folders(tmp_path, zipped({**two(), **dict.fromkeys(junk, b"x")}))
     assert len(x) == 2
 
 
@@ -106,24 +205,35 @@ def test_images_of_the_parts_must_be_alike(tmp_path: Path) -> None:
     [
         (
             two({"dog/2.png": picture(grey(0, 2, 4))}),
-            "'dog/2.png' is 4 x 2 pixels, grey, where 'cat/1.png' is 3 x 2 pixels, grey",
+            "'cat/1.png' (3 x 2 pixels, grey): 'dog/2.png' (4 x 2 pixels, grey); set the reader's size: [2, 3]",
         ),
-        (two({"cat/9.png": b"GIF89a"}), "'cat/9.png' is not a PNG or JPEG image that can be read: cannot identify image file"),
-        (two({"cat/9.png": picture(grey())[:-30]}), "'cat/9.png' is not a PNG or JPEG image that can be read: "),
-        (two({"cat/9.png": b""}), "'cat/9.png' is not a PNG or JPEG image"),
-        (two({"cat/9.txt": b"a note"}), "'cat/9.txt' is not a PNG or JPEG image"),
         (
-            two({"cat/9.png": picture(np.zeros((2, 3, 4)))}),
-            "'cat/9.png' is neither grey nor RGB but RGBA; set the reader's colour",
+            two({"cat/9.jpg": picture(grey(0, 64, 64), "JPEG")[:-30]}),
+            "1 of 3 images cannot be read: 'cat/9.jpg' (image file is truncated",
+        ),
+        (two({"cat/8.png": b"", "cat/9.png": b""}), "2 of 4 images cannot be read: 'cat/8.png', 'cat/9.png' (empty)"),
+        (
+            two({"cat/8.txt": b"a note", "cat/9.gif": b"GIF89a"}),
+            "2 of 4 images cannot be read: 'cat/8.txt', 'cat/9.gif' (no PNG, JPEG, GIF, BMP, TIFF or WEBP, or damaged)",
+        ),
+        (
+            two({f"dog/{number:02}.png": b"" for number in range(14)}),
+            ", 'dog/08.png', 'dog/09.png' (empty) and 4 more",
         ),
         (two({"cow/1.png": picture(grey())}), "unknown folder 'cow'; known: dog, cat (class_names)"),
+        (two({"cow/1.png": b"", "hen/1.png": b""}), "2 folders are no class: 'cow', 'hen'; known: dog, cat (class_names)"),
+        (two({"Cat/1.png": b""}), "folder 'Cat' is class 'cat' in other letters; write class_names as the folders are"),
+        (
+            {f"pets/{name}": content for name, content in two().items()},
+            "the classes' folders are in 'pets', which the reader's folders must say: {all: pets}",
+        ),
         (two({"cat/small/1.png": picture(grey())}), "'cat/small/1.png': a class has images, and no folders of its own"),
         ({"cat/1.png": picture(grey())}, "no image of class 'dog'; its folder must be 'dog'"),
         ({}, "no image of class 'dog'"),
         (two({"../cat/1.png": b""}), "refused: the archive's member '../cat/1.png' leads out of its folder"),
         ({"/cat/1.png": b""}, "refused: the archive's member '/cat/1.png' leads out of its folder"),
-        (two({"cat/9.png": png(5000, 5000)}), "'cat/9.png' has 5000 x 5000 pixels, more than 16777216"),
-        (two({"cat/9.png": png(50000, 50000)}), "'cat/9.png' is not a PNG or JPEG image that can be read: Image size"),
+        (two({"cat/9.png": png(5000, 5000)}), "'cat/9.png' (5000 x 5000 pixels, more than 16777216)"),
+        (two({"cat/9.png": png(50000, 50000)}), "'cat/9.png' (Image size"),
     ],
 )
 @pytest.mark.parametrize("pack", [zipped, tarred])
@@ -137,12 +247,12 @@ def test_images_of_more_than_8_bits_are_refused(tmp_path: Path) -> None:
     file = io.BytesIO()
     Image.fromarray(np.zeros((2, 3), np.uint16)).save(file, "PNG")
     said = message(read_folders, tmp_path, zipped({**two(), "cat/2.png": file.getvalue()}), colour="grey")
-    assert "'cat/2.png' has more than 8 bits a colour (I;16)" in said
+    assert "'cat/2.png' (I;16: more than 8 bits a colour; save 8 bits, or arrays as npz, which keep all)" in said
 
 
 def test_grey_and_colour_do_not_mix_unasked(tmp_path: Path) -> None:
     said = message(read_folders, tmp_path, zipped({**two(), "dog/2.png": picture(np.zeros((2, 3, 3)))}))
-    assert "'dog/2.png' is 3 x 2 pixels, RGB, where 'cat/1.png' is 3 x 2 pixels, grey; all must be alike" in said
+    assert "'cat/1.png' (3 x 2 pixels, grey): 'dog/2.png' (3 x 2 pixels, RGB); set the reader's colour: rgb" in said
 
 
 def test_decompression_bombs_are_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

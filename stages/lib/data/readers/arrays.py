@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from textwrap import shorten
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from stages.lib.cli import SettingError, UserError, as_yaml
 from stages.lib.data.readers.raw import Part, Raw, Reader, Shape, in_shape
-from stages.lib.files import read_arrays
+from stages.lib.study.metrics import Task
 from stages.lib.study.strict_yaml import unknown
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -54,32 +55,81 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 class Npz(Reader):
-    """A NumPy archive without pickled objects."""
+    """NumPy arrays without pickled objects: one .npz archive, or a .npy file for each array."""
 
     kind: Literal["npz"]
-    """This reader. File: arrays."""
-    parts: dict[Part, Annotated[tuple[str, str], Field(strict=False)]]
-    """Part -> names of the array of inputs and of the array of targets."""
+    """This reader. Files: arrays; or inputs and targets; or train_inputs, train_targets, test_inputs and test_targets."""
+    parts: dict[Part, Annotated[tuple[str, str], Field(strict=False)]] = {}
+    """Part -> names of the array of inputs and of the array of targets, in the archive."""
     shape: Shape | None = None
-    """Shape of one row's inputs."""
+    """Shape of one row's inputs, as they are in the file."""
+    channels: Literal["last", "first"] = "last"
+    """Where a row has its channels: (height, width, channels), or (channels, height, width), which becomes the former."""
 
-    roles: ClassVar = (("arrays",),)
+    roles: ClassVar = (("arrays",), ("inputs", "targets"), ("train_inputs", "train_targets", "test_inputs", "test_targets"))
 
-    @model_validator(mode="after")
-    def _known_parts(self) -> Npz:
-        if set(self.parts) not in ({"all"}, {"train", "test"}):
-            raise SettingError(f"holds {', '.join(self.parts) or 'nothing'}; it must hold all, or train and test", "parts")
-        return self
+    def check(self, task: Task, class_names: Sequence[str], roles: Collection[str]) -> None:  # noqa: ARG002
+        if "arrays" not in roles:
+            if self.parts:
+                raise SettingError("are names in an archive; files of one array each have no names", "reader", "parts")
+        elif set(self.parts) not in ({"all"}, {"train", "test"}):
+            held = ", ".join(self.parts) or "nothing"
+            raise SettingError(f"holds {held}; it must hold all, or train and test", "reader", "parts")
 
     def read(self, paths: Mapping[str, Path], class_names: Sequence[str]) -> dict[str, Raw]:  # noqa: ARG002
-        path = paths["arrays"]
-        if not zipfile.is_zipfile(path):
-            raise UserError(f"{path}: not an NPZ file, which is a zip archive")
-        try:
-            arrays = read_arrays(path)
-        except (ValueError, EOFError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
-            raise UserError(f"{path}: not an NPZ file of plain arrays: {shorten(str(error), 150)}") from None
-        for name in (name for pair in self.parts.values() for name in pair):
-            if name not in arrays:
-                raise UserError(f"{path}: {unknown('array', name, sorted(arrays))}")
-        return {part: Raw(in_shape(arrays[x], self.shape, path), arrays[y], path) for part, (x, y) in self.parts.items()}
+        if path := paths.get("arrays"):
+            names = [name for pair in self.parts.values() for name in pair]
+            arrays = read_npz(path, names)
+            return {part: self._part(arrays[x], arrays[y], path) for part, (x, y) in self.parts.items()}
+        prefixes: dict[str, str] = {"all": ""} if "inputs" in paths else {"train": "train_", "test": "test_"}
+        return {
+            part: self._part(read_npy(paths[f"{prefix}inputs"]), read_npy(paths[f"{prefix}targets"]), paths[f"{prefix}targets"])
+            for part, prefix in prefixes.items()
+        }
+
+    def _part(self, x: np.ndarray, y: np.ndarray, path: Path) -> Raw:
+        """Inputs with a row each, (n, ...), and channels last. Truth values become 0 and 1, and (n,) becomes (n, 1)."""
+        x = x.astype(np.uint8) if x.dtype == bool else x
+        x = in_shape(x[:, np.newaxis] if x.ndim == 1 else x, self.shape, path)
+        if self.channels == "first":
+            if x.ndim < 3:
+                raise UserError(f"{path}: channels: first is for rows such as (channels, height, width), not {x.shape[1:]}")
+            x = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+        return Raw(x, y, path)
+
+
+def read_npz(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Name -> array of an .npz archive. Raises UserError for one that is not there, or that holds objects."""
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path}: not an NPZ file, which is a zip archive; .npy files are inputs and targets, a file each")
+    with _plain(path), np.load(path, allow_pickle=False) as archive:
+        for name in names:
+            if name not in archive.files:
+                raise UserError(f"{path}: {unknown('array', name, sorted(archive.files))}")
+        arrays = {}
+        for name in names:
+            with _plain(path, f"array {name!r}: "):
+                arrays[name] = archive[name]
+        return arrays
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of a .npy file. Raises UserError if it holds objects."""
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":
+            raise UserError(f"{path}: not an NPY file, which holds one array")
+    with _plain(path):
+        array: np.ndarray = np.load(path, allow_pickle=False)
+        return array
+
+
+@contextmanager
+def _plain(path: Path, what: str = "") -> Iterator[None]:
+    """What NumPy says of a damaged file, or of one with objects, as a UserError."""
+    try:
+        yield
+    except (ValueError, EOFError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
+        if "Object arrays" in str(error):
+            wrong = "holds Python objects, which run code when they are read; save x.astype(float), or y.astype(str) for text"
+            raise UserError(f"{path}: {what}{wrong}") from None
+        raise UserError(f"{path}: {what}not plain arrays: {shorten(str(error), 150)}") from None
