@@ -8,15 +8,14 @@ one table, whose columns are as wide as the names in them. `dvc exp diff main NA
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from stages.lib.cli import UserError, arguments, one_line_errors
+from stages.lib.cli import arguments, one_line_errors
+from stages.lib.programs import dvc
 from stages.lib.study.places import SETTINGS
 from stages.lib.study.strict_yaml import flattened
 
@@ -27,10 +26,7 @@ LEFT_OUT = (".effect", ".low", ".high")
 
 def experiments(all_commits: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The name and the content of every commit and experiment that DVC shows. Those that failed or wait have no content."""
-    command = [sys.executable, "-m", "dvc", "exp", "show", "--json", *(["--all-commits"] if all_commits else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"`dvc exp show` failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+    done = dvc("exp", "show", "--json", *(["--all-commits"] if all_commits else []))
     for commit in json.loads(done.stdout):
         states = [commit, *({**each["revs"][0], "name": each["name"]} for each in commit["experiments"] or [])]
         for state in states:

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from stages.lib.cli import UserError, arguments, one_line_errors
-from stages.lib.git import paths
 from stages.lib.markdown import one_line
+from stages.lib.programs import dvc, dvc_error, paths
 from stages.lib.study.places import PIPELINE, studies, target_of
 from stages.lib.study.strict_yaml import flattened, read_yaml
 
@@ -31,47 +29,13 @@ Entry = Mapping[str, Any]
 """A stage in a lock file: its command, deps, params and outs."""
 
 
-class Changes(NamedTuple):
-    """What `dvc status` says of a stage.
-
-    files: path -> `new`, `modified`, `deleted` or `not in cache`; of a parameter file, such a word for each key.
-    other: what changed besides, such as `command`.
-    """
-
-    files: dict[str, Any]
-    other: list[str]
-
-
-def dvc(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "dvc", *command], capture_output=True, text=True, check=False)
-
-
-def failure(done: subprocess.CompletedProcess[str]) -> UserError:
-    lines = [line for line in done.stderr.splitlines() if line.strip()] or ["failed"]
-    errors = [line for line in lines if line.startswith("ERROR: ")] or lines
-    return UserError(f"dvc: {errors[0].removeprefix('ERROR: ')}")
-
-
-def status() -> dict[str, Changes]:
-    """What DVC finds changed, by the stage's target. Raises UserError where DVC fails."""
-    done = dvc("status", "--json")
-    if done.returncode:
-        raise failure(done)
-    found = {}
-    for target, changes in json.loads(done.stdout).items():
-        groups = [group for change in changes if isinstance(change, dict) for group in change.values()]
-        files = {path: state for group in groups for path, state in group.items()}
-        found[target] = Changes(files, [change.removeprefix("changed ") for change in changes if isinstance(change, str)])
-    return found
-
-
 def would_run() -> set[str]:
     """The targets that `dvc repro` would run. Raises UserError where DVC cannot tell."""
-    done = dvc("repro", "--dry", "--allow-missing", "--keep-going", "--all-pipelines")
+    done = dvc("repro", "--dry", "--allow-missing", "--keep-going", "--all-pipelines", fails=True)
     errors = re.findall(r"^ERROR: failed to reproduce (.+)", done.stderr, flags=re.MULTILINE)
     failed = re.findall(r"'(.+?)'", "".join(errors))
     if done.returncode and not failed:
-        raise failure(done)
+        raise dvc_error(done)
     return {*re.findall(r"^Running stage '(.+?)':", done.stdout, flags=re.MULTILINE), *failed}
 
 
@@ -86,27 +50,27 @@ def locked_stages(study: Path) -> Mapping[str, Entry]:
     return stages
 
 
-def texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Every value of nested mappings by its dotted key, as short text."""
-    return {key: one_line(json.dumps(value, default=str), 40) for key, value in flattened(values)}
-
-
 def parameter_lines(path: str, keys: Iterable[str], locked: Mapping[str, Any]) -> Iterator[str]:
     """Every parameter at or below these keys whose value is not that of the lock file.
 
     locked: the file's parameters in the lock file.
     """
-    current = texts(read_yaml(Path(path))) if Path(path).is_file() else {}
-    for key in keys:
-        before = texts({key: locked[key]}) if key in locked else {}
-        now = {name: text for name, text in current.items() if f"{name}.".startswith(f"{key}.")}
-        for name in {**before, **now}:
-            if before.get(name) != now.get(name):
-                yield f"{path}: {name} is {now.get(name, 'nothing')}, but {before.get(name, 'nothing')} in the lock file"
+
+    def text(value: Any) -> str:
+        return "nothing" if value is None else one_line(json.dumps(value, default=str), 40)
+
+    before, now = dict(flattened(locked)), dict(flattened(read_yaml(Path(path)))) if Path(path).is_file() else {}
+    for name in {**before, **now}:
+        if before.get(name) != now.get(name) and any(f"{name}.".startswith(f"{key}.") for key in keys):
+            yield f"{path}: {name} is {text(now.get(name))}, but {text(before.get(name))} in the lock file"
 
 
-def file_lines(files: Mapping[str, Any], entry: Entry, ignored: set[str]) -> Iterator[str]:
-    """Every parameter and every file that is not what the lock file says of a stage."""
+def file_lines(files: Mapping[str, Any], entry: Entry) -> Iterator[str]:
+    """Every parameter and every file that is not what the lock file says of a stage, but for those that Git ignores.
+
+    files: path -> `new`, `modified`, `deleted` or `not in cache`; of a parameter file, such a word for each key.
+    """
+    ignored = paths("check-ignore", "-z", "--stdin", given="\0".join(files), endings=(0, 1)) if files else []
     known = {locked["path"] for kind in ("deps", "outs") for locked in entry.get(kind, [])}
     parameters = entry.get("params", {})
     for path, state in files.items():
@@ -129,17 +93,10 @@ def uncommitted_lines(entry: Entry) -> list[str]:
     return [f"{path}: is not in Git" for path in found]
 
 
-def ignored_among(changes: Iterable[Changes]) -> set[str]:
-    """The changed files that Git ignores."""
-    files = "\0".join({path for each in changes for path in each.files})
-    return set(paths("check-ignore", "-z", "--stdin", given=files, endings=(0, 1))) if files else set()
-
-
 def mismatches(run: Iterable[Path]) -> Iterator[str]:
     """A line for everything in these studies that is not what the lock files say, though several stages may use it."""
     locks = {study: locked_stages(study) for study in run}
-    changed, again = status(), would_run()
-    ignored = ignored_among(changed.values())
+    changed, again = json.loads(dvc("status", "--json").stdout), would_run()
     told: set[str] = set()
     for study, locked in locks.items():
         for stage in read_yaml(study / PIPELINE)["stages"]:
@@ -147,9 +104,12 @@ def mismatches(run: Iterable[Path]) -> Iterator[str]:
             if stage not in locked:
                 yield f"{target}: is not in {study / LOCK}, but its study has metrics in Git"
                 continue
-            changes = changed.get(target, Changes({}, []))
-            lines = [*file_lines(changes.files, locked[stage], ignored)] or uncommitted_lines(locked[stage])
-            own = [f"its {name} is not that of the lock file" for name in changes.other]
+            changes = changed.get(target, [])
+            groups = [group for change in changes if isinstance(change, dict) for group in change.values()]
+            files = {path: state for group in groups for path, state in group.items()}
+            lines = [*file_lines(files, locked[stage])] or uncommitted_lines(locked[stage])
+            others = [change.removeprefix("changed ") for change in changes if isinstance(change, str)]
+            own = [f"its {name} is not that of the lock file" for name in others]
             if target in again and not lines and not own:
                 own = ["would run again"]
             yield from (f"{target}: {line}" for line in [*lines, *own] if line not in told)

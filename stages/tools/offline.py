@@ -7,14 +7,13 @@ plots.html_template` undoes it.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import vl_convert
 
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.files import write_text
+from stages.lib.programs import dvc
 
 PAGE = Path(".dvc/plots/offline.html")
 VEGA_LITE = "5.21"
@@ -41,9 +40,7 @@ def main() -> None:
             raise UserError("run this at the root of a checkout: there is no .dvc here")
         write_text(PAGE, template())
         place = PAGE.relative_to(".dvc").as_posix()  # DVC takes it as relative to .dvc
-        done = subprocess.run([sys.executable, "-m", "dvc", "config", "--local", "plots.html_template", place], check=False)
-        if done.returncode:
-            raise UserError("`dvc config --local` failed, so DVC does not use the page")
+        dvc("config", "--local", "plots.html_template", place)
         print(f"written: {PAGE}; `dvc plots show` and `dvc plots diff` use it in this checkout")
 
 

@@ -17,7 +17,7 @@ from voluptuous import Invalid
 
 from stages.lib.cli import arguments, one_line_errors
 from stages.lib.files import write_text
-from stages.lib.git import git
+from stages.lib.programs import git
 from stages.lib.study.places import studies
 
 IN_USE = Path(".dvc/tmp/rwlock")

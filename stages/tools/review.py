@@ -19,8 +19,8 @@ from urllib.parse import quote
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.data.catalogue import CATALOGUE
 from stages.lib.files import write_text
-from stages.lib.git import git, paths
 from stages.lib.markdown import code, escape
+from stages.lib.programs import git, paths
 from stages.lib.review.page import Review, markdown
 from stages.lib.review.pairs import Pair, paired
 from stages.lib.review.rows import Links, Values
@@ -47,20 +47,14 @@ def commit_of(base: str) -> str:
 
     Raises UserError where this is not in a Git repository, or where the revision is unknown.
     """
-    try:
-        git("rev-parse", "--show-toplevel")
-    except UserError as error:
-        if "not a git repository" not in str(error):
-            raise
-        raise UserError(f"{Path.cwd()} is not in a Git repository, and a review compares two revisions") from None
+    git("rev-parse", "--show-toplevel")
     for name in (base, f"refs/remotes/origin/{base}"):
         try:
             return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
         except UserError:
             continue
-    hint = "`git fetch` may bring it; `git branch -a` lists branches"
-    if git("rev-parse", "--is-shallow-repository").strip() == "true":
-        hint = "the clone is shallow: `git fetch --unshallow`"
+    shallow = git("rev-parse", "--is-shallow-repository").strip() == "true"
+    hint = "`git fetch --unshallow` brings it" if shallow else "`git fetch` may bring it; `git branch -a` lists branches"
     raise UserError(f"unknown revision {base!r}; {hint}")
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_origin
-
-from pydantic.fields import FieldInfo
+from typing import Any
 
 from stages.lib import environment
 from stages.lib.cli import arguments, one_line_errors
@@ -83,19 +81,11 @@ def file_schema(section: type[Section], entries: bool = False) -> Schema:
 # The page for readers
 
 
-class Knob(NamedTuple):
-    """A row of a table."""
-
-    key: str
-    allowed: str
-    default: str
-    meaning: str
-
-
 def allowed(schema: Mapping[str, Any]) -> str:
     """What a schema accepts, in words."""
     if "$ref" in schema:
-        return link(schema["$ref"].rpartition("/")[2].removesuffix("Changes"))
+        name = schema["$ref"].rpartition("/")[2].removesuffix("Changes")
+        return f"[{name}](#{name.lower()})"
     if "const" in schema:
         return in_yaml(schema["const"])
     if "anyOf" in schema and "enum" in schema["anyOf"][0] and "pattern" in schema["anyOf"][-1]:
@@ -134,58 +124,55 @@ def in_yaml(value: object) -> str:
     return code(value if isinstance(value, str) else json.dumps(value))
 
 
-def link(name: str) -> str:
-    """A link to the table of a section."""
-    return f"[{name}](#{name.lower()})"
-
-
-def default(field: FieldInfo, schema: Schema) -> str:
+def default(schema: Schema) -> str:
     """What a key is where a file leaves it out. A dash for what is then empty or absent."""
-    if field.is_required():
-        return "must be given"
     if words := [part["enum"][0] for part in schema.get("anyOf", ()) if None in part.get("enum", ())]:
         return in_yaml(words[0])
-    value = field.default
+    value = schema.get("default")
     return in_yaml(value) if isinstance(value, bool | int | float) or (value and isinstance(value, str)) else "–"
 
 
-def knobs_of(section: type[Section], definition: Schema) -> list[Knob]:
+def knobs_of(section: Schema) -> list[dict[str, str]]:
     """The rows of a section's table."""
     return [
-        Knob(
-            key, allowed(definition["properties"][key]), default(field, definition["properties"][key]), field.description or ""
-        )
-        for key, field in section.model_fields.items()
+        {
+            "key": key,
+            "allowed": allowed(schema),
+            "default": "must be given" if key in section.get("required", ()) else default(schema),
+            "meaning": schema["description"],
+        }
+        for key, schema in section["properties"].items()
     ]
 
 
-def sections_in(annotation: Any) -> Iterator[type[Section]]:
-    """The sections that an annotation is made of."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        yield annotation
-    for part in get_args(annotation):
+def sections_in(schema: Any) -> Iterator[str]:
+    """The sections that a key holds. What changes a section is no section of its own."""
+    if isinstance(schema, dict) and "$ref" in schema and not schema["$ref"].endswith("Changes"):
+        yield schema["$ref"].rpartition("/")[2]
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    for part in parts:
         yield from sections_in(part)
 
 
-def placed(section: type[Section], place: str = "") -> Iterator[tuple[type[Section], str]]:
+def placed(section: Schema, definitions: Schema, place: str = "") -> Iterator[tuple[str, str]]:
     """(section, its place in the file) of all sections below this one, in the order of the file."""
-    for key, field in section.model_fields.items():
-        named = ".NAME" if get_origin(field.annotation) is dict else ""
-        for inner in sections_in(field.annotation):
+    for key, schema in section["properties"].items():
+        named = ".NAME" if schema.get("type") == "object" else ""
+        for inner in sections_in(schema):
             yield inner, f"{place}{key}{named}"
-            yield from placed(inner, f"{place}{key}{named}.")
+            yield from placed(definitions[inner], definitions, f"{place}{key}{named}.")
 
 
-def page_sections(places: list[tuple[type[Section], str]], schema: Schema) -> list[dict[str, Any]]:
+def page_sections(places: list[tuple[str, str]], definitions: Schema) -> list[dict[str, Any]]:
     """Each section once, with all of its places, for the page."""
     return [
         {
-            "name": section.__name__,
-            "places": dict.fromkeys(place for other, place in places if other is section),
-            "doc": " ".join((section.__doc__ or "").split()),
-            "knobs": knobs_of(section, schema["$defs"][section.__name__]),
+            "name": name,
+            "places": dict.fromkeys(place for other, place in places if other == name),
+            "doc": " ".join(definitions[name]["description"].split()),
+            "knobs": knobs_of(definitions[name]),
         }
-        for section in dict.fromkeys(section for section, _ in places)
+        for name in dict.fromkeys(name for name, _ in places)
     ]
 
 
@@ -193,11 +180,12 @@ def documents() -> dict[str, str]:
     """Path under docs/ -> what it should hold."""
     params = file_schema(Study)
     datasets = file_schema(Dataset, entries=True)
+    own, others = params["$defs"], datasets["$defs"]
     page = render(
         Path(__file__).with_name("knobs.md.j2"),
-        study=knobs_of(Study, params),
-        params=page_sections(list(placed(Study)), params),
-        datasets=page_sections([(Dataset, "NAME"), *placed(Dataset, "NAME.")], datasets),
+        study=knobs_of(params),
+        params=page_sections(list(placed(params, own)), own),
+        datasets=page_sections([("Dataset", "NAME"), *placed(others["Dataset"], others, "NAME.")], others),
         metrics=METRICS,
         variables=environment.VARIABLES,
     )

@@ -14,7 +14,6 @@ Metrics that other training code made are refused. The exit status is 1 if a num
 from __future__ import annotations
 
 import random
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -32,6 +31,7 @@ from stages.lib.engine.jobs import Job, jobs_of
 from stages.lib.judging import replicates
 from stages.lib.judging.claims import replicates_of
 from stages.lib.judging.repeated import Numbers, Run, committed_replicates, compare, differences, same_trial
+from stages.lib.programs import dvc
 from stages.lib.searching.results import read_trials
 from stages.lib.searching.rounds import TrialTrainer, score
 from stages.lib.searching.trials import Trial
@@ -57,19 +57,6 @@ def jobs_of_claim(study: Study, jobs: Sequence[Job], name: str) -> list[Job]:
         raise UserError(f"--claim: {unknown('claim', name, study.claims)}")
     claim = study.claims[name]
     return [job for job in jobs if job.variant in claim.variants and job.seed < replicates_of(study, claim, job.variant)]
-
-
-def prepare(study: Path) -> None:
-    """Let DVC fetch and prepare missing or outdated data. The data of a study that has no dvc.yaml are prepared by hand.
-
-    Raises UserError if DVC fails.
-    """
-    if not is_place(study):
-        return
-    target = target_of(study, "prepare")
-    done = subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet", target], check=False)
-    if done.returncode:
-        raise UserError(f"`dvc repro {target}` failed, so there are no data to train on")
 
 
 def train_replicates(
@@ -157,7 +144,8 @@ def main() -> None:
         if options.trials < 0:
             raise UserError(f"--trials: {options.trials} is not allowed; a whole number of at least 0 is")
         seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
-        prepare(options.study)
+        if is_place(options.study):  # the data of a study that has no dvc.yaml are prepared by hand
+            dvc("repro", "--quiet", target_of(options.study, "prepare"))
         wrong = verify(options.study, options.replicates, seed, options.claim, options.trials)
         if wrong:
             raise UserError(f"{len(wrong)} numbers are not as committed")

@@ -648,7 +648,7 @@ def test_an_unknown_revision_is_refused_in_one_line(checkout: Path, base: str) -
 def test_outside_a_git_repository_it_is_refused_in_one_line(tmp_path: Path) -> None:
     done = run(tmp_path, GIT_CEILING_DIRECTORIES=str(tmp_path.parent))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"review: {tmp_path} is not in a Git repository, and a review compares two revisions\n"
+    assert done.stderr == "review: git rev-parse: fatal: not a git repository (or any of the parent directories): .git\n"
 
 
 def test_a_folder_without_a_study_is_refused(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
