@@ -111,7 +111,7 @@ def claims(table: pd.DataFrame, task: str) -> Figure:
     units = [unit_of(metric, task) for metric in table["metric"]]
     titles = [unit.title(" − " in groups) for unit, groups in zip(units, table["groups"], strict=True)]
     panels = {title: [i for i, each in enumerate(titles) if each == title] for title in dict.fromkeys(titles)}
-    height = top + sum(head + row * len(rows) + foot for rows in panels.values())
+    height = top + float(np.sum([head + row * len(rows) + foot for rows in panels.values()]))
     figure = Figure(figsize=(WIDTH, height))
     legend(figure, _claims_legend(set(table["verdict"])))
     place = height - top
