@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import copy
 import gc
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from stages.lib.engine import worker
+from stages.lib.engine import trainer, worker
 from stages.lib.engine.worker import Answer, Died, Failed, Late, NoFiles, Refused, Reported, Trained, Trainers, Unwanted
 
 EXPECTED = {"keras": "3"}
 REQUEST = {"variant": "plain"}
+
+
+REAL = worker.Trainer
 
 
 class Pretender:
@@ -184,3 +189,55 @@ def test_trainers_end_with_the_run_that_dask_kept_them_for() -> None:
     del one
     gc.collect()
     assert [each.ended for each in made] == [1, 0]
+
+
+# How a process ended
+
+
+def ended(tmp_path: Path, code: str) -> Answer:
+    """The answer when the process of a trainer does this in the place of training."""
+    files = {f"{folder}/__init__.py": b"" for folder in ("stages", "stages/lib", "stages/lib/engine")}
+    script = f"import json, os, resource, signal, sys\nfrom multiprocessing.connection import Connection\n{code}\n"
+    trainer = REAL({**files, "stages/lib/engine/trainer.py": script.encode()}, {}, str(tmp_path))
+    trainer.ready = "pipe" not in code
+    return worker._answer(trainer, REQUEST, 60.0, EXPECTED, lambda: True)
+
+
+KILL = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def test_a_process_that_the_system_killed_for_want_of_memory_says_so_and_how_much_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = iter([7, 8])
+    told = worker._number
+    monkeypatch.setattr(worker, "_number", lambda path, name: next(kills) if name == "oom_kill" else told(path, name))
+    answer = ended(tmp_path, f"import time; held = bytearray(200_000_000); time.sleep(1.2); {KILL}")
+    assert isinstance(answer, Died)
+    assert re.fullmatch(r"the system ran out of memory and ended its process when it had 0\.2\d? GB", answer.why)
+
+
+def test_a_process_that_somebody_else_killed_is_not_said_to_want_memory(tmp_path: Path) -> None:
+    assert ended(tmp_path, KILL) == Died("its process was ended by signal 9")
+
+
+def test_a_limit_of_the_user_is_said_beside_the_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker.resource, "getrlimit", lambda _: (1_500_000_000, 0))
+    answer = ended(tmp_path, "os.kill(os.getpid(), signal.SIGSEGV)")
+    assert answer == Died("its process was ended by signal 11 (`ulimit -v` allows it 1.5 GB)")
+
+
+def test_keras_that_cannot_be_imported_is_one_short_line(tmp_path: Path) -> None:
+    say = "pipe = Connection(int(sys.argv[1])); say = lambda it: pipe.send_bytes(json.dumps(it).encode())"
+    code = (
+        f"{say}; say({EXPECTED}); pipe.recv_bytes(); say(dict(failed='Keras cannot be imported: no room')); pipe.recv_bytes()"
+    )
+    assert ended(tmp_path, code) == Refused("Keras cannot be imported: no room")
+
+
+def test_the_first_cause_is_said_and_not_the_page_around_it() -> None:
+    """As TensorFlow raises it."""
+    page = ImportError("Failed to load the native TensorFlow runtime.\nSee https://tensorflow.org\n" * 9)
+    page.__context__ = ImportError("/some/where/tensorflow/python/_pywrap.so: failed to map segment from shared object")
+    assert trainer.reason(page) == "_pywrap.so: failed to map segment from shared object"
+    assert trainer.reason(MemoryError()) == "MemoryError"

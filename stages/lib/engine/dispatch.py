@@ -133,7 +133,7 @@ class _Dispatch:
         return None
 
     def _again(self, future: Future[Answer], failure: str = "", remedy: str = "more memory") -> None:
-        """Queue a replicate again. A failure that may be its own fault counts towards ATTEMPTS."""
+        """Queue a replicate again. A failure that may be its own fault is said, and counts towards ATTEMPTS."""
         job, place = self.running.pop(future)
         future.cancel()
         self._traced.pop(place, None)
@@ -144,6 +144,8 @@ class _Dispatch:
                 f"{job}: {failure}, the last of {ATTEMPTS} times; {remedy}, fewer workers (TIPS_WORKERS) or a smaller network "
                 "may help"
             )
+        if failure:
+            self.workers.roster.say(f"{job}: {failure}; it is trained again")
 
 
 def _answer(future: Future[Answer]) -> Answer:

@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import sys
@@ -76,6 +77,13 @@ def read_requests(pipe: Connection) -> queue.SimpleQueue[Any]:
     return requests
 
 
+def reason(error: BaseException) -> str:
+    """The first cause of an error in a few words, without folders. TensorFlow's own text is a page."""
+    while error.__context__:
+        error = error.__context__
+    return " ".join(re.sub(r"\S+/", "", str(error)).split())[:150] or type(error).__name__
+
+
 def keep_to(cores: Sequence[int]) -> None:
     """Run all threads of this process on these cores alone, if there are any and the system allows it."""
     for thread in Path("/proc/self/task").glob("*") if cores else ():
@@ -94,8 +102,11 @@ def serve(pipe: Connection) -> None:
     requests.get(timeout=IDLE_SECONDS)
     data = StudyData(read_prepared(DATA))
     shutil.rmtree(DATA)
-    from stages.lib.training.replicate import train_replicate
-
+    try:
+        from stages.lib.training.replicate import train_replicate
+    except (ImportError, MemoryError) as error:
+        say({"failed": f"Keras cannot be imported: {reason(error)}"})
+        return
     say("ready")
     while True:
         request = requests.get(timeout=IDLE_SECONDS)

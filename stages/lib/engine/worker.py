@@ -20,7 +20,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -142,6 +145,8 @@ class Trainer:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         self.pipe, theirs = Pipe()
+        self.memory = 0
+        self.kills = _number("/proc/vmstat", "oom_kill")
         own = {"PYTHONPATH": str(self.folder), "KERAS_HOME": str(self.folder)}  # not the settings in ~/.keras
         environment = {**os.environ, **variables, **own}
         with theirs, (self.folder / "errors").open("wb") as errors:
@@ -162,6 +167,7 @@ class Trainer:
         """The next message. Raises TimeoutError, InterruptedError if it is no longer wanted, EOFError or OSError."""
         deadline = time.monotonic() + seconds
         while not self.pipe.poll(0.5):
+            self.memory = _number(f"/proc/{self.process.pid}/status", "VmHWM:") or self.memory
             if time.monotonic() > deadline:
                 raise TimeoutError
             if not wanted():
@@ -190,9 +196,27 @@ class Trainer:
         with suppress(OSError):  # the worker has removed its folder already
             said = (self.folder / "errors").read_text(errors="replace").strip().splitlines()
         shutil.rmtree(self.folder, ignore_errors=True)
+        if status == -signal.SIGKILL and _number("/proc/vmstat", "oom_kill") > self.kills:
+            held = f" when it had {self.memory / 1e6:.2g} GB" if self.memory else ""
+            return f"the system ran out of memory and ended its process{held}"
         if status < 0:
-            return f"its process was ended by signal {-status}"
+            return f"its process was ended by signal {-status}{_limit()}"
         return f"its process ended: {said[-1].strip()}" if said else "its process ended"
+
+
+def _number(path: str, name: str) -> int:
+    """The number behind a name in one of Linux's own files: kilobytes, or a count. 0 on other systems."""
+    try:
+        found = re.search(rf"^{name}\s+(\d+)", Path(path).read_text(), flags=re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def _limit() -> str:
+    """The limit that may be why a process ended, if its user has set one."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return "" if limit == resource.RLIM_INFINITY else f" (`ulimit -v` allows it {limit / 1e9:.2g} GB)"
 
 
 class Trainers:
@@ -288,7 +312,10 @@ def _answer(
                 trainer.end()
                 return Reported(report)
             trainer.send("import Keras")
-            trainer.receive(TRAINER_START_SECONDS, wanted)
+            answer = trainer.receive(TRAINER_START_SECONDS, wanted)
+            if "failed" in answer:
+                trainer.end()
+                return Refused(answer["failed"] + _limit())
             trainer.ready = True
         return trainer.train(request, seconds, wanted)
     except InterruptedError:
