@@ -54,6 +54,8 @@ def show_plan(study: Study, folder: Path) -> None:
     print(*plan.lines(plans, cluster.worker_count(sum(each.to_train for each in plans))), sep="\n")
     if study.search:
         searched = plan.plan_search(study, study.search, plans, jobs, prepared)
+        if prepared and not environment.scheduler():
+            memory.check_search(study, study.search, prepared, cluster.worker_count(searched.at_once))
         print(*plan.search_lines(searched, cluster.worker_count(searched.at_once)), sep="\n")
     if jobs is None:
         raw = folder / "data" / "raw"

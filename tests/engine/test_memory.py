@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from helpers.search import edited
 from helpers.study import prepared_for, study_with
 from stages.lib.cli import UserError
 from stages.lib.engine import memory
@@ -35,3 +38,24 @@ def test_inputs_that_do_not_fit_are_said_with_the_amount() -> None:
     memory.check(study, prepared, workers=4, available=4 * needed)
     with pytest.raises(UserError, match=r"^the inputs of 5 workers need 0\.000256 GB of memory; this machine has 0\.000205 GB"):
         memory.check(study, prepared, workers=5, available=4 * needed)
+
+
+def test_the_largest_network_that_a_search_may_try_is_said_with_its_settings() -> None:
+    space: dict[str, Any] = {
+        "units": {"key": "model.hidden.units", "integers": [1, 10**6]},
+        "layers": {"key": "model.hidden.layers", "integers": [0, 2]},
+        "rate": {"key": "train.learning_rate", "log_uniform": [0.001, 0.1]},
+    }
+    study = study_with({"search": edited({"space": space})})
+    assert study.search
+    prepared = prepared_for(study)
+    memory.check(study, prepared, workers=1, available=16 * 10**9)  # the search's are no concern of the train stage
+    with pytest.raises(UserError) as caught:
+        memory.check_search(study, study.search, prepared, workers=1, available=16 * 10**9)
+    said = 'search.space: {"units": 1000000, "layers": 2}: 1e+12 weights need 1.2e+04 GB to be trained; this machine has 16 GB'
+    assert str(caught.value) == said
+    small = study_with({"search": edited({})})
+    assert small.search
+    memory.check_search(small, small.search, prepared, workers=4, available=10**6)
+    with pytest.raises(UserError, match=r"^the inputs of 5 workers need"):
+        memory.check_search(small, small.search, prepared, workers=5, available=250_000)

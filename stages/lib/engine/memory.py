@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from distributed.system import memory_limit
 
 from stages.lib.cli import SettingError, UserError
 from stages.lib.data.prepared import Prepared
+from stages.lib.study import space
 from stages.lib.study.recipe import Model
+from stages.lib.study.search import Search
 from stages.lib.study.settings import Study
+from stages.lib.study.strict_yaml import at
 
 FLOAT32 = 4
 """Bytes."""
@@ -42,13 +46,33 @@ def check(study: Study, prepared: Prepared, workers: int, available: int | None 
         available: bytes. Default: what this machine, or the limit of this process, allows.
     """
     available = available or memory_limit()
-    shape = prepared.splits["train"][0].shape[1:]
     for name, recipe in study.recipes.items():
-        weights = weights_of(recipe.model, shape, prepared.outputs)
-        needed = weights * FLOAT32 * COPIES
-        if needed > available:
-            wrong = f"{weights:.3g} weights need {_gigabytes(needed)} to be trained; this machine has {_gigabytes(available)}"
-            raise SettingError(wrong, "variants", name, "model")
+        with at("variants", name, "model"):
+            _check_weights(_weights(recipe.model, prepared), available)
+    _check_inputs(prepared, workers, available)
+
+
+def check_search(study: Study, search: Search, prepared: Prepared, workers: int, available: int | None = None) -> None:
+    """The same for the largest network within the ranges of a search, which some strategy may try."""
+    available = available or memory_limit()
+    weights, values = space.largest(study, search, lambda recipe: _weights(recipe.model, prepared))
+    of_network = {name: value for name, value in values.items() if search.space[name].key.startswith("model.")}
+    with at("search", "space"):
+        _check_weights(weights, available, f"{json.dumps(of_network)}: ")
+    _check_inputs(prepared, workers, available)
+
+
+def _weights(model: Model, prepared: Prepared) -> int:
+    return weights_of(model, prepared.splits["train"][0].shape[1:], prepared.outputs)
+
+
+def _check_weights(weights: float, available: int, tried: str = "") -> None:
+    if (needed := weights * FLOAT32 * COPIES) > available:
+        wrong = f"{weights:.3g} weights need {_gigabytes(needed)} to be trained; this machine has {_gigabytes(available)}"
+        raise SettingError(tried + wrong)
+
+
+def _check_inputs(prepared: Prepared, workers: int, available: int) -> None:
     inputs = sum(x.size for x, _ in prepared.splits.values()) * FLOAT32
     if (needed := inputs * workers) > available:
         wrong = f"the inputs of {workers} workers need {_gigabytes(needed)} of memory; this machine has {_gigabytes(available)}"

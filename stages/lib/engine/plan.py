@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from stages.lib.cli import SettingError
 from stages.lib.data.prepared import Prepared
 from stages.lib.engine.jobs import Job, cost_of
 from stages.lib.engine.progress import clock
@@ -135,7 +133,8 @@ def plan_search(
     if slowest and jobs and prepared:
         own = next(each for each in plans if each.variant == search.variant)
         cost = next(job.cost for job in jobs if job.variant == search.variant)
-        dearer = max(1.0, _highest_cost(study, search, prepared) / cost)
+        highest, _ = space.largest(study, search, lambda recipe: cost_of(recipe, prepared))  # but for kernel sizes
+        dearer = max(1.0, highest / cost)
         seconds = max(*slowest, (own.longest or own.seconds or 0.0) * dearer)
     return SearchPlan(
         replicates=seeds * ((1 + sum(trials)) * search.folds + searched * refits),
@@ -143,21 +142,6 @@ def plan_search(
         at_once=seeds * max(search.folds, first_batch * search.folds // rounds_of_batch, searched * refits),
         seconds=seconds,
     )
-
-
-def _highest_cost(study: Study, search: Search, prepared: Prepared) -> float:
-    """The highest cost within the ranges of a search. Along a range, cost only rises or only falls, but for kernel sizes."""
-
-    def cost(settings: Mapping[str, Any]) -> float:
-        try:
-            return cost_of(space.recipe_of(study, search, settings), prepared)
-        except SettingError:  # settings that do not fit each other, or the data
-            return 0.0
-
-    dearest: dict[str, Any] = {name: (it.choices or it.bounds)[0] for name, it in search.space.items()}
-    for name, it in search.space.items():
-        dearest = max(({**dearest, name: value} for value in it.choices or it.bounds), key=cost)
-    return cost(dearest)
 
 
 def wall_time(plans: Sequence[Plan], workers: int) -> float | None:

@@ -11,9 +11,10 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from stages.lib import environment
 from stages.lib.cli import SettingError
 from stages.lib.data.prepared import Prepared
-from stages.lib.engine import cluster, runs
+from stages.lib.engine import cluster, memory, runs
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import Job, cost_of
 from stages.lib.engine.key import replicate_key
@@ -94,6 +95,8 @@ def search_study(study: Study, search: Search, prepared: Prepared, cache: Replic
     defaults = [default_trial(study, search, seed) for seed in seeds]
     searchers = [Searcher(study, search, name, seed) for name in search.strategies for seed in seeds]
     most = len(searchers) * search.batch * search.folds
+    if not environment.scheduler():
+        memory.check_search(study, search, prepared, cluster.worker_count(most))
     with runs.workers_on_demand(study.replicates.backend, most) as start:
         trainer = TrialTrainer(study, search.variant, prepared, cache, start)
         score(trainer, search, [defaults])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, product
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 from stages.lib.cli import SettingError, as_yaml
@@ -80,6 +81,30 @@ def _value_at(recipe: Recipe, key: str) -> Any:
     for part in key.split("."):
         value = getattr(value, part)
     return list(value) if isinstance(value, tuple) else value
+
+
+def largest(study: Study, search: Search, size: Callable[[Recipe], float]) -> tuple[float, dict[str, Any]]:
+    """The largest size of a recipe within the ranges, and the values that make it.
+
+    Along a range a size must only rise or only fall. So one range after the other is set to its best end: beside the lowest
+    values of the others, and beside the highest, since more layers are fewer weights if they are very narrow. A size that
+    raises SettingError, for values that do not fit each other or the data, counts as 0.
+    """
+
+    def of(values: Mapping[str, Any]) -> float:
+        try:
+            return size(recipe_of(study, search, values))
+        except SettingError:
+            return 0.0
+
+    ends = {name: it.choices or it.bounds for name, it in search.space.items()}
+    found = []
+    for first in (0, -1):
+        values: dict[str, Any] = {name: each[first] for name, each in ends.items()}
+        for name, each in ends.items():
+            values = max(({**values, name: value} for value in each), key=of)
+        found.append((of(values), values))
+    return max(found, key=itemgetter(0))
 
 
 def points(searched: Range) -> Sequence[Any]:
