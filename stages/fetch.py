@@ -9,6 +9,7 @@ else from its sources. Every file's SHA-256 is pinned, so a study never trains o
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from stages.lib.study.load import load_study
 
 def fetch(name: str, dataset: Dataset, raw: Path, mirror: str | None, cache: Path) -> None:
     """Put each file of a data set into the folder `raw`. Raises UserError if no source has one of them."""
-    for file in dataset.files.values():
-        content = obtain(name, file, mirror, cache)
-        with whole(raw / file.name) as temporary:
-            shutil.copyfile(content, temporary)
+    with tempfile.TemporaryDirectory() as spare:
+        for file in dataset.files.values():
+            content = obtain(name, file, mirror, cache, Path(spare))
+            with whole(raw / file.name) as temporary:
+                shutil.copyfile(content, temporary)
 
 
 def main(given: Sequence[str] | None = None) -> None:

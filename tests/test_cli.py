@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,16 @@ def test_a_stage_ends_with_one_line(error: UserError, line: str) -> None:
     with pytest.raises(SystemExit) as caught, one_line_errors("train", FILE.parent):
         raise error
     assert caught.value.code == line
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT])
+def test_where_nobody_may_write_a_stage_ends_with_one_line(number: int) -> None:
+    with pytest.raises(SystemExit) as caught, one_line_errors("train", FILE.parent):
+        raise OSError(number, os.strerror(number), "studies/waves/data/runs")
+    why = f"studies/waves/data/runs: {os.strerror(number)}"
+    assert caught.value.code == f"train: {why}; the stage must be able to read and write there"
+
+
+def test_any_other_error_of_the_system_is_a_fault_of_ours_and_keeps_its_traceback() -> None:
+    with pytest.raises(IsADirectoryError), one_line_errors("train", FILE.parent):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))

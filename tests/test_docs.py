@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -413,6 +414,16 @@ def too_slow(place: Place) -> None:
     sys.exit(done.stderr.strip().splitlines()[-1])
 
 
+def another_user_s(place: Place) -> None:
+    """As the system answers anyone but root."""
+
+    def refuse(lock: FileLock, timeout: float) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(lock.lock_file))
+
+    place.monkeypatch.setattr(FileLock, "acquire", refuse)
+    place.run(train.main)
+
+
 def pipeline(place: Place) -> None:
     """Make PLACE a repository of DVC with one stage, which is called as the one that trains."""
     made = Checkout(place.folder, place.folder / "cache")
@@ -477,6 +488,7 @@ PROVOKED: dict[str, Callable[[Place], None]] = {
     "open scheduler": variable("DASK_SCHEDULER_ADDRESS", "tcp://192.0.2.1:8786"),
     "another runs": another_runs,
     "too slow": too_slow,
+    "another user's": another_user_s,
     "emptied lock": emptied_lock,
     "busy": busy,
     "no weights": no_weights,

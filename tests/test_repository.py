@@ -62,3 +62,13 @@ def test_the_settings_do_not_use_pickle_or_eval() -> None:
     for path in [*ROOT.glob("stages/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]:
         source = path.read_text(encoding="utf-8")
         assert not re.search(r"\bimport pickle|\bpickle\.load|(?<![.\w])eval\(|allow_pickle=True", source)
+
+
+def test_durations_are_measured_by_a_clock_that_nobody_sets() -> None:
+    """The time of day is asked for once: a cache entry whose date is in the future is of a clock that was wrong."""
+    asks = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.glob("stages/**/*.py")
+        if re.search(r"\btime\.time\(|\bdatetime\.now\(|\butcnow\(|\btoday\(", path.read_text(encoding="utf-8"))
+    }
+    assert asks == {"stages/lib/engine/cache.py"}

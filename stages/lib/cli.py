@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""What a system answers that lets nobody write."""
 
 
 class UserError(Exception):
@@ -77,7 +81,8 @@ def arguments(description: str | None, study: bool = True) -> argparse.ArgumentP
 def one_line_errors(stage: str, study: Path | None = None) -> Iterator[None]:
     """End the process with exit status 1 and `STAGE: message` on standard error, if the body raises UserError.
 
-    A mistake in the settings that names no file is one in the params.yaml of the folder `study`.
+    A mistake in the settings that names no file is one in the params.yaml of the folder `study`. The same goes for a disk that
+    is full or read-only, and for files of another user.
     """
     try:
         yield
@@ -85,3 +90,8 @@ def one_line_errors(stage: str, study: Path | None = None) -> Iterator[None]:
         sys.exit(f"{stage}: {error.below(file=study and study / 'params.yaml')}")
     except UserError as error:
         sys.exit(f"{stage}: {error}")
+    except OSError as error:
+        if error.errno not in NOT_ALLOWED:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"{stage}: {place}{error.strerror}; the stage must be able to read and write there")

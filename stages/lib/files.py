@@ -61,6 +61,19 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def why_unwritable(folder: Path) -> str:
+    """Why nobody can write into a folder, which is made if it is missing. Empty if one can."""
+    try:
+        if not folder.is_absolute():
+            raise OSError("there is no home folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(10_000))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:

@@ -98,7 +98,7 @@ def make_file(*sources: str, content: bytes = CONTENT, member: str | None = None
 
 
 def get(file: File, cache: Path, mirror: str | None = None, attempts: int = 3) -> bytes:
-    path = obtain("digits", file, mirror, cache, pauses=(0,) * (attempts - 1))
+    path = obtain("digits", file, mirror, cache, cache.parent / "spare", pauses=(0,) * (attempts - 1))
     assert path == cache / file.sha256
     assert leftovers(cache) == {path.name}
     return path.read_bytes()
@@ -111,7 +111,7 @@ def leftovers(cache: Path) -> set[str]:
 def refused(file: File, cache: Path, mirror: str | None = None) -> str:
     """The message of a download that fails, leaving nothing."""
     with pytest.raises(UserError) as caught:
-        obtain("digits", file, mirror, cache, pauses=(0, 0))
+        obtain("digits", file, mirror, cache, cache.parent / "spare", pauses=(0, 0))
     assert leftovers(cache) == set()
     return str(caught.value)
 
@@ -367,7 +367,7 @@ def test_pauses_between_attempts(server: Server, cache: Path, monkeypatch: pytes
     slept: list[float] = []
     monkeypatch.setattr("stages.lib.data.download.time.sleep", slept.append)
     with pytest.raises(UserError):
-        obtain("digits", make_file(server.url("/a.gz", reply(b"", 503))), None, cache)
+        obtain("digits", make_file(server.url("/a.gz", reply(b"", 503))), None, cache, cache.parent / "spare")
     assert slept == [1.0, 2.0, 4.0]
 
 
@@ -448,7 +448,7 @@ def test_interrupted_download_leaves_no_file(server: Server, cache: Path, monkey
 
     monkeypatch.setattr(module, "sha256_of", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        obtain("digits", make_file(server.url("/a.gz", reply(PACKED))), None, cache)
+        obtain("digits", make_file(server.url("/a.gz", reply(PACKED))), None, cache, cache.parent / "spare")
     assert leftovers(cache) == set()
 
 

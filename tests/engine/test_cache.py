@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,27 @@ def test_the_entries_used_longest_ago_go_first(cache: ReplicateCache) -> None:
     cache.limit = 3000
     cache.prune()
     assert [cache.get(key, lambda _: None) is not None for key in keys] == [True, False, False, True]
+
+
+def test_entries_of_a_clock_that_was_wrong_go_before_all_others_and_come_back_when_they_are_used(cache: ReplicateCache) -> None:
+    """A clock in 2040 must not keep its entries for ever, nor one in 1970 keep its own from being used."""
+    now, year = time.time(), 365 * 86400.0
+    used = {"2040": now + 14 * year, "2041": now + 15 * year, "1970": 0.0, "last year": now - year, "next minute": now + 60}
+    keys = {name: f"{number:02x}" + "0" * 62 for number, name in enumerate(used)}
+    for name, moment in used.items():
+        cache.put(keys[name], Result({"a": bytes(1000)}, 1.0, 1.0), fail)
+        os.utime(next(cache.folder.glob(f"*/{keys[name]}")), (moment, moment))
+
+    def left() -> set[str]:
+        cache.prune()
+        return {name for name, key in keys.items() if cache.seconds(key) is not None}
+
+    size = sum(file.stat().st_size for file in cache.folder.rglob("*") if file.is_file()) // len(used)
+    cache.get(keys["2041"], fail)  # now it is of today
+    cache.limit = 4 * size
+    assert left() == {"2041", "1970", "last year", "next minute"}
+    cache.limit = 2 * size
+    assert left() == {"2041", "next minute"}
 
 
 def test_an_interrupted_put_leaves_nothing(cache: ReplicateCache, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,16 +247,3 @@ def test_a_disk_that_is_full_at_the_start_or_later_is_said_once(cache: Replicate
     assert "(No space left on device)" in lines[0]
     assert cache.get(other, say) is None
     assert cache.get(KEY, say) == RESULT  # what is there is still used
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_cache_is_read(cache: ReplicateCache) -> None:
-    cache.put(KEY, RESULT, fail)
-    for path in [*cache.folder.rglob("*"), cache.folder]:
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    lines, say = said()
-    cache.check(say)
-    cache.put("cd" + "0" * 62, RESULT, say)
-    assert cache.get(KEY, say) == RESULT
-    assert len(lines) == 1
-    assert "(Permission denied)" in lines[0]

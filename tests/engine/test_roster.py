@@ -91,6 +91,37 @@ def test_a_worker_is_lost_when_it_is_gone_or_alone_in_its_silence() -> None:
     assert not roster_of(Known(a={"last_seen": -1e9})).lost("a")
 
 
+@pytest.mark.parametrize("moved", [3600.0, -3600.0], ids=["forward", "back"])
+def test_a_scheduler_whose_clock_is_set_loses_nobody_but_who_is_silent(moved: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All speak every second. The clock is set between the words of `a` and those of `b`, and later `b` falls silent."""
+    client = Known(a={}, b={})
+    now = time.monotonic()
+    monkeypatch.setattr(roster.time, "monotonic", lambda: now)
+    there = roster_of(client)
+    clock = 100.0
+    lost = []
+    for second in range(1, 4 + int(SILENCE)):
+        now += 1
+        clock += 1 + (moved if second == 1 else 0)
+        client.facts["a"]["last_seen"] = clock
+        there.look()
+        lost.append(there.lost("b"))
+        if second == 1:
+            client.facts["b"]["last_seen"] = clock + 0.5  # which is seen in second 2
+        assert not there.lost("a")
+    assert lost == [""] * (2 + int(SILENCE)) + ["its worker fell silent"]
+
+
+def test_the_only_worker_is_refused_in_one_line() -> None:
+    said: list[str] = []
+    there = roster_of(Known(a={}), said)
+    there.refuse("a", "Keras cannot be imported")
+    there._looked = float("-inf")
+    with pytest.raises(UserError, match=r"^worker a: Keras cannot be imported$"):
+        there.look()
+    assert said == []
+
+
 def test_a_worker_that_is_refused_is_named_once_and_used_no_more() -> None:
     said: list[str] = []
     there = roster_of(Known(a={}, b={}), said)

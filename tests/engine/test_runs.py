@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,3 +75,24 @@ def test_a_run_whose_cache_cannot_be_written_says_so_first_and_hands_everything_
     assert lines.count(said) == 1
     assert said in lines[:2]
     assert len(trained) == 18
+
+
+@pytest.mark.parametrize("year", [1970, 2040])
+def test_files_of_a_clock_that_was_wrong_are_used_and_do_not_drive_out_new_ones(
+    tmp_path: Path, trained: list[str], year: int
+) -> None:
+    cache = ReplicateCache(tmp_path / "cache", 10**9)
+    _, results = train(cache)
+    moment = datetime(year, 1, 2, tzinfo=UTC).timestamp()
+    files = [path for path in cache.folder.rglob("*") if path.is_file()]
+    for path in cache.folder.rglob("*"):
+        os.utime(path, (moment, moment))
+    again, same = train(cache)
+    assert (again.trained, again.cached) == (0, 9)
+    assert same == results
+    for path in cache.folder.rglob("*"):
+        os.utime(path, (moment, moment))
+    cache.limit = sum(path.stat().st_size for path in files) + 100  # of nine entries
+    changed = {"variants": {"dropped": {"model": {"dropout": 0.25}}}}
+    assert train(cache, changed)[0].trained == 3
+    assert train(cache, changed)[0].trained == 0

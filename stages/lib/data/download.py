@@ -8,6 +8,7 @@ urllib3's Retry covers a request up to the answer's headers, but most transfers 
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import time
 import zlib
@@ -27,7 +28,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from stages.lib.cli import UserError
 from stages.lib.data.archives import ArchiveError, open_archive, pack
 from stages.lib.data.catalogue import File
-from stages.lib.files import sha256_of, whole
+from stages.lib.files import sha256_of, whole, why_unwritable
 
 CHUNK = 1 << 18
 """Bytes that are read at once."""
@@ -49,22 +50,27 @@ class PassingError(SourceError):
     """An answer that is worth another attempt: the network failed, or the server is busy."""
 
 
-def obtain(dataset: str, file: File, mirror: str | None, cache: Path, pauses: Sequence[float] = PAUSES) -> Path:
+def obtain(dataset: str, file: File, mirror: str | None, cache: Path, spare: Path, pauses: Sequence[float] = PAUSES) -> Path:
     """The unpacked file's path in `cache`, fetched unless it is there. Raises UserError with every source's answer.
 
+    Where nobody can write into `cache`, the file is fetched into the folder `spare`.
     A mirror (a folder or a URL) comes before the sources that need a network. It has the file as MIRROR/<dataset>/<name>, where
     the name is the last part of the source, or the file's own mirror_name.
     """
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     target = cache / file.sha256
+    if why := why_unwritable(cache):
+        if os.path.isfile(target) and sha256_of(target) == file.sha256:  # noqa: PTH113  # Path's raises where nobody may look
+            return target
+        console.print(f"{file.name}: the download cache {cache} cannot be written ({why}), so nothing is kept in it")
+        target = spare / file.sha256
     answers = []
     try:
-        cache.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_suffix(".lock")):  # another study may be after the same file
             if target.is_file():
                 if sha256_of(target) == file.sha256:
                     return target
-                console.print(f"{file.name}: the copy in {cache} is damaged, so it is fetched again")
+                console.print(f"{file.name}: the copy in {target.parent} is damaged, so it is fetched again")
                 target.unlink()
             for source in places(dataset, file, mirror):
                 console.print(f"{file.name}: from {without_secrets(source)}")
@@ -74,7 +80,7 @@ def obtain(dataset: str, file: File, mirror: str | None, cache: Path, pauses: Se
                     console.print(f"{file.name}: {error}")
                     answers.append(f"  {without_secrets(source)}: {error}")
     except OSError as error:
-        raise UserError(f"{error.filename or cache}: {error.strerror or error}") from None
+        raise UserError(f"{error.filename or target.parent}: {error.strerror or error}") from None
     advice = "check the network, or set DATA_MIRROR to a folder or URL that holds it"
     if all(is_local(source) for source in file.sources):
         advice = "check the path and the checksum in data/datasets.yaml"

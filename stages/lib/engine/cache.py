@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,12 +17,14 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from stages.lib import environment
-from stages.lib.files import inner_path, whole_folder
+from stages.lib.files import inner_path, whole_folder, why_unwritable
 from stages.lib.training.result import Result
 
 _MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 10**6
 """Bytes. That of a replicate has some hundreds."""
+_AHEAD = 3600.0
+"""Seconds by which the clocks of machines that share a cache may differ."""
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -48,6 +50,7 @@ class ReplicateCache:
         self.folder = folder
         self.limit = limit
         self._writes = True
+        self._reads = True
 
     @classmethod
     def of_user(cls) -> ReplicateCache:
@@ -56,30 +59,31 @@ class ReplicateCache:
 
     def check(self, say: Callable[[str], None]) -> None:
         """Tell the user if results cannot be kept."""
-        try:
-            if not self.folder.is_absolute():
-                raise OSError("there is no home folder")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder) as file:
-                file.write(bytes(10_000))
-        except OSError as error:
-            self._give_up(error, say)
+        if why := why_unwritable(self.folder):
+            self._give_up(why, say)
 
-    def _give_up(self, error: OSError, say: Callable[[str], None]) -> None:
+    def _give_up(self, why: str, say: Callable[[str], None]) -> None:
         """Write nothing any more, and say so once."""
         if self._writes:
-            why = error.strerror or error
             say(f"the replicate cache {self.folder} cannot be written ({why}), so nothing more is kept in it")
         self._writes = False
 
     def get(self, key: str, say: Callable[[str], None]) -> Result | None:
-        """The result, or None. A damaged entry is removed and reported through `say`."""
+        """The result, or None. A damaged entry is removed and reported through `say`.
+
+        Entries that the user may not read are left alone. `say` tells of the first one.
+        """
         entry = self._entry(key)
         if not os.path.isdir(entry):  # noqa: PTH112  # Path.is_dir raises where nobody may look
             return None
         try:
             manifest = _manifest_of(entry)
             files = {name: _content(entry / name) for name in manifest.files}
+        except PermissionError as error:
+            if self._reads:
+                say(f"the cached replicate {entry} cannot be read ({error.strerror}); such ones are trained again")
+            self._reads = False
+            return None
         except (OSError, ValueError):
             files = {}
         if not files or any(_sha256(content) != manifest.files[name] for name, content in files.items()):
@@ -113,17 +117,26 @@ class ReplicateCache:
                     (folder / name).write_bytes(content)
                 (folder / _MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
         except OSError as error:
-            self._give_up(error, say)
+            self._give_up(error.strerror or str(error), say)
 
     def prune(self) -> None:
-        """Remove the oldest entries until the rest is within the limit."""
+        """Remove the oldest entries until the rest is within the limit.
+
+        Those dated in the future go first. They were used while the clock was wrong, nobody knows how long ago. They would
+        otherwise outlive everything that is used from now on.
+        """
+        latest = time.time() + _AHEAD
         entries = []
-        for entry in self.folder.glob("??/*"):
+        found: list[Path] = []
+        with suppress(OSError):  # nobody may look there
+            found = list(self.folder.glob("??/*"))
+        for entry in found:
             with suppress(OSError):  # another run prunes too
                 size = sum(file.stat().st_size for file in entry.rglob("*") if file.is_file())
-                entries.append((entry.stat().st_mtime, size, entry))
-        excess = sum(size for _, size, _ in entries) - self.limit
-        for _, size, entry in sorted(entries):
+                used = entry.stat().st_mtime
+                entries.append((used <= latest, used, size, entry))
+        excess = sum(size for *_, size, _ in entries) - self.limit
+        for *_, size, entry in sorted(entries):
             if excess <= 0:
                 return
             shutil.rmtree(entry, ignore_errors=True)

@@ -37,6 +37,8 @@ class Roster:
         self.refused: dict[str, str] = {}
         """Worker -> why it is not used."""
         self._workers: dict[str, dict[str, Any]] = {}
+        self._heard: dict[str, tuple[float, float]] = {}
+        """Worker -> when it last spoke, by the scheduler's clock and by this machine's steady one."""
         self._others: dict[str, int] = {}
         self._looked = float("-inf")
         self._answered = time.monotonic()
@@ -51,6 +53,7 @@ class Roster:
         left = self._answered + scheduler.ANSWER_SECONDS - now
         self._workers = scheduler.identity(self.client, max(left, min(SHORTEST_WAIT, scheduler.ANSWER_SECONDS)))["workers"]
         self._answered = time.monotonic()
+        self._hear()
         tasks = self.client.processing()
         self._others = {worker: sum(not str(key).startswith(self.prefix) for key in keys) for worker, keys in tasks.items()}
         if self._workers and self.refused.keys() >= self._workers.keys():
@@ -59,12 +62,27 @@ class Roster:
             self.say("the cluster has lost its last worker; training goes on when one joins")
         self._deserted = not self._workers
 
+    def _hear(self) -> None:
+        """Note who has spoken since the last look.
+
+        Silence is measured by a steady clock, because the scheduler's may be set while this runs. Only for a worker that is new
+        here, the scheduler's clock says how long it has been silent.
+        """
+        spoke = {worker: float(facts["last_seen"]) for worker, facts in self._workers.items()}
+        latest = max(spoke.values(), default=0.0)
+        before = self._heard
+        self._heard = {}
+        for worker, moment in spoke.items():
+            since = 0.0 if worker in before else latest - moment
+            same = worker in before and before[worker][0] == moment
+            self._heard[worker] = before[worker] if same else (moment, self._answered - since)
+
     def lost(self, worker: str) -> str:
         """Why a worker's replicates must go to others. Empty if it is well."""
         if worker not in self._workers:
             return "its worker died"
-        newest = max(facts["last_seen"] for facts in self._workers.values())
-        return "its worker fell silent" if newest - self._workers[worker]["last_seen"] > SILENCE else ""
+        newest = max(heard for _, heard in self._heard.values())
+        return "its worker fell silent" if newest - self._heard[worker][1] > SILENCE else ""
 
     def free(self, busy: Collection[Place]) -> list[Place]:
         """The places that can take a replicate: threads that neither this run nor another uses."""
@@ -79,7 +97,8 @@ class Roster:
         return free
 
     def refuse(self, worker: str, why: str) -> None:
-        """Use a worker no more."""
+        """Use a worker no more. Say so if there are others: without any, the next look ends the run with the reason."""
         if worker not in self.refused:
             self.refused[worker] = f"worker {worker}: {why}"
-            self.say(f"{self.refused[worker]}; it is not used")
+            if not self.refused.keys() >= self._workers.keys():
+                self.say(f"{self.refused[worker]}; it is not used")
