@@ -229,6 +229,8 @@ def main() -> None:
             for number in range(options.kills):
                 target = list(TARGETS)[number % len(TARGETS)]
                 note(f"SIGKILL of {target}", number, kill(copy, target, Random(f"{options.seed} {number}")))
+                if number % 10 == 9:
+                    print(f"{number + 1} of {options.kills} kills", file=sys.stderr, flush=True)
     print(markdown.table(["what", "tried", "failed"], [(what, tried[what], failed[what]) for what in tried]))
 
 
