@@ -21,7 +21,7 @@ from stages.lib.data.catalogue import CATALOGUE
 from stages.lib.files import write_text
 from stages.lib.markdown import code, escape
 from stages.lib.programs import git, paths
-from stages.lib.review.page import Review, markdown
+from stages.lib.review.page import markdown
 from stages.lib.review.pairs import Pair, paired
 from stages.lib.review.rows import Links, Values
 from stages.lib.review.sides import FIGURES, Read, absent, read_side, settings_in
@@ -180,7 +180,7 @@ def review(base: str) -> str:
     before, after = revision_at(commit), working_tree()
     pairs, notes = pairs_of(commit, before, after)
     other = changed_settings(Path(CATALOGUE), before, after)
-    return markdown(pairs, Review(base, commit, [*about(base, commit), *notes], other, linker(commit, after.hashes)))
+    return markdown(pairs, base, commit, [*about(base, commit), *notes], other, linker(commit, after.hashes))
 
 
 def main() -> None:

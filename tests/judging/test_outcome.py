@@ -65,11 +65,6 @@ def test_what_was_not_measured_has_no_values() -> None:
     assert outcome.values("noisy", "test_loss") is None
 
 
-def test_without_a_summary_a_column_with_a_number_was_measured() -> None:
-    outcome = of_variants(STUDY, {**FILES, "summary.csv": None}.get)
-    assert outcome.values("plain", "epochs") == [3, 3]
-
-
 def test_strategies_are_told_like_variants() -> None:
     outcome = of_strategies(STUDY, FILES.get)
     assert outcome.kind == "strategy"

@@ -15,9 +15,10 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from stages.lib.judging.claims import COLUMNS
 from stages.lib.judging.tables import summary_of
 from stages.lib.study.claims import Claim
-from stages.lib.study.metrics import rank_value
+from stages.lib.study.metrics import JUDGED_BY, rank_value
 from stages.lib.study.settings import Study
 from stages.lib.study.space import DEFAULT
 
@@ -71,10 +72,9 @@ class Outcome:
     def values(self, name: str, metric: str) -> list[float] | None:
         """The metric of each replicate by seed, infinite on the bad side if it is NaN; None if it was not measured."""
         rows = self._groups.get(name)
-        if rows is None or metric not in rows:
+        if rows is None or metric not in rows or (name, metric) not in self.numbers:
             return None
-        measured = (name, metric) in self.numbers if self.numbers else rows[metric].notna().any()
-        return [rank_value(metric, value) for value in rows[metric]] if measured else None
+        return [rank_value(metric, value) for value in rows[metric]]
 
     @cached_property
     def _groups(self) -> dict[str, pd.DataFrame]:
@@ -88,7 +88,7 @@ def of_variants(study: Study | None, read: Read) -> Outcome:
         kind="variant",
         names={name: Compared(each.tip, each.ours, each.reported, list(each.reported)) for name, each in variants.items()},
         claims=study.claims if study else {},
-        verdicts=_by(_table(read("claims.csv"), "claim"), "claim"),
+        verdicts=_by(_table(read("claims.csv"), *COLUMNS[:6]), "claim"),
         numbers=_by(_table(read("summary.csv"), "variant", "metric"), ["variant", "metric"]),
         replicates=_replicates(read("replicates.csv"), "variant"),
     )
@@ -97,11 +97,10 @@ def of_variants(study: Study | None, read: Read) -> Outcome:
 def of_strategies(study: Study | None, read: Read) -> Outcome:
     """The outcome of a study's search; of one that has no search, it is empty."""
     search = study.search if study else None
-    names, numbers = {}, {}
+    names = {}
     winners = _replicates(read("search/winners.csv"), "strategy")
-    if study and search:
+    if search:
         metrics = [search.metric, search.judged_by]
-        numbers = _over_seeds(winners, metrics, study.statistics.confidence)
         names[DEFAULT] = Compared(f"{search.variant}, as it is", False, {}, metrics)
         for name, each in search.strategies.items():
             tip = f"{each.method.replace('_', ' ')}, {search.trials_of(name)} trials"
@@ -110,8 +109,8 @@ def of_strategies(study: Study | None, read: Read) -> Outcome:
         kind="strategy",
         names=names,
         claims=search.claims if search else {},
-        verdicts=_by(_table(read("search/claims.csv"), "claim"), "claim"),
-        numbers=numbers,
+        verdicts=_by(_table(read("search/claims.csv"), *COLUMNS[:6]), "claim"),
+        numbers=_over_seeds(winners, study.statistics.confidence if study else 0.99),
         replicates=winners,
     )
 
@@ -127,7 +126,10 @@ def committed(metrics: Path) -> Read:
 
 
 def _table(text: str | None, *columns: str) -> pd.DataFrame:
-    """A table of text; an empty one if it lacks one of the columns. Only an empty cell is empty: a name may be `nan`."""
+    """A table of text; an empty one if it lacks one of the columns, as those of the first versions do.
+
+    Only an empty cell is empty: a name may be `nan`.
+    """
     try:
         table = pd.read_csv(io.StringIO(text or ""), dtype=str, keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError):
@@ -149,8 +151,9 @@ def _replicates(text: str | None, key: str) -> pd.DataFrame:
     return table
 
 
-def _over_seeds(winners: pd.DataFrame, metrics: Sequence[str], confidence: float) -> dict[tuple[str, str], Row]:
-    """The rows of a summary of strategies; none without winners."""
-    kept = winners.rename(columns={"name": "variant"}).reindex(columns=["variant", "seed", *metrics])
+def _over_seeds(winners: pd.DataFrame, confidence: float) -> dict[tuple[str, str], Row]:
+    """The rows of a summary of strategies: of what they choose by, and of what their winners are judged by."""
+    metrics = [name for name in (*JUDGED_BY, *dict.fromkeys(JUDGED_BY.values())) if name in winners]
+    kept = winners.rename(columns={"name": "variant"})[["variant", "seed", *metrics]]
     by_strategy = {str(name): rows for name, rows in kept.groupby("variant", sort=False)}
     return _by(summary_of(by_strategy, confidence), ["variant", "metric"]) if by_strategy else {}

@@ -75,7 +75,7 @@ def effect_changes(pair: Pair) -> list[tuple[str, str]]:
     """The claims with the same verdict on both sides, and another effect."""
     before, after = pair.base.outcome.verdicts, pair.head.outcome.verdicts
     same = [each for each in judged_on_both(pair) if each not in verdict_changes(pair)]
-    return [(name, old) for name, old in same if after[name].get("effect") != before[old].get("effect")]
+    return [(name, old) for name, old in same if after[name]["effect"] != before[old]["effect"]]
 
 
 # Notes

@@ -47,22 +47,6 @@ class Table:
     folded: bool = False
 
 
-@dataclass(frozen=True)
-class Review:
-    """What there is to say about the two revisions, apart from the studies.
-
-    base, commit: the revision as it was named, and its hash.
-    about: sentences on what is compared with what.
-    other: changed keys of other parameter files, before and after.
-    """
-
-    base: str
-    commit: str
-    about: Sequence[str]
-    other: Mapping[str, Values]
-    links: Links
-
-
 def counted(count: int, what: tuple[str, str]) -> str:
     return f"{count or 'no'} {what[0] if count == 1 else what[1]}"
 
@@ -105,7 +89,7 @@ def change_tables(title: str, text: str, what: tuple[str, str], header: str, pai
     ]
 
 
-def tables_of(pairs: Sequence[Pair], review: Review) -> list[Table]:
+def tables_of(pairs: Sequence[Pair], other: Mapping[str, Values], links: Links) -> list[Table]:
     parts = [part for pair in pairs for part in pair.parts]
     searches = [pair.search for pair in pairs if pair.search]
     measured = "metric | before | after | difference (interval) | mark | seeds"
@@ -122,8 +106,8 @@ def tables_of(pairs: Sequence[Pair], review: Review) -> list[Table]:
         Table("Searches: strategies", "", "study | change | strategy | settings | measured", [*variant_rows(searches)]),
         Table("Variants", "", "study | change | variant | settings | measured", [*variant_rows(pairs)]),
         Table("Claims", "", "study | change | claim | verdict | effect | says", [*claim_rows(parts)]),
-        Table("Parameters changed", "", "study | parameter | before | after", [*parameter_rows(pairs, review.other)]),
-        Table("Figures changed", "", "study | figure | before | after", [*figure_rows(pairs, review.links)], folded=True),
+        Table("Parameters changed", "", "study | parameter | before | after", [*parameter_rows(pairs, other)]),
+        Table("Figures changed", "", "study | figure | before | after", [*figure_rows(pairs, links)], folded=True),
     ]
 
 
@@ -143,12 +127,12 @@ def headline(pairs: Sequence[Pair]) -> str:
     return text.capitalize()
 
 
-def commands(pairs: Iterable[Pair], review: Review) -> list[str]:
+def commands(pairs: Iterable[Pair], base: str, commit: str) -> list[str]:
     """What to type: what trains nothing comes first."""
     lines = [
-        f"python -m stages.tools review {review.base}",
-        f"dvc metrics diff {review.commit[:10]} --all --no-path",
-        f"dvc params diff {review.commit[:10]}",
+        f"python -m stages.tools review {base}",
+        f"dvc metrics diff {commit[:10]} --all --no-path",
+        f"dvc params diff {commit[:10]}",
         "python -m stages.tools lock    # do the committed results belong to the committed parameters?",
     ]
     for pair in pairs:
@@ -158,13 +142,20 @@ def commands(pairs: Iterable[Pair], review: Review) -> list[str]:
     return lines
 
 
-def markdown(pairs: Sequence[Pair], review: Review) -> str:
-    """The whole review, in at most LIMIT characters."""
+def markdown(
+    pairs: Sequence[Pair], base: str, commit: str, about: Sequence[str], other: Mapping[str, Values], links: Links
+) -> str:
+    """The whole review, in at most LIMIT characters.
+
+    base, commit: the revision as it was named, and its hash.
+    about: sentences on what is compared with what.
+    other: changed keys of other parameter files, before and after.
+    """
     content = {
         "title": headline(pairs),
-        "notes": [*review.about, *(note for pair in pairs for part in pair.parts for note in notes_of(part))],
-        "tables": [each for each in tables_of(pairs, review) if each.rows],
-        "commands": commands(pairs, review),
+        "notes": [*about, *(note for pair in pairs for part in pair.parts for note in notes_of(part))],
+        "tables": [each for each in tables_of(pairs, other, links) if each.rows],
+        "commands": commands(pairs, base, commit),
     }
     for most in CAPS:
         text = render(

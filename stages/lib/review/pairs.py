@@ -54,10 +54,7 @@ class Pair:
     @property
     def metrics(self) -> list[str]:
         """The metrics that either side has."""
-        sides = (self.base.outcome, self.head.outcome)
-        summarized = {metric for outcome in sides for _, metric in outcome.numbers}
-        columns = {str(column) for outcome in sides for column in outcome.replicates}
-        return sorted(summarized or columns - {"name", "seed"})
+        return sorted({metric for side in (self.base, self.head) for _, metric in side.outcome.numbers})
 
     @cached_property
     def compared(self) -> list[Change]:

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.lib.judging.units import WORDS
 from stages.lib.markdown import code, escape
 from stages.lib.review.changes import Change
 from stages.lib.review.differences import effect_changes, is_prose, listed, parameter_changes, verdict_changes
 from stages.lib.review.pairs import Pair, gained, lost
 from stages.lib.review.sides import FIGURES, Side
 from stages.lib.study.metrics import finite, round_or_word
+from stages.lib.study.strict_yaml import flattened
 
 DECISIVE = ("compare", "variant", "metric", "expect", "threshold", "margin", "seeds")
 """The keys of a claim that can change its verdict although no replicate changed."""
@@ -30,11 +32,9 @@ def value_cell(value: Any) -> str:
 
 
 def figure(value: object, digits: int = 3) -> str:
-    """A number, or the word that stands for one."""
-    try:
-        return f"{float(str(value)):.{digits}g}"
-    except ValueError:
-        return "never reached" if value == "never" else escape(str(value))
+    """A number, or what readers see for the word that stands for one."""
+    number = finite(value)
+    return WORDS.get(str(value), escape(str(value))) if math.isnan(number) else f"{number:.{digits}g}"
 
 
 def now_and_then(name: str, old: str) -> str:
@@ -42,19 +42,17 @@ def now_and_then(name: str, old: str) -> str:
 
 
 def effect_cell(side: Side, claim: str) -> str:
-    """A claim's effect with its interval, which tables of the first versions lack."""
-    row = side.outcome.verdicts.get(claim, {})
-    if not {"low", "high"} <= set(row):
-        return figure(row["effect"]) if "effect" in row else ""
+    """A claim's effect with its interval."""
+    row = side.outcome.verdicts.get(claim)
+    if row is None:
+        return ""
     interval = "by rank" if math.isnan(finite(row["low"])) else f"{figure(row['low'])} to {figure(row['high'])}"
     return f"{figure(row['effect'])} ({interval})"
 
 
 def verdict_cell(side: Side, claim: str) -> str:
-    verdict = side.verdict(claim)
-    if verdict is None:
-        return "not judged"
-    return f"{escape(verdict)}{' (close)' if side.outcome.verdicts[claim].get('close') == 'True' else ''}"
+    row = side.outcome.verdicts.get(claim)
+    return f"{escape(row['verdict'])}{' (close)' if row['close'] == 'True' else ''}" if row else "not judged"
 
 
 def verdict_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
@@ -121,32 +119,13 @@ def claim_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
             yield [pair.name, change, code(name), verdict_cell(side, name), effect_cell(side, name), says]
 
 
-def winner_of(side: Side, now: Mapping[str, str]) -> dict[str, str]:
-    """The best trial of a search, in words: what found it, its scores, and its settings by key.
-
-    now: a strategy's name in the base -> its name in the head.
-    """
-    winner = dict(side.metrics.get("winner", {}))
-    if not winner:
-        return {}
-    strategy, seed, trial, low, high = (winner.pop(name, None) for name in ("strategy", "seed", "trial", "low", "high"))
-    settings = winner.pop("settings", {})
-    words = {"found by": f"{code(now.get(str(strategy), strategy))}, seed {seed}, trial {trial}"}
-    for metric, value in sorted(winner.items()):
-        with_interval = low is not None and metric == side.settings.get("search.metric")
-        words[code(metric)] = figure(value, 5) + (f" ({figure(low)} to {figure(high)})" if with_interval else "")
-    for name, value in sorted(settings.items()):
-        words[code(side.settings.get(f"search.space.{name}.key", name))] = value_cell(value)
-    return words
-
-
 def winner_rows(searches: Iterable[Pair]) -> Iterator[Row]:
+    """What differs in the best trial of a search: what found it, its scores, and its settings by the name of the range."""
     for pair in searches:
-        before = winner_of(pair.base, {old: new for new, old in pair.names.items()})
-        after = winner_of(pair.head, {})
-        for what in {**before, **after}:
-            if before.get(what) != after.get(what):
-                yield [pair.name, what, before.get(what, ""), after.get(what, "")]
+        before, after = (dict(flattened(side.metrics.get("winner", {}))) for side in (pair.base, pair.head))
+        for key in {**before, **after}:
+            if before.get(key) != after.get(key):
+                yield [pair.name, code(key), value_cell(before.get(key)), value_cell(after.get(key))]
 
 
 def parameter_rows(pairs: Iterable[Pair], other: Mapping[str, Values]) -> Iterator[Row]:
