@@ -52,7 +52,7 @@ def profile(recipe: Recipe, splits: Mapping[str, tuple[np.ndarray, np.ndarray]],
     """The cells of one variant's row."""
     x, y = splits["train"]
     scored = splits.get("validation", splits["test"])
-    structure = replicate.Structure.of(recipe, x.shape[1:], outputs, task)
+    structure = replicate.Structure.of(recipe, x.shape[1:], outputs, task, len(x))
     build, traced = timed(replicate.trace, structure)
     replicate.reset(traced, float(recipe.train.learning_rate), 0)
     device = replicate.on_device(recipe.model, x), replicate.ops.convert_to_tensor(y)

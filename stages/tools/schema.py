@@ -53,11 +53,16 @@ def tidy(schema: Any) -> Any:
 def define_changes(name: str, definitions: dict[str, Schema]) -> str:
     """Add a definition of what changes the section `name`, in which no key is required. Returns its reference."""
     changes = f"{name}Changes"
-    properties = {}
-    for key, value in definitions[name]["properties"].items():
-        section = value.get("$ref", "").rpartition("/")[2]
-        reference = {"$ref": define_changes(section, definitions)} if section else {}
-        properties[key] = {word: part for word, part in {**value, **reference}.items() if word != "default"}
+
+    def changed(schema: Schema) -> Schema:
+        section = schema.get("$ref", "").rpartition("/")[2]
+        found = {**schema, "$ref": define_changes(section, definitions)} if section else dict(schema)
+        if "anyOf" in found:
+            found["anyOf"] = [changed(part) for part in found["anyOf"]]
+        found.pop("default", None)
+        return found
+
+    properties = {key: changed(value) for key, value in definitions[name]["properties"].items()}
     definitions[changes] = {**definitions[name], "properties": properties}
     definitions[changes].pop("required", None)
     return f"#/$defs/{changes}"

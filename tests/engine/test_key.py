@@ -12,7 +12,8 @@ from pydantic import TypeAdapter, create_model
 from helpers.study import prepared_for, study_with
 from stages.lib.engine import key, source
 from stages.lib.engine.key import local_environment, replicate_key
-from stages.lib.study.recipe import EarlyStopping, Model, Recipe, Train, WideDeep
+from stages.lib.study.optimizers import Optimizer, Schedule
+from stages.lib.study.recipe import Augmentation, EarlyStopping, Model, Recipe, Train, WideDeep
 from stages.lib.study.rows import View
 from stages.lib.training.views import FittedView
 
@@ -35,6 +36,11 @@ def test_everything_that_decides_a_result_is_in_the_key(tmp_path: Path, monkeypa
     changes: list[dict[str, Any]] = [
         {"train": {"learning_rate": 0.02}},
         {"train": {"validation_rows": 10}},
+        {"train": {"schedule": {"kind": "cosine"}}},
+        {"train": {"optimizer": {"name": "adam", "weight_decay": 0.01}}},
+        {"train": {"label_smoothing": 0.1}},
+        {"train": {"class_weights": "balanced"}},
+        {"train": {"augmentation": {"rotate": 10.0}}},
         {"model": {"negative_slope": 0.1}},
         {"model": {"wide_deep": {"api": "functional"}}},
         {"replicates": {"jit_compile": True}},
@@ -107,9 +113,9 @@ def test_no_default_of_a_recipe_has_changed() -> None:
     """
     defaults = {
         f"{kind.__name__}.{name}": each.default
-        for kind in (View, Model, WideDeep, Train, EarlyStopping, Recipe)
+        for kind in (View, Model, WideDeep, Train, Optimizer, Schedule, Augmentation, EarlyStopping, Recipe)
         for name, each in kind.model_fields.items()
-        if not each.is_required()
+        if not each.is_required() and (kind is not Optimizer or each.default is not None)
     }
     assert defaults == {
         "View.scale": "none",
@@ -134,6 +140,25 @@ def test_no_default_of_a_recipe_has_changed() -> None:
         "WideDeep.wide": None,
         "WideDeep.deep": None,
         "WideDeep.auxiliary_output": False,
+        "Train.schedule": Schedule(),
+        "Train.label_smoothing": 0.0,
+        "Train.class_weights": "none",
+        "Train.augmentation": Augmentation(),
+        "Schedule.kind": "constant",
+        "Schedule.factor": 0.5,
+        "Schedule.decay_epochs": "all",
+        "Schedule.warmup_epochs": 0.0,
+        "Schedule.lowest": 0.0,
+        "Schedule.at": (),
+        "Schedule.monitor": "val_loss",
+        "Schedule.patience": 5,
+        "Schedule.min_delta": 0.0,
+        "Augmentation.flip": "none",
+        "Augmentation.translate": 0.0,
+        "Augmentation.rotate": 0.0,
+        "Augmentation.zoom": 0.0,
+        "Augmentation.contrast": 0.0,
+        "Augmentation.fill": "nearest",
         "Train.momentum": 0.0,
         "Train.early_stopping": EarlyStopping(),
         "Train.validation_rows": 0,

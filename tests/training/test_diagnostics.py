@@ -55,7 +55,7 @@ def norm(values: np.ndarray) -> float:
 
 def probed(recipe: Recipe, y: np.ndarray, outputs: int, task: str) -> tuple[replicate.Trace, Diagnostics]:
     """A fresh network and its probe on all rows."""
-    structure = replicate.Structure.of(recipe, X.shape[1:], outputs, task)
+    structure = replicate.Structure.of(recipe, X.shape[1:], outputs, task, len(X))
     traced = replicate.trace(structure)
     replicate.reset(traced, 0.01, seed=0)
     samples = replicate.on_device(recipe.model, X), ops.convert_to_tensor(y)

@@ -89,7 +89,7 @@ def test_replicates_share_one_trace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_seed_and_the_epoch_decide_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = recipe_with(train={"epochs": 2})
-    traced = replicate.trace(replicate.Structure.of(recipe, (8, 8), 4, "classification"))
+    traced = replicate.trace(replicate.Structure.of(recipe, (8, 8), 4, "classification", 120))
     orders: list[list[int]] = []
 
     def epoch(order: np.ndarray, x: Any, y: Any) -> tuple[float, float]:
@@ -141,7 +141,7 @@ def test_an_epoch_is_what_fit_computes(model: Mapping[str, Any], train: Mapping[
     x, y = splits["train"]
     order = np.random.default_rng([0, 1]).permutation(len(x))
     network = networks.build(recipe.model, x.shape[1:], 4, seed=0)
-    structure = replicate.Structure.of(recipe, x.shape[1:], 4, "classification")
+    structure = replicate.Structure.of(recipe, x.shape[1:], 4, "classification", len(x))
     network.compile(
         optimizer=replicate.new_optimizer(structure, 0.01),
         loss=recipe.train.loss,
@@ -319,8 +319,8 @@ def test_a_compiled_epoch_computes_the_same() -> None:
 )
 def test_only_dense_networks_without_dropout_are_compiled(model: Mapping[str, Any], expected: bool) -> None:
     recipe = recipe_with(model)
-    assert replicate.Structure.of(compiled(recipe), (8, 8), 4, "classification").jit_compile == expected
-    assert not replicate.Structure.of(recipe, (8, 8), 4, "classification").jit_compile
+    assert replicate.Structure.of(compiled(recipe), (8, 8), 4, "classification", 120).jit_compile == expected
+    assert not replicate.Structure.of(recipe, (8, 8), 4, "classification", 120).jit_compile
 
 
 # What Keras's callbacks do between epochs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from stages.lib.engine import cluster
 from stages.lib.engine.key import replicate_key
 from stages.lib.study.recipe import Model, Recipe
 from stages.lib.study.settings import Study
-from stages.lib.study.strict_yaml import at
+from stages.lib.study.strict_yaml import at, unknown
 
 CONVOLUTION = 2.0
 """Time of a multiply-add in a convolution, against one in a dense layer (measured, one core with AVX-512)."""
@@ -40,25 +40,59 @@ class Job:
     def group(self) -> tuple[Any, ...]:
         """Jobs of one group share a traced network."""
         train = self.recipe.train
-        return (self.recipe.model, train.loss, train.optimizer, train.momentum, train.batch_size)
+        by_step = (train.schedule, train.learning_rate) if train.schedule.by_step else ()
+        updates = (train.loss, train.label_smoothing, train.optimizer, train.momentum, train.batch_size, *by_step)
+        return (self.recipe.model, train.augmentation, *updates)
 
 
 def jobs_of(study: Study, prepared: Prepared) -> list[Job]:
     """Every replicate of the study, in the order of params.yaml.
 
-    Raises SettingError for a network that the data do not allow.
+    Raises SettingError for a network or a training that the data do not allow.
     """
     fingerprint = prepared.fingerprint()
     made_in = cluster.training_environment(study.replicates.backend)
     jobs = []
     for variant, recipe in study.recipes.items():
         view = study.view_of(variant)
-        with at("variants", variant, "model"):
-            price = cost_of(recipe, prepared)
+        with at("variants", variant):
+            recipe, price = for_data(recipe, prepared)
         for seed in study.seeds(variant):
             key = replicate_key(recipe, prepared.views[view], seed, fingerprint, made_in)
             jobs.append(Job(variant, seed, recipe, view, key, price))
     return jobs
+
+
+def for_data(recipe: Recipe, prepared: Prepared) -> tuple[Recipe, float]:
+    """The recipe with weights by the numbers of the classes, and about how long a replicate takes.
+
+    Raises SettingError, with a place below the variant, for what the data do not allow.
+    """
+    with at("model"):
+        price = cost_of(recipe, prepared)
+    if recipe.train.augmentation.active and prepared.splits["train"][0].ndim < 3:
+        raise SettingError("is for images; the rows of this data set are lists of numbers", "train", "augmentation")
+    if isinstance(recipe.train.class_weights, str):
+        return recipe, price
+    with at("train", "class_weights"):
+        weights = by_number(recipe.train.class_weights, prepared.facts["class_names"]) or "none"
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"class_weights": weights})}), price
+
+
+def by_number(weights: Mapping[str, float], class_names: Sequence[str]) -> dict[str, float]:
+    """The number of a class, as text -> its weight, if that is not 1.
+
+    Raises SettingError for a class that there is not, or that is named twice.
+    """
+    found: dict[str, float] = {}
+    for key, weight in weights.items():
+        number = str(class_names.index(key)) if key in class_names else key
+        if number not in map(str, range(len(class_names))):
+            raise unknown("class", key, class_names)
+        if number in found:
+            raise SettingError(f"is class {number}, which has a weight already", key)
+        found[number] = weight
+    return {number: weight for number, weight in sorted(found.items()) if weight != 1}
 
 
 def cost_of(recipe: Recipe, prepared: Prepared) -> float:

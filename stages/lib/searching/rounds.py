@@ -16,7 +16,7 @@ from stages.lib.cli import SettingError
 from stages.lib.data.prepared import Prepared
 from stages.lib.engine import cluster, memory, runs
 from stages.lib.engine.cache import ReplicateCache
-from stages.lib.engine.jobs import Job, cost_of
+from stages.lib.engine.jobs import Job, for_data
 from stages.lib.engine.key import replicate_key
 from stages.lib.engine.progress import clock
 from stages.lib.judging import replicates
@@ -65,13 +65,13 @@ class TrialTrainer:
         return replicates.metrics(replicates.parse(result.files), labels, self.prepared.task)[name]
 
     def _job(self, wanted: Wanted) -> Job:
-        """Raises SettingError for a network that the data do not allow."""
+        """Raises SettingError for a network or a training that the data do not allow."""
         trial, recipe, seed = wanted
         try:
-            price = cost_of(recipe, self.prepared)
+            recipe, price = for_data(recipe, self.prepared)
         except SettingError as error:
             tried = f"{trial}: {json.dumps(trial.settings)}"
-            raise SettingError(f"{tried}: {error.below('model')}", "search", "space") from None
+            raise SettingError(f"{tried}: {error}", "search", "space") from None
         key = replicate_key(recipe, self.prepared.views[self.view], seed, self.fingerprint, self.made_in)
         return Job(str(trial), seed, recipe, self.view, key, price)
 

@@ -110,10 +110,13 @@ def epochs_kept(result: Result, stopping: EarlyStopping) -> int:
 def refit_recipe(trial: Trial) -> Recipe:
     """The trial's recipe for training on all rows but the test rows.
 
-    Early stopping by validation rows, of which none are left, gives way to the mean number of epochs of the folds.
+    Early stopping by validation rows, of which none are left, gives way to the mean number of epochs of the folds. A schedule
+    that waits for a plateau watches the training rows instead.
     """
     train = trial.recipe.train
     changed: dict[str, Any] = {"validation_rows": 0}
+    if train.schedule.kind == "plateau":
+        changed["schedule"] = train.schedule.model_copy(update={"monitor": train.schedule.monitor.removeprefix("val_")})
     if needs_validation(train.early_stopping.monitor):
         changed["early_stopping"] = train.early_stopping.model_copy(update={"monitor": "none"})
         changed["epochs"] = max(1, round(fmean(trial.epochs.values())))

@@ -17,7 +17,7 @@ MOST_REPLICATES = 20_000
 
 
 class Measured(NamedTuple):
-    """A metric, or the monitor of early stopping, that params.yaml names: where, and of which variants."""
+    """A metric, or the monitor of early stopping or of a schedule, that params.yaml names: where, and of which variants."""
 
     place: tuple[str, ...]
     measure: str
@@ -31,6 +31,8 @@ def measures(study: Study) -> list[Measured]:
         place = ("variants", name, "train")
         if (monitor := recipe.train.early_stopping.monitor) != "none":
             found.append(Measured((*place, "early_stopping", "monitor"), monitor, (name,)))
+        if recipe.train.schedule.kind == "plateau":
+            found.append(Measured((*place, "schedule", "monitor"), recipe.train.schedule.monitor, (name,)))
         if recipe.train.best_checkpoint:
             found.append(Measured((*place, "best_checkpoint"), "val_loss", (name,)))
         for metric in study.variants[name].reported:
@@ -48,6 +50,9 @@ def check_task(study: Study, task: str) -> None:
     for name, recipe in study.recipes.items():
         if task == "classification" and recipe.model.wide_deep.auxiliary_output:
             raise SettingError("is for a regression", "variants", name, "model", "wide_deep", "auxiliary_output")
+        for key, off in (("label_smoothing", 0.0), ("class_weights", "none")):
+            if task == "regression" and getattr(recipe.train, key) != off:
+                raise SettingError(f"is for classes, and a regression has none; set {off}", "variants", name, "train", key)
     if study.search and not has_measure(task, study.search.metric):
         raise SettingError(f"{study.search.metric} is not measured in a {task}", "search", "metric")
     sense.check(study, task)

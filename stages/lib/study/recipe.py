@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, WrapValidator, field_validator, model_validator
 
 from stages.lib.cli import SettingError, as_yaml
-from stages.lib.study.keras_names import Activation, Backend, HiddenActivation, Initializer, Loss, Optimizer
+from stages.lib.study.keras_names import (
+    DEFAULT_RATES,
+    OPTIMIZER_ARGUMENTS,
+    SMOOTHING_LOSSES,
+    UNWEIGHTED_LOSSES,
+    Activation,
+    Argument,
+    Backend,
+    HiddenActivation,
+    Initializer,
+    Loss,
+)
+from stages.lib.study.optimizers import NameOrOptimizer, Optimizer, Schedule
 from stages.lib.study.rows import KFold, View
 from stages.lib.study.strict_yaml import Section
 from stages.lib.study.values import LARGEST, Count, Epochs, Features, NotNegative, Positive, Share, Side, Whole, Width
@@ -98,15 +111,53 @@ class EarlyStopping(Section):
     """Whether training ends with the weights of its best epoch."""
 
 
+class Augmentation(Section):
+    """Random changes of the training images, drawn anew for every batch. No other rows are changed."""
+
+    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    """Mirror half of the images, left to right, upside down, or each way half of them."""
+    translate: Share = 0.0
+    """Move by up to this share of the height and of the width."""
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Turn by up to so many degrees, either way."""
+    zoom: Share = 0.0
+    """Shrink or enlarge by up to this share."""
+    contrast: Share = 0.0
+    """Multiply the distance of all pixels from their mean by up to 1 plus this share, or down to 1 minus it."""
+    fill: Literal["nearest", "constant", "reflect", "wrap"] = "nearest"
+    """What fills an edge that was moved in: the nearest pixel, zeros, a mirror image, or the other edge."""
+
+    @property
+    def active(self) -> bool:
+        """Whether it changes anything."""
+        return self.flip != "none" or any((self.translate, self.rotate, self.zoom, self.contrast))
+
+
+_WEIGHTS = TypeAdapter(dict[str, Positive], config=ConfigDict(strict=True, allow_inf_nan=False))
+
+
+def _class_weights(value: Any, _: object) -> Any:
+    if value in ("none", "balanced"):
+        return value
+    if not isinstance(value, Mapping) or not value:
+        raise SettingError(f"{as_yaml(value)} must be none, balanced, or a mapping of classes and their weights")
+    return _WEIGHTS.validate_python(value)
+
+
+ClassWeights = Annotated[dict[str, Positive] | Literal["none", "balanced"], WrapValidator(_class_weights)]
+
+
 class Train(Section):
     """How every variant trains, unless it says otherwise."""
 
     loss: Loss
     """What training makes small."""
-    optimizer: Optimizer
-    """With Keras's own settings, but for learning_rate and momentum."""
+    optimizer: NameOrOptimizer
+    """With Keras's own arguments, but for learning_rate, momentum and those that a mapping gives."""
     learning_rate: Positive | Literal["default"]
     """`default` is Keras's own for the optimizer."""
+    schedule: Schedule = Schedule()
+    """How the learning rate changes in training."""
     momentum: Share = 0.0
     """The momentum of sgd and rmsprop."""
     batch_size: Count
@@ -115,6 +166,12 @@ class Train(Section):
     """Passes over the training rows."""
     early_stopping: EarlyStopping = EarlyStopping()
     """Whether training ends early."""
+    label_smoothing: Share = 0.0
+    """Share of each label that is spread over all classes, in training alone. For crossentropies of one-hot labels."""
+    class_weights: ClassWeights = "none"
+    """Class, by name or number -> how much its rows count in training; 1 if left out. `balanced`: the rarer, the more."""
+    augmentation: Augmentation = Augmentation()
+    """Random changes of the training images."""
     validation_rows: Whole = 0
     """The last training rows, set apart to validate on, where the split sets none apart."""
     best_checkpoint: bool = False
@@ -133,10 +190,55 @@ class Train(Section):
             raise SettingError(f"{as_yaml(value)} must be a number greater than 0, or default") from None
 
     @model_validator(mode="after")
-    def _momentum_where_it_exists(self) -> Train:
-        if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
-            raise SettingError(f"{self.momentum} is for sgd and rmsprop, not for {self.optimizer}; set it to 0.0", "momentum")
+    def _consistent(self) -> Train:
+        name, given = self.optimizer_name, self.optimizer.given if isinstance(self.optimizer, Optimizer) else {}
+        if self.momentum and name not in ("sgd", "rmsprop"):
+            raise SettingError(f"{self.momentum} is for sgd and rmsprop, not for {name}; set it to 0.0", "momentum")
+        if self.momentum and given.get("momentum", self.momentum) != self.momentum:
+            wrong = f"{given['momentum']} is not train.momentum, which is {self.momentum}; give one of them"
+            raise SettingError(wrong, "optimizer", "momentum")
+        if self.label_smoothing and self.loss not in SMOOTHING_LOSSES:
+            wrong = f"{self.loss} smooths no labels; set it to 0.0, or loss to one of {', '.join(SMOOTHING_LOSSES)}"
+            raise SettingError(wrong, "label_smoothing")
+        if self.class_weights != "none" and self.loss in UNWEIGHTED_LOSSES:
+            raise SettingError(f"{self.loss} is a loss of a whole batch, whose rows have no weights; set none", "class_weights")
         return self
+
+    @property
+    def optimizer_name(self) -> str:
+        return self.optimizer if isinstance(self.optimizer, str) else self.optimizer.name
+
+    @property
+    def optimizer_arguments(self) -> dict[str, Argument]:
+        """The arguments that differ from Keras's own, beside the learning rate. A momentum of 0 is Keras's own."""
+        momentum = {"momentum": self.momentum} if self.momentum else {}
+        given = self.optimizer.given if isinstance(self.optimizer, Optimizer) else {}
+        known = OPTIMIZER_ARGUMENTS[self.optimizer_name]
+        return {**{name: value for name, value in given.items() if value != known[name]}, **momentum}
+
+    def settled(self, most_epochs: int | None) -> Train:
+        """The same training in the one form that recipes have, so that two ways of writing it are one experiment.
+
+        A default rate and `all` epochs of a schedule become numbers. An optimizer without arguments of its own is its name. The
+        momentum of sgd and rmsprop stands beside it. Raises SettingError for a schedule that training is too short for.
+
+        Args:
+            most_epochs: the upper limit of a study.
+        """
+        if self.schedule.warmup_epochs >= self.epochs:
+            wrong = f"{self.schedule.warmup_epochs:g} leaves none of the {self.epochs} epochs for the decay"
+            raise SettingError(wrong, "train", "schedule", "warmup_epochs")
+        name, arguments = self.optimizer_name, self.optimizer_arguments
+        momentum = arguments.pop("momentum", 0.0) if name in ("sgd", "rmsprop") else 0.0
+        epochs = min(self.epochs, most_epochs or self.epochs)
+        changed = {
+            "optimizer": Optimizer.model_validate({"name": name, **arguments}) if arguments else name,
+            "momentum": momentum,
+            "learning_rate": DEFAULT_RATES[name] if self.learning_rate == "default" else self.learning_rate,
+            "epochs": epochs,
+            "schedule": self.schedule.within(epochs),
+        }
+        return self.model_copy(update=changed)
 
 
 class Recipe(Section):

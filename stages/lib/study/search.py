@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.claims import Claim
@@ -21,10 +21,14 @@ KINDS = ("choices", "integers", "uniform", "log_uniform")
 """Keys of a range. Each range has one of them."""
 
 
+def _key(key: str) -> str:
+    return key.removesuffix(".name") if key == "train.optimizer.name" else key
+
+
 class Range(Section):
     """The values of one key that a search tries. It has exactly one of choices, integers, uniform and log_uniform."""
 
-    key: str
+    key: Annotated[str, AfterValidator(_key)]
     """A key of model or train, such as train.learning_rate. Equal hidden layers have model.hidden.layers and .units."""
     choices: Annotated[tuple[Value, ...] | None, POINTS] = None
     """Any of these values."""

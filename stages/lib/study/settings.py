@@ -11,7 +11,7 @@ from pydantic import Field
 
 from stages.lib.cli import SettingError
 from stages.lib.study.claims import Claim, Illustration, IllustrationName, Statistics, TextOrNote
-from stages.lib.study.keras_names import DEFAULT_RATES, Backend
+from stages.lib.study.keras_names import Backend
 from stages.lib.study.recipe import Model, Recipe, Train
 from stages.lib.study.rows import Data, Limits, View
 from stages.lib.study.search import Search
@@ -148,6 +148,17 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
+def _retrained(train: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`train` with the changes of a variant. Another optimizer, or kind of schedule, takes over no key of the one before."""
+    result = merged(train, changes)
+    for section, chosen in (("optimizer", "name"), ("schedule", "kind")):
+        before, after = train[section], changes.get(section)
+        if isinstance(after, Mapping):
+            before = {chosen: before} if isinstance(before, str) else before
+            result[section] = {**before, **after} if after.get(chosen, before[chosen]) == before[chosen] else after
+    return result
+
+
 def resolve(study: Study, name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """The full recipe of a variant: the study's defaults, then what each ancestor changes, then its own changes.
 
@@ -161,11 +172,11 @@ def resolve(study: Study, name: str, changes: Mapping[str, Any] | None = None) -
     folded = False
     for variant in chain(study, name):
         model = merged(model, variant.model)
-        train = merged(train, variant.train)
+        train = _retrained(train, variant.train)
         folded = folded if variant.k_fold is None else variant.k_fold
     if changes:
         model = merged(model, changes.get("model", {}))
-        train = merged(train, changes.get("train", {}))
+        train = _retrained(train, changes.get("train", {}))
     content = {
         "view": study.views[study.view_of(name)],
         "model": model,
@@ -177,7 +188,4 @@ def resolve(study: Study, name: str, changes: Mapping[str, Any] | None = None) -
     }
     with at():
         recipe = Recipe.model_validate(content)
-    training = recipe.train
-    rate = DEFAULT_RATES[training.optimizer] if training.learning_rate == "default" else training.learning_rate
-    epochs = min(training.epochs, study.limits.epochs or training.epochs)
-    return recipe.model_copy(update={"train": training.model_copy(update={"learning_rate": rate, "epochs": epochs})})
+    return recipe.model_copy(update={"train": recipe.train.settled(study.limits.epochs)})

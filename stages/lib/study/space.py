@@ -9,6 +9,8 @@ from operator import itemgetter
 from typing import Any
 
 from stages.lib.cli import SettingError, as_yaml
+from stages.lib.study.keras_names import OPTIMIZER_ARGUMENTS
+from stages.lib.study.optimizers import Optimizer
 from stages.lib.study.recipe import MOST_LAYERS, Recipe
 from stages.lib.study.search import Range, Search, Strategy
 from stages.lib.study.settings import Study, resolve
@@ -16,6 +18,8 @@ from stages.lib.study.strict_yaml import Section, at, unknown
 
 LAYERS, UNITS = "model.hidden.layers", "model.hidden.units"
 """Keys of networks whose hidden layers all have the same width: how many layers, and how many units in each."""
+OPTIMIZER = "train.optimizer"
+"""The key of the optimizer's name. Those of its arguments begin with it."""
 DEFAULT = "default"
 """The strategy that tries nothing but the variant as it is."""
 LEARNERS = ("genetic", "cmaes", "tpe")
@@ -35,12 +39,13 @@ def keys(study: Study) -> list[str]:
     def of(section: Section, prefix: str) -> Iterator[str]:
         for name in type(section).model_fields:
             value = getattr(section, name)
-            if isinstance(value, Section):
+            if isinstance(value, Section) and not isinstance(value, Optimizer):
                 yield from of(value, f"{prefix}{name}.")
             else:
                 yield f"{prefix}{name}"
 
-    every = [*of(study.model, "model."), LAYERS, UNITS, *of(study.train, "train.")]
+    arguments = [f"{OPTIMIZER}.{name}" for name in Optimizer.model_fields if name != "name"]
+    every = [*of(study.model, "model."), LAYERS, UNITS, *of(study.train, "train."), *arguments]
     return [key for key in every if key not in _NOT_SEARCHED]
 
 
@@ -50,7 +55,7 @@ def changes(search: Search, recipe: Recipe, values: Mapping[str, Any]) -> dict[s
     by_key = {search.space[name].key: value for name, value in values.items()}
     for key, value in by_key.items():
         if key not in (LAYERS, UNITS):
-            *sections, last = key.split(".")
+            *sections, last = (f"{key}.name" if key == OPTIMIZER else key).split(".")
             place = result
             for section in sections:
                 place = place.setdefault(section, {})
@@ -77,6 +82,10 @@ def values_of(search: Search, recipe: Recipe) -> dict[str, Any]:
 
 
 def _value_at(recipe: Recipe, key: str) -> Any:
+    if key.startswith(OPTIMIZER):
+        name = recipe.train.optimizer_name
+        known = {OPTIMIZER: name, **{f"{OPTIMIZER}.{each}": value for each, value in OPTIMIZER_ARGUMENTS[name].items()}}
+        return recipe.train.optimizer_arguments.get(key.removeprefix(f"{OPTIMIZER}."), known.get(key))
     value: Any = recipe
     for part in key.split("."):
         value = getattr(value, part)

@@ -2,7 +2,8 @@
 
 Keras's `fit` returns to Python every few steps. Here a whole epoch is one traced function, which Keras 3 does not offer for all
 of its backends. The function holds the network and the optimizer. All replicates of a variant share it: their values are set
-from outside. Inputs are a tensor, or a pair of tensors for a network with two inputs.
+from outside. Inputs are a tensor, or a pair of tensors for a network with two inputs. Labels are a tensor, or in training the
+pair of the labels and the weights of their rows.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 from keras import ops
 
 Tensor = Any
-Measure = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(labels, predictions) of a batch -> (mean loss, sum of the quality).
+Measure = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor]]
+"""(labels, predictions, whether the network trains) of a batch -> (mean loss, sum of the quality).
 
 The quality of a row is 1 or 0 for a right or a wrong class, or its absolute error.
 """
@@ -38,7 +39,7 @@ class Compiled:
     gradients: Gradients
 
 
-def _rows(x: Tensor, rows: Tensor) -> Tensor:
+def _rows(x: Any, rows: Tensor) -> Any:
     return keras.tree.map_structure(lambda tensor: ops.take(tensor, rows, axis=0), x)
 
 
@@ -56,7 +57,7 @@ def _zeros() -> tuple[Tensor, Tensor]:
 
 def _loss(model: keras.Model, measure: Measure, x: Tensor, y: Tensor, training: bool) -> tuple[Tensor, Tensor, Tensor]:
     predictions = model(x, training=training)
-    loss, quality = measure(y, predictions)
+    loss, quality = measure(y, predictions, training)
     return predictions, loss + sum(model.losses), quality
 
 
@@ -111,7 +112,7 @@ def _jax(
 
     def loss_of(trainable: Any, other: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Any]:
         predictions, other, penalties = model.stateless_call(trainable, other, x, training=True, return_losses=True)
-        loss, quality = measure(y, predictions)
+        loss, quality = measure(y, predictions, True)
         return loss + sum(penalties), (other, quality)
 
     gradient_of = jax.value_and_grad(loss_of, has_aux=True)
@@ -136,7 +137,7 @@ def _jax(
     @jax.jit
     def pure_score(trainable: Any, other: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         predictions, _, penalties = model.stateless_call(trainable, other, x, training=False, return_losses=True)
-        loss, quality = measure(y, predictions)
+        loss, quality = measure(y, predictions, False)
         return predictions, loss + sum(penalties), quality
 
     def score(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,17 @@ class Diagnostics:
     update_norm: the same of the kernel's change during the epoch. NaN before training.
     zero_share: share of the units whose activation is zero for every row, and every pixel of a convolution.
     saturated_share: share of the activations of sigmoid or tanh that lie within NEAR of their bounds.
+
+    Args:
+        state: the variables that gradients change, such as those of dropout, which training must not notice. None: those of
+            the network.
     """
 
     model: keras.Model
     gradients: Gradients
     x: Any
     y: Any
+    state: Sequence[keras.Variable] | None = None
 
     def __post_init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -48,11 +54,10 @@ class Diagnostics:
 
     def measure(self, epoch: int) -> None:
         """Add the lines of one epoch. Epoch 0 is before training."""
-        state = [ops.convert_to_numpy(variable.value).copy() for variable in self.model.non_trainable_variables]
+        state = self.model.non_trainable_variables if self.state is None else self.state
+        before = [ops.convert_to_numpy(variable.value).copy() for variable in state]
         gradients = self.gradients(self.x, self.y)
-        for variable, value in zip(
-            self.model.non_trainable_variables, state, strict=True
-        ):  # the gradients have changed it, which training must not notice
+        for variable, value in zip(state, before, strict=True):
             variable.assign(value)
         activations = self._activations()
         for number, (layer, position) in enumerate(zip(self.layers, self.positions, strict=True)):

@@ -21,8 +21,10 @@ from stages.lib.study.strict_yaml import flattened
 
 
 def knobs(view: str, model: Model, train: Train) -> dict[str, str]:
-    """Every knob with its value, as params.yaml writes it."""
-    content = {"view": view, **model.model_dump(), **train.model_dump()}
+    """Every knob with its value, as params.yaml writes it. Arguments of an optimizer are there if they are not Keras's own."""
+    given = {name: value for name, value in train.optimizer_arguments.items() if name != "momentum" or not train.momentum}
+    optimizer = {"optimizer": train.optimizer_name, **{f"optimizer.{name}": value for name, value in given.items()}}
+    content = {"view": view, **model.model_dump(), **train.model_dump(), **optimizer}
     return {key: json.dumps(value).strip('"') for key, value in flattened(content)}
 
 
@@ -32,7 +34,8 @@ def changed_knobs(study: Study, variant: str, other: str | None) -> list[tuple[s
     before = knobs(study.view_of(other) if other else "", base.model, base.train)
     after = knobs(study.view_of(variant), recipe.model, recipe.train)
     changed = [knob for knob in {**after, **before} if after.get(knob) != before.get(knob)]
-    return [(knob, before.get(knob, "all"), after.get(knob, "all")) for knob in changed]
+    left_out = {knob: "Keras's own" if knob.startswith("optimizer.") else "all" for knob in changed}
+    return [(knob, before.get(knob, left_out[knob]), after.get(knob, left_out[knob])) for knob in changed]
 
 
 def why(results: Results, subject: str, variant: str, other: str | None) -> dict[str, list[Any]]:
