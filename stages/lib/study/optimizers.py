@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, WrapValidator, field_validator, model_validator
 
 from stages.lib.cli import SettingError, as_yaml
-from stages.lib.study.keras_names import OPTIMIZER_ARGUMENTS, Argument, OptimizerName
+from stages.lib.study.keras_names import DEFAULT_RATES, OPTIMIZER_ARGUMENTS, Argument, OptimizerName
 from stages.lib.study.strict_yaml import Section, unknown
 from stages.lib.study.values import Count, Finite, NotNegative, OpenShare, Positive, Share, Whole
 
@@ -110,12 +110,14 @@ class Optimizer(Section):
         return {name: value for name, value in self if name != "name" and value is not None}
 
 
-def _name_or_mapping(value: Any, handler: Any) -> Any:
-    if isinstance(value, Mapping):
+def _name_or_mapping(value: Any, _: object) -> str | Optimizer:
+    if isinstance(value, Mapping | Optimizer):
         return Optimizer.model_validate(value)
-    if not isinstance(value, str | Optimizer):
+    if not isinstance(value, str):
         raise SettingError(f"{as_yaml(value)} must be text, or a mapping of name and arguments")
-    return handler(value)
+    if value not in DEFAULT_RATES:
+        raise unknown("optimizer", value, DEFAULT_RATES)
+    return value
 
 
 NameOrOptimizer = Annotated[OptimizerName | Optimizer, WrapValidator(_name_or_mapping)]
