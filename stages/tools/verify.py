@@ -30,7 +30,7 @@ from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import Job, jobs_of
 from stages.lib.judging import replicates
 from stages.lib.judging.claims import replicates_of
-from stages.lib.judging.repeated import Numbers, Run, committed_replicates, compare, differences, same_trial
+from stages.lib.judging.repeated import Numbers, Run, committed_replicates, compare, differences
 from stages.lib.programs import dvc
 from stages.lib.searching.results import read_trials
 from stages.lib.searching.rounds import TrialTrainer, score
@@ -69,10 +69,10 @@ def train_replicates(
     def finish(job: Job, result: Result) -> None:
         measured = replicates.measure(study, job.variant, replicates.parse(result.files), labels, prepared.task)
         rounded = pd.Series(measured, dtype=float).round(DIGITS)  # pandas rounds unlike Python
-        numbers[job.variant, job.seed] = {str(metric): float(value) for metric, value in rounded.items()}
+        numbers[job.variant, f"seed {job.seed}"] = {str(metric): float(value) for metric, value in rounded.items()}
 
     runs.train_missing(jobs, prepared, cache, study.replicates.time_limit, start, finish, "verify")
-    return {(job.variant, job.seed): numbers[job.variant, job.seed] for job in jobs}
+    return {run: numbers[run] for job in jobs for run in [(job.variant, f"seed {job.seed}")]}
 
 
 def drawn_trials(study: Study, search: Search, metrics: Path, count: int, seed: int, exact: bool) -> list[Trial]:
@@ -89,10 +89,9 @@ def drawn_trials(study: Study, search: Search, metrics: Path, count: int, seed: 
 def fold_scores(search: Search, trials: Sequence[Trial]) -> Numbers:
     """The scores of every fold of trials, as the search stage writes them."""
     return {
-        (f"{trial.strategy}, trial {trial.number}", trial.seed): {
-            f"fold_{fold}": finite(round_or_word(search.metric, score)) for fold, score in sorted(trial.scores.items())
-        }
+        (str(trial), f"fold {fold}"): {search.metric: finite(round_or_word(search.metric, score))}
         for trial in trials
+        for fold, score in sorted(trial.scores.items())
     }
 
 
@@ -124,7 +123,7 @@ def verify(folder: Path, count: int, seed: int, claim: str | None = None, trials
             trainer = TrialTrainer(study, search.variant, prepared, cache, start)
             again = [replace(trial, scores={}, epochs={}) for trial in drawn]
             score(trainer, search, [again])
-            found |= compare(fold_scores(search, drawn), fold_scores(search, again), exact, same_trial)
+            found |= compare(fold_scores(search, drawn), fold_scores(search, again), exact)
     verdict = "the same, to the last digit" if exact else "within the tolerance"
     for name, lines in found.items():
         print("\n".join(lines) or f"{name}: {verdict}")

@@ -12,7 +12,7 @@ from scipy import stats
 
 from stages.lib.cli import UserError
 from stages.lib.engine.key import local_environment
-from stages.lib.judging.repeated import compare, differences, same_trial, tolerance
+from stages.lib.judging.repeated import compare, differences, tolerance
 
 
 @pytest.fixture
@@ -70,32 +70,33 @@ def test_values_that_agree_or_are_not_finite_have_a_tolerance_too(values: list[f
 
 
 def test_a_difference_is_a_mistake_or_within_the_tolerance() -> None:
-    committed = {("plain", seed): {"test_accuracy": value} for seed, value in enumerate([0.9, 0.92, 0.94])}
-    trained = {("plain", 0): {"test_accuracy": 0.93}}
+    committed = {("plain", f"seed {seed}"): {"test_accuracy": value} for seed, value in enumerate([0.9, 0.92, 0.94])}
+    trained = {("plain", "seed 0"): {"test_accuracy": 0.93}}
     assert compare(committed, trained, exact=True) == {
         "plain, seed 0": ["plain, seed 0: test_accuracy is 0.93, but 0.9 is committed"]
     }
     assert compare(committed, trained, exact=False) == {"plain, seed 0": []}
-    (line,) = compare(committed, {("plain", 0): {"test_accuracy": 0.1}}, exact=False)["plain, seed 0"]
+    (line,) = compare(committed, {("plain", "seed 0"): {"test_accuracy": 0.1}}, exact=False)["plain, seed 0"]
     assert line.startswith("plain, seed 0: test_accuracy is 0.1, but 0.9 is committed, beyond 0.190")
-    some_diverged = {("plain", seed): {"test_loss": value} for seed, value in enumerate([0.5, 0.6, math.nan])}
-    assert compare(some_diverged, {("plain", 0): {"test_loss": math.nan}}, exact=False) == {"plain, seed 0": []}
-    assert compare(some_diverged, {("plain", 0): {"test_loss": math.nan}}, exact=True)["plain, seed 0"]
+    some_diverged = {("plain", f"seed {seed}"): {"test_loss": value} for seed, value in enumerate([0.5, 0.6, math.nan])}
+    assert compare(some_diverged, {("plain", "seed 0"): {"test_loss": math.nan}}, exact=False) == {"plain, seed 0": []}
+    assert compare(some_diverged, {("plain", "seed 0"): {"test_loss": math.nan}}, exact=True)["plain, seed 0"]
 
 
 def test_what_is_not_a_number_on_both_sides_is_the_same() -> None:
-    committed = {("plain", 0): {"epochs_to_0.95_accuracy": math.inf, "val_loss": math.nan}}
+    committed = {("plain", "seed 0"): {"epochs_to_0.95_accuracy": math.inf, "val_loss": math.nan}}
     assert compare(committed, committed, exact=True) == {"plain, seed 0": []}
 
 
-@pytest.mark.parametrize("committed", [{}, {("plain", 0): {"test_loss": 0.3}}])
-def test_a_replicate_that_is_not_committed_is_refused(committed: dict[tuple[str, int], dict[str, float]]) -> None:
+@pytest.mark.parametrize("committed", [{}, {("plain", "seed 0"): {"test_loss": 0.3}}])
+def test_a_replicate_that_is_not_committed_is_refused(committed: dict[tuple[str, str], dict[str, float]]) -> None:
     with pytest.raises(UserError, match="has not all of plain, seed 0"):
-        compare(committed, {("plain", 0): {"test_accuracy": 0.93}}, exact=True)
+        compare(committed, {("plain", "seed 0"): {"test_accuracy": 0.93}}, exact=True)
 
 
 def test_elsewhere_a_score_lies_where_the_trial_s_folds_put_it() -> None:
-    committed = {("blind, trial 0", 0): {"fold_0": 0.3, "fold_1": 0.31, "fold_2": 0.32}}
-    assert compare(committed, {("blind, trial 0", 0): {"fold_0": 0.33}}, False, same_trial) == {"blind, trial 0, seed 0": []}
-    (line,) = compare(committed, {("blind, trial 0", 0): {"fold_0": 0.9}}, False, same_trial)["blind, trial 0, seed 0"]
-    assert line.startswith("blind, trial 0, seed 0: fold_0 is 0.9, but 0.3 is committed, beyond -0.05")
+    committed = {("blind 0, trial 0", f"fold {fold}"): {"val_loss": 0.3 + fold / 100} for fold in range(3)}
+    name = "blind 0, trial 0, fold 0"
+    assert compare(committed, {("blind 0, trial 0", "fold 0"): {"val_loss": 0.33}}, False) == {name: []}
+    (line,) = compare(committed, {("blind 0, trial 0", "fold 0"): {"val_loss": 0.9}}, False)[name]
+    assert line.startswith(f"{name}: val_loss is 0.9, but 0.3 is committed, beyond -0.05")

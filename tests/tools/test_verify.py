@@ -81,10 +81,10 @@ def test_trials_of_a_search_are_trained_again(run: Path, tmp_path: Path) -> None
     done = stage("tools.verify", folder, "--replicates", "1", "--trials", "9", "--seed", "7", cache=tmp_path / "other")
     assert done.returncode == 1, done.stderr
     assert "3 trials, drawn with --seed 7: " in done.stdout
-    for name in ("default, trial 0, seed 0", "blind, trial 0, seed 0"):
+    for name in ("default 0, trial 0, fold 1", "blind 0, trial 0, fold 0"):
         assert f"{name}: the same, to the last digit" in done.stdout
-    assert done.stdout.count("the same, to the last digit") == 3  # with the replicate
-    assert "blind, trial 1, seed 0: fold_1 is " in done.stdout
+    assert done.stdout.count("the same, to the last digit") == 6  # of six folds and the replicate, all but one
+    assert "blind 0, trial 1, fold 1: val_loss is " in done.stdout
     assert "verify: 1 numbers are not as committed" in done.stderr
     assert not list((tmp_path / "other").rglob("manifest.json")), "the replicate cache is not used"
 

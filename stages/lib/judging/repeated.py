@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -21,12 +21,10 @@ CONFIDENCE = 0.999
 FLOOR = 0.001
 """The smallest tolerance, as a share of the mean, or of 1 for smaller means. It matters where comparable runs agree."""
 
-Run = tuple[str, int]
-"""A variant or a trial, and its seed."""
+Run = tuple[str, str]
+"""A variant and a seed, or a trial and a fold. Runs of one variant, or of one trial, are comparable."""
 Numbers = Mapping[Run, Mapping[str, float]]
-"""The metrics of replicates, or the scores of a trial's folds."""
-Comparable = Callable[[Numbers, Run, str], list[float]]
-"""Gives the committed values that say where a number may fall."""
+"""The metrics of a replicate, or the score of a fold."""
 
 
 def committed_replicates(metrics: Path) -> Numbers:
@@ -37,7 +35,7 @@ def committed_replicates(metrics: Path) -> Numbers:
     except FileNotFoundError:
         raise UserError(f"{path} is missing: the study was not run, so there is nothing to verify") from None
     return {
-        (str(row.pop("variant")), int(row.pop("seed"))): {str(name): float(value or "nan") for name, value in row.items()}
+        (str(row.pop("variant")), f"seed {row.pop('seed')}"): {str(name): float(value or "nan") for name, value in row.items()}
         for row in table.to_dict("records")
     }
 
@@ -62,16 +60,6 @@ def _fact(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def same_variant(committed: Numbers, run: Run, metric: str) -> list[float]:
-    """The metric of all replicates of the run's variant."""
-    return [metrics[metric] for (variant, _), metrics in committed.items() if variant == run[0]]
-
-
-def same_trial(committed: Numbers, run: Run, _: str) -> list[float]:
-    """The scores of all folds of the trial."""
-    return list(committed[run].values())
-
-
 def tolerance(values: Sequence[float]) -> tuple[float, float]:
     """Student's prediction interval for one more value, at CONFIDENCE.
 
@@ -88,7 +76,7 @@ def tolerance(values: Sequence[float]) -> tuple[float, float]:
     return mean - reach, mean + reach
 
 
-def compare(committed: Numbers, again: Numbers, exact: bool, comparable: Comparable = same_variant) -> dict[str, list[str]]:
+def compare(committed: Numbers, again: Numbers, exact: bool) -> dict[str, list[str]]:
     """Run -> a line for each number that is wrong.
 
     exact: whether numbers must be the same.
@@ -96,7 +84,7 @@ def compare(committed: Numbers, again: Numbers, exact: bool, comparable: Compara
     """
     found: dict[str, list[str]] = {}
     for run, numbers in again.items():
-        name = f"{run[0]}, seed {run[1]}"
+        name = ", ".join(run)
         before = committed.get(run, {})
         if not numbers.keys() <= before.keys():
             raise UserError(f"metrics/replicates.csv has not all of {name}; `dvc repro` first")
@@ -104,7 +92,7 @@ def compare(committed: Numbers, again: Numbers, exact: bool, comparable: Compara
         for metric, value in numbers.items():
             if before[metric] == value or (math.isnan(before[metric]) and math.isnan(value)):
                 continue
-            low, high = tolerance(comparable(committed, run, metric))
+            low, high = tolerance([metrics[metric] for (group, _), metrics in committed.items() if group == run[0]])
             if exact or not (math.isinf(high) or low <= value <= high):
                 limits = "" if exact else f", beyond {low:.6g} to {high:.6g}"
                 found[name].append(f"{name}: {metric} is {value:.6g}, but {before[metric]:.6g} is committed{limits}")
