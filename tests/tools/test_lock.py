@@ -110,11 +110,24 @@ def edit(path: str, before: str, after: str) -> Callable[[Path], None]:
     return change
 
 
-@pytest.mark.parametrize(
-    ("change", "lines"),
-    [
+# Changes that do not hide each other, so that one check finds all of them: each with its lines, in the order of the stages.
+MISMATCHES: dict[str, list[tuple[Callable[[Path], object], list[str]]]] = {
+    "edited": [
+        (edit("code.txt", "one", "two"), ["train: code.txt: is not what the lock file says"]),
+        (edit("params.yaml", "epochs: 3", "epochs: 4"), ["train: params.yaml: train.epochs is 4, but 3 in the lock file"]),
         (edit("metrics/claims.csv", "one", "two"), ["evaluate: metrics/claims.csv: is not what the lock file says"]),
         (edit("metrics/figures/a.svg", "one", "two"), ["evaluate: metrics/figures: is not what the lock file says"]),
+        (edit("dvc.yaml", "cat metrics", "cat -u metrics"), ["plot: its command is not that of the lock file"]),
+        (
+            edit("studies/one/params.yaml", "rate: 1e-05", "speed: 1e-05"),
+            [
+                "studies/one/dvc.yaml:train: studies/one/params.yaml: train.rate is nothing, but 1e-05 in the lock file",
+                "studies/one/dvc.yaml:train: studies/one/params.yaml: train.speed is 1e-05, but nothing in the lock file",
+            ],
+        ),
+    ],
+    "added and removed": [
+        (edit("dvc.yaml", r"deps: \[code", "deps: [.gitignore, code"), ["train: .gitignore: is not in the lock file"]),
         (
             lambda folder: (folder / "metrics/claims.csv").unlink(),
             ["evaluate: metrics/claims.csv: is in the lock file, but does not exist"],
@@ -124,34 +137,18 @@ def edit(path: str, before: str, after: str) -> Callable[[Path], None]:
             ["evaluate: metrics/figures: is not what the lock file says"],
         ),
         (
-            lambda folder: done(folder, "git", "rm", "-q", "--cached", "metrics/claims.csv"),
-            ["evaluate: metrics/claims.csv: is not in Git"],
-        ),
-        (edit("code.txt", "one", "two"), ["train: code.txt: is not what the lock file says"]),
-        (
-            edit("params.yaml", "epochs: 3", "epochs: 4"),
-            ["train: params.yaml: train.epochs is 4, but 3 in the lock file"],
-        ),
-        (
-            edit("studies/one/params.yaml", "rate: 1e-05", "speed: 1e-05"),
-            [
-                "studies/one/dvc.yaml:train: studies/one/params.yaml: train.rate is nothing, but 1e-05 in the lock file",
-                "studies/one/dvc.yaml:train: studies/one/params.yaml: train.speed is 1e-05, but nothing in the lock file",
-            ],
+            edit("dvc.yaml", r"\[data/report", "[metrics/new.csv, data/report"),
+            ["plot: metrics/new.csv: is not in the lock file"],
         ),
         (
             edit("studies/one/params.yaml", "train:", "new: {key: 1}\ntrain:"),
             ["studies/one/dvc.yaml:plot: studies/one/params.yaml: new.key is 1, but nothing in the lock file"],
         ),
-        (edit("dvc.yaml", "cat metrics", "cat -u metrics"), ["plot: its command is not that of the lock file"]),
-        (edit("dvc.yaml", r"deps: \[code", "deps: [.gitignore, code"), ["train: .gitignore: is not in the lock file"]),
+    ],
+    "not committed": [
         (
-            edit("dvc.yaml", r"\[data/report", "[metrics/new.csv, data/report"),
-            ["plot: metrics/new.csv: is not in the lock file"],
-        ),
-        (
-            edit("dvc.lock", r"(deps:\n    - path: data/runs\n      hash: md5\n      md5: )\w", r"\1_"),
-            ["evaluate: would run again"],  # it read something else than `train` wrote,
+            lambda folder: done(folder, "git", "rm", "-q", "--cached", "metrics/claims.csv"),
+            ["evaluate: metrics/claims.csv: is not in Git"],
         ),
         (
             lambda folder: (folder / "studies/one/dvc.lock").unlink(),
@@ -161,10 +158,20 @@ def edit(path: str, before: str, after: str) -> Callable[[Path], None]:
             ],
         ),
     ],
-)
-def test_a_mismatch_is_a_line(clone: Path, change: Callable[[Path], object], lines: list[str]) -> None:
-    change(clone)
-    assert check(clone) == (1, [*lines, *COMPARED])
+    "read something else than `train` wrote": [
+        (
+            edit("dvc.lock", r"(deps:\n    - path: data/runs\n      hash: md5\n      md5: )\w", r"\1_"),
+            ["evaluate: would run again"],
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", MISMATCHES)
+def test_a_mismatch_is_a_line(clone: Path, kind: str) -> None:
+    for change, _ in MISMATCHES[kind]:
+        change(clone)
+    assert check(clone) == (1, [*(line for _, lines in MISMATCHES[kind] for line in lines), *COMPARED])
 
 
 def test_it_says_where_it_has_to_run(tmp_path: Path) -> None:
