@@ -47,6 +47,42 @@ def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+DEEP = {
+    "tip": "Deep.",
+    "extends": "plain",
+    "model": {"hidden": [8, 8, 8], "activation": "sigmoid"},
+    "train": {"batch_size": 120},
+}
+RICH: dict[str, Any] = {
+    "variants": {"deep": DEEP, "plain": {"reported": {"test_accuracy": 0.8, "train_accuracy": 0.1}}},
+    "replicates": {"diagnostics": True},
+    "limits": {"rows": 1200, "epochs": None, "seeds": 3},
+    "claims": {
+        "dropout_takes_longer": TIMED,
+        "dropout_matters": {
+            "says": "Dropout matters.",
+            "compare": ["plain", "dropped"],
+            "metric": "test_accuracy",
+            "expect": "lower",
+            "reported": "in words alone",
+        },
+    },
+    "notes": ["We assumed a & b."],
+    "illustrations": {
+        name: {"says": "It <says> so."} for name in ("sigmoid_saturation", "losses", "label_grid", "weight_updates")
+    },
+}
+FACTS = {"description": "Grey <blobs>.", "feature_names": ["left", "right"], "first_rows": [[-1.5, 2.0, 3.0]]}
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with one of everything, evaluated and plotted. Tests only read it."""
+    folder = tmp_path_factory.mktemp("rich") / "study"
+    plot_study(folder, RICH, "", FACTS)
+    return folder
+
+
 @pytest.fixture
 def plotted(tmp_path: Path, unchanged: Path) -> Callable[..., Path]:
     """Make a study with runs, evaluate it and plot it; returns its folder."""
@@ -99,10 +135,9 @@ def test_every_figure_is_on_the_page(plotted: Callable[..., Path]) -> None:
     assert missing == {"claims.svg", "leaderboard.svg", "curves_accuracy.svg", "curves_loss.svg"}
 
 
-def test_illustrations_are_drawn_compared_and_reported(plotted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    says = {"says": "It <says> so."}
-    illustrations = {name: dict(says) for name in ("sigmoid_saturation", "losses", "label_grid", "weight_updates")}
-    folder = plotted({"illustrations": illustrations})
+def test_illustrations_are_drawn_compared_and_reported(rich: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(rich, folder)
     drawn = outputs(folder)
     assert {"illustration_sigmoid_saturation.svg", "illustration_losses.svg", "illustration_label_grid.png"} <= set(drawn)
     assert "illustrations.csv" not in drawn  # nothing is reported
@@ -111,7 +146,7 @@ def test_illustrations_are_drawn_compared_and_reported(plotted: Callable[..., Pa
     assert "The first 15 training images" in text
 
     study = study_with(
-        {"illustrations": {"losses": {**says, "reported": {"half_squared_error": (0.67,), "cross_entropy": (2.1,)}}}}
+        {"illustrations": {"losses": {"says": "", "reported": {"half_squared_error": (0.67,), "cross_entropy": (2.1,)}}}}
     )
     monkeypatch.setattr(plot, "load_study", lambda _: study)
     monkeypatch.setattr(sys, "argv", ["plot", str(folder)])
@@ -125,11 +160,9 @@ def test_illustrations_are_drawn_compared_and_reported(plotted: Callable[..., Pa
     assert "illustration_label_grid.png" not in outputs(folder)
 
 
-def test_gradients_of_deep_variants_are_drawn_and_put_into_words(plotted: Callable[..., Path]) -> None:
-    deep = {"deep": {"tip": "Deep.", "extends": "plain", "model": {"hidden": [8, 8, 8], "activation": "sigmoid"}}}
-    folder = plotted({"variants": deep, "replicates": {"diagnostics": True}})
-    assert "gradients.svg" in outputs(folder)
-    text = page(folder)
+def test_gradients_of_deep_variants_are_drawn_and_put_into_words(rich: Path) -> None:
+    assert "gradients.svg" in outputs(rich)
+    text = page(rich)
     assert "less than 1 % of the output layer&#39;s in 1 of 1 variant: deep (1.00 × 10⁻⁹)." in text
     section = text[text.index('id="gradients"') : text.index('id="inputs"')]
     assert "25.0 %" in section
@@ -142,9 +175,8 @@ def test_gradients_that_are_not_measured_are_not_drawn(plotted: Callable[..., Pa
     assert 'id="gradients"' not in page(folder)
 
 
-def test_a_reported_number_is_held_against_the_interval_and_the_deviation(plotted: Callable[..., Path]) -> None:
-    folder = plotted({"variants": {"plain": {"reported": {"test_accuracy": 0.8, "train_accuracy": 0.1}}}})
-    text = page(folder)
+def test_a_reported_number_is_held_against_the_interval_and_the_deviation(rich: Path) -> None:
+    text = page(rich)
     section = text[text.index('id="reported"') : text.index('id="confusion"')]
     assert "Of the 2 numbers that the source prints, 1 is <em>inside</em>, 1 is <em>outside</em>." in section
     rows = section.split("<tr>")[2:]
@@ -155,9 +187,8 @@ def test_a_reported_number_is_held_against_the_interval_and_the_deviation(plotte
     assert '<span class="differs">outside</span>' in rows[1]
 
 
-def test_notes_limits_and_facts_are_told(plotted: Callable[..., Path]) -> None:
-    facts = {"description": "Grey <blobs>.", "feature_names": ["left", "right"], "first_rows": [[-1.5, 2.0, 3.0]]}
-    text = page(plotted({"limits": {"rows": 1200, "epochs": None, "seeds": 3}, "notes": ["We assumed a & b."]}, **facts))
+def test_notes_limits_and_facts_are_told(rich: Path) -> None:
+    text = page(rich)
     assert "A reduced run, not the study" in text
     assert "1,200 rows of each split" in text
     assert "3 seeds of each variant" in text
@@ -185,14 +216,6 @@ def test_the_same_results_give_the_same_bytes_in_another_process(unchanged: Path
     assert (outputs(folder), page(folder)) == first
 
 
-def test_a_figure_that_is_no_longer_drawn_goes(plotted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = plotted()
-    (folder / "metrics" / "figures" / "old.svg").write_text("old")
-    monkeypatch.setattr(sys, "argv", ["plot", str(folder)])
-    plot.main()
-    assert "old.svg" not in outputs(folder)
-
-
 def test_the_page_needs_nothing_from_elsewhere(plotted: Callable[..., Path]) -> None:
     page_text = page(plotted())
     elements = Elements(page_text).found
@@ -211,9 +234,8 @@ def test_the_page_needs_nothing_from_elsewhere(plotted: Callable[..., Path]) -> 
         assert not (attributes.get("href") or "").startswith("http")
 
 
-def test_no_two_elements_share_an_id_and_every_reference_has_one(plotted: Callable[..., Path]) -> None:
-    deep = {"deep": {"tip": "Deep.", "extends": "plain", "model": {"hidden": [8, 8, 8]}}}
-    text = page(plotted({"variants": deep, "claims": {"dropout_takes_longer": TIMED}}))
+def test_no_two_elements_share_an_id_and_every_reference_has_one(rich: Path) -> None:
+    text = page(rich)
     ids = [attributes["id"] for _, attributes in Elements(text).found if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'url\(#([^)]+)\)|<use href="#([^"]+)"', text)) != set()
@@ -221,9 +243,8 @@ def test_no_two_elements_share_an_id_and_every_reference_has_one(plotted: Callab
         assert "".join(names) in ids
 
 
-def test_the_page_has_every_claim_and_variant_and_links_that_lead_somewhere(plotted: Callable[..., Path]) -> None:
-    folder = plotted({"claims": {"dropout_takes_longer": TIMED}})
-    text = page(folder)
+def test_the_page_has_every_claim_and_variant_and_links_that_lead_somewhere(rich: Path) -> None:
+    text = page(rich)
     elements = Elements(text).found
     anchors = {attributes["id"] for _, attributes in elements if attributes.get("id")}
     targets = {(attributes.get("href") or "")[1:] for tag, attributes in elements if tag == "a"}
@@ -237,12 +258,11 @@ def test_the_page_has_every_claim_and_variant_and_links_that_lead_somewhere(plot
     assert dict(elements)["html"].get("lang") == "en"
 
 
-def test_claims_about_time_are_judged_in_the_page_and_nowhere_else(plotted: Callable[..., Path]) -> None:
-    folder = plotted({"claims": {"dropout_takes_longer": TIMED}})
-    text = page(folder)
+def test_claims_about_time_are_judged_in_the_page_and_nowhere_else(rich: Path) -> None:
+    text = page(rich)
     row = text[text.index("Dropout takes longer.") :]
     assert "supported" in row[: row.index("</tr>")]
-    for path in (folder / "metrics").rglob("*"):
+    for path in (rich / "metrics").rglob("*"):
         assert path.is_dir() or b"dropout_takes_longer" not in path.read_bytes()
 
 
@@ -302,16 +322,18 @@ def test_a_regression_on_features_without_validation_rows() -> None:
     assert "accuracies" not in text[text.index('id="leaderboard"') : text.index('id="variants"')]
 
 
-def test_validation_rows_that_are_the_test_rows_are_owned_up_to(
+def test_validation_rows_that_are_the_test_rows_are_owned_up_to_and_figures_no_longer_drawn_go(
     plotted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = plotted()
     assert "The validation rows are the test rows" not in page(folder)
     prepared = folder / "data" / "prepared"
     (prepared / "validation.npz").write_bytes((prepared / "test.npz").read_bytes())
+    (folder / "metrics" / "figures" / "old.svg").write_text("old")
     monkeypatch.setattr(sys, "argv", ["plot", str(folder)])
     plot.main()
     assert "The validation rows are the test rows" in page(folder)
+    assert "old.svg" not in outputs(folder)
 
 
 def test_results_older_than_the_parameters_are_refused(plotted: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,10 +348,9 @@ def test_results_older_than_the_parameters_are_refused(plotted: Callable[..., Pa
         path.write_text(whole)
 
 
-def test_a_claim_shows_what_differs_why_whether_it_always_holds_and_how_to_run_it_again(plotted: Callable[..., Path]) -> None:
-    folder = plotted({"claims": {"noise_hurts": {"compare": ["plain", "dropped"], "reported": "in words alone"}}})
-    text = page(folder)
-    card = text[text.index('id="claim-noise_hurts"') :]
+def test_a_claim_shows_what_differs_why_whether_it_always_holds_and_how_to_run_it_again(rich: Path) -> None:
+    text = page(rich)
+    card = text[text.index('id="claim-dropout_matters"') :]
     card = card[: card.index("</details>")]
     for expected in (
         *("In words alone.", "the tests", "#variant-plain", "#variant-dropped", "#curves-loss-dropped", "#leaderboard"),
@@ -339,15 +360,14 @@ def test_a_claim_shows_what_differs_why_whether_it_always_holds_and_how_to_run_i
         ),
         "updates of the weights in an epoch",
         "pairs of single runs",
-        f"python -m stages.tools verify {folder.as_posix()} --claim noise_hurts",
+        f"python -m stages.tools verify {rich.as_posix()} --claim dropout_matters",
     ):
         assert expected in card
     assert "<code>view</code>" not in card  # the same of both
 
 
-def test_a_tip_shows_the_evidence_and_what_is_claimed_of_it(plotted: Callable[..., Path]) -> None:
-    deep = {"deep": {"tip": "Deep.", "extends": "plain", "model": {"hidden": [8, 8, 8]}, "train": {"batch_size": 120}}}
-    text = page(plotted({"variants": deep, "replicates": {"diagnostics": True}}))
+def test_a_tip_shows_the_evidence_and_what_is_claimed_of_it(rich: Path) -> None:
+    text = page(rich)
     card = text[text.index('id="variant-deep"') :]
     card = card[: card.index("</details>")]
     assert "In deep the gradient vanishes on its way back: before training, the first layer&#39;s is 1.00 × 10⁻⁹" in card
