@@ -155,6 +155,19 @@ def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     return float((predicted_classes(predictions) == labels).mean())
 
 
+def collapsed(predictions: np.ndarray, labels: np.ndarray, task: str) -> bool:
+    """Whether a network predicts no better than a constant would.
+
+    Such a constant is the most frequent class of these rows or, in a regression, the mean of their targets, by squared errors.
+    Predictions that are not finite are no better.
+    """
+    if not np.isfinite(predictions).all():
+        return True
+    if task == "classification":
+        return accuracy(predictions, labels) <= float(np.unique(labels, return_counts=True)[1].max()) / len(labels)
+    return mean_squared_errors(predictions, labels)[0] >= float(np.var(labels.astype(np.float64)))
+
+
 def mean_absolute_error(predictions: np.ndarray, targets: np.ndarray) -> float:
     """Mean of |prediction - target| over rows, for the first column of `predictions` (n, outputs); `targets` is (n,)."""
     return float(np.abs(predictions[:, 0].astype(np.float64) - targets).mean())
