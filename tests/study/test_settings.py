@@ -25,6 +25,7 @@ from stages.lib.study.load import check_task, load_study
 from stages.lib.study.recipe import Monitor
 from stages.lib.study.rows import Scaling
 from stages.lib.study.settings import Study, merged
+from stages.lib.study.strict_yaml import Printed
 
 SCALINGS, BACKENDS, MONITORS = map(get_args, (Scaling, Backend, Monitor))
 VALID = """\
@@ -837,6 +838,14 @@ def test_held_out_training_rows_are_validation_rows_of_their_variant_alone(tmp_p
 def test_an_illustration_has_the_numbers_that_its_source_prints() -> None:
     study = study_with({"illustrations": {"softmax": {"says": "Adds up to 1.", "reported": {"sum": [1], "parts": [0.5, 0.5]}}}})
     assert study.illustrations["softmax"].reported == {"sum": (1.0,), "parts": (0.5, 0.5)}
+
+
+def test_a_reported_number_keeps_the_digits_that_are_printed(tmp_path: Path) -> None:
+    changes = {"variants": {"plain": {"reported": {"test_accuracy": "0.9960", "test_loss": 0.5, "epochs": 7}}}}
+    reported = load(tmp_path, small(changes)).variants["plain"].reported
+    assert reported == {"test_accuracy": 0.996, "test_loss": 0.5, "epochs": 7}
+    texts = {name: number.text for name, number in reported.items() if isinstance(number, Printed)}
+    assert texts == {"test_accuracy": "0.9960", "test_loss": "0.5", "epochs": "7"}
 
 
 def test_settings_are_frozen() -> None:

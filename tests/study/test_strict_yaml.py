@@ -121,6 +121,14 @@ def test_yaml_1_2_decides_what_is_a_number_and_what_is_text(tmp_path: Path) -> N
     assert type(content["c"]) is int
 
 
+def test_what_a_source_reports_keeps_its_text_and_other_numbers_are_plain(tmp_path: Path) -> None:
+    text = "reported: {a: 0.9960, b: 7, c: [0.50], d: 1e-3}\nrate: 0.10\n"
+    found = read_yaml(written(tmp_path, text))
+    assert found == {"reported": {"a": 0.996, "b": 7, "c": [0.5], "d": 0.001}, "rate": 0.1}
+    assert [getattr(found["reported"][name], "text", None) for name in "abd"] == ["0.9960", None, "1e-3"]
+    assert type(found["rate"]) is type(found["reported"]["c"][0]) is float
+
+
 @pytest.mark.parametrize("content", ["a: 1\r\nb: é\r\n", "\ufeffa: 1\nb: é\n", "---\na: 1\nb: é\n...\n", "{a: 1, b: é}"])
 def test_every_way_to_write_the_same_is_read_the_same(content: str, tmp_path: Path) -> None:
     assert read_yaml(written(tmp_path, content)) == {"a": 1, "b": "é"}

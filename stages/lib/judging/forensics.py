@@ -1,25 +1,30 @@
 """Whether a program can have printed a number: an accuracy of n rows is a whole number of rows over n.
 
-The idea is the GRIM test of psychology (N. Brown and J. Heathers, Social Psychological and Personality Science 8, 2017). A number
-with all its digits says more: Keras computes accuracies in float32, and most decimal numbers are none.
+The idea is the GRIM test of psychology (N. Brown and J. Heathers, Social Psychological and Personality Science 8, 2017). A
+number with all its digits says more: Keras computes accuracies in float32, and most decimal numbers are none.
 
 Keras prints an accuracy in one of these ways, all of which count as possible:
 
 * k / n of float32: Keras 3, TensorFlow 2, and every version that measures all rows in one batch;
-* the mean of the batches' accuracies, each a float32, weighted by their rows in float64: Keras before 2.3, for evaluations and for
-  the running accuracy of an epoch;
+* the mean of the batches' accuracies, each a float32, weighted by their rows in float64: Keras before 2.3, for measurements in
+  batches of 32 and for the running accuracy of an epoch;
 * k / n of float64, by NumPy or scikit-learn.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+
+from stages.lib.study.metrics import AFTER_EPOCH, metric_of, needs_validation
+from stages.lib.study.rows import RowRange, RowsSplit, StratifiedSplit
+from stages.lib.study.settings import Study
+from stages.lib.study.strict_yaml import Printed
 
 ALL_DIGITS = 8
 """Decimals from which a number counts as printed with all its digits: a float32 below 1 has no more that mean something."""
@@ -42,6 +47,56 @@ class Finding(NamedTuple):
     why: str
 
 
+class Examined(NamedTuple):
+    """A number that a study's source prints, and what is known of it."""
+
+    variant: str
+    metric: str
+    text: str
+    finding: Finding
+
+
+def of_study(study: Study, facts: Mapping[str, Any] | None) -> list[Examined]:
+    """The accuracies that the study's source prints, on rows whose number is known.
+
+    facts: those of the prepared data, if they are there. A split by shares has its numbers of rows from them.
+    """
+    rows = rows_of_splits(study, facts)
+    found = []
+    for variant, settings in study.variants.items():
+        for metric, number in settings.reported.items():
+            split = _split_of(metric)
+            own = rows.get(split) if split else None
+            recipe = study.recipes[variant]
+            if split != "test" and (recipe.k_fold or recipe.train.validation_rows):
+                own = None  # training chose rows of its own
+            if own and isinstance(number, Printed):
+                running = AFTER_EPOCH.fullmatch(metric)
+                sizes = (KERAS_BATCH, recipe.train.batch_size) if running and split == "train" else (KERAS_BATCH,)
+                found.append(Examined(variant, metric, number.text, examine(number.text, own, sizes)))
+    return found
+
+
+def rows_of_splits(study: Study, facts: Mapping[str, Any] | None) -> dict[str, int]:
+    """Split -> its rows, without limits, as a source had them; none of a split that takes shares, without facts."""
+    split = study.data.split
+    if isinstance(split, RowsSplit):
+        ranges = {"train": split.train, "validation": split.validation, "test": split.test}
+        return {name: each.rows[1] - each.rows[0] for name, each in ranges.items() if isinstance(each, RowRange)}
+    if isinstance(split, StratifiedSplit):
+        return {"train": split.train, "validation": split.validation, "test": split.test}
+    if facts is None or study.limits.rows:
+        return {}
+    return {name: int(each["shape"][0]) for name, each in facts["splits"].items()}
+
+
+def _split_of(metric: str) -> str | None:
+    """The rows of which a metric is an accuracy; None if it is none."""
+    if metric_of(metric).quantity != "accuracy" or not metric_of(metric).higher_is_better:
+        return None
+    return "validation" if needs_validation(metric) else "test" if metric.startswith("test") else "train"
+
+
 def examine(text: str, rows: int, batch_sizes: Sequence[int] = (KERAS_BATCH,)) -> Finding:
     """What is known of an accuracy on so many rows that was printed as `text`, such as 0.9876.
 
@@ -58,10 +113,12 @@ def examine(text: str, rows: int, batch_sizes: Sequence[int] = (KERAS_BATCH,)) -
     if _is_ratio(text, nearest, rows) or any(_is_mean_of_batches(value, rows, size) for size in batch_sizes):
         return Finding("possible", rows, f"{nearest:,} of {rows:,} rows, with all digits")
     near = float(np.float32(nearest / rows))
+    batches = " or ".join(str(size) for size in sorted({*batch_sizes}))
     return Finding(
         "impossible",
         rows,
-        f"it cannot have been printed by that program on {rows:,} rows; {nearest:,} of them would be printed as {near!r}",
+        f"a program that measures {rows:,} rows at once, or in batches of {batches}, cannot have printed it;"
+        f" {nearest:,} of them are {near!r}",
     )
 
 
@@ -90,8 +147,8 @@ def _is_ratio(text: str, count: int, rows: int) -> bool:
 def _is_mean_of_batches(value: float, rows: int, size: int) -> bool:
     """Whether a value can be the mean of the float32 accuracies of batches of this size. The last one may be smaller.
 
-    Two things are necessary. Its distance from whole rows lies between the convex hulls of the errors of single batches, at their
-    mean accuracy. And rows x the value is a multiple of the smallest step of these float32, but for the rounding of float64.
+    Two things are necessary. Its distance from whole rows lies between the convex hulls of the errors of single batches, at
+    their mean accuracy. And rows x the value is a multiple of the smallest step of these float32, but for float64's rounding.
     """
     if size >= rows:
         return False  # one batch is a ratio

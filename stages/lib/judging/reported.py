@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,16 @@ import numpy as np
 from stages.lib.judging.units import Unit, with_minus
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
+from stages.lib.study.strict_yaml import Printed
 
 STANDINGS = ("inside", "one run", "outside", "undecided")
 """Where a reported number may lie."""
 
 
 def decimals(number: float) -> int:
-    """The decimals of a number as params.yaml has it. YAML drops zeros at the end."""
+    """The decimals of a number as params.yaml has it; of other numbers, without zeros at the end."""
+    if isinstance(number, Printed):
+        return max(0, -int(Decimal(number.text.replace("_", "")).as_tuple().exponent))
     text = f"{number:.12f}".rstrip("0")
     return len(text) - text.index(".") - 1
 

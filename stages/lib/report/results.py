@@ -18,6 +18,7 @@ from stages.lib.judging.tables import HEADLINES
 from stages.lib.judging.units import finite_column, unit_of
 from stages.lib.report.evidence import Evidence, evidence_of
 from stages.lib.study.claims import Claim
+from stages.lib.study.metrics import DIGITS
 from stages.lib.study.search import Search
 from stages.lib.study.settings import Study
 
@@ -68,9 +69,10 @@ class Results:
 
     @property
     def reported(self) -> dict[str, float]:
-        """Variant -> the headline that the source reports, of those variants of which it does."""
+        """Variant -> the headline that the source reports, of those variants of which it does, as a picture can show it."""
         variants = self.study.variants.items()
-        return {name: each.reported[self.headline] for name, each in variants if self.headline in each.reported}
+        found = {name: each.reported[self.headline] for name, each in variants if self.headline in each.reported}
+        return {name: round(float(number), DIGITS) for name, number in found.items()}
 
     @cached_property
     def evidence(self) -> dict[str, Evidence]:

@@ -5,6 +5,7 @@ Read with ruamel.yaml's YAML 1.2 rules, which are DVC's: `1e-3` is a number and 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.reader import ReaderError
@@ -44,6 +46,28 @@ LONGEST_LIST = 240
 """Characters of the list of known names in a message."""
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 """What users name. It becomes a folder, a column and a key for `-S`."""
+
+
+class Printed(float):
+    """A number, with the text that a file has for it: YAML's 0.9960 is 0.996, but says that four decimals were printed."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Printed:
+        number = super().__new__(cls, text.replace("_", ""))
+        number.text = text
+        return number
+
+
+class _Constructor(SafeConstructor):
+    """ruamel.yaml's, which keeps the text of decimal numbers."""
+
+    def construct_yaml_float(self, node: Any) -> float:
+        number = super().construct_yaml_float(node)
+        return Printed(node.value) if math.isfinite(number) else float(number)
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:float", _Constructor.construct_yaml_float)
 
 
 class Section(BaseModel):
@@ -168,7 +192,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: cannot be read: it has {path.stat().st_size} bytes; {LONGEST_FILE} are the most")
         text = path.read_text(encoding="utf-8")
         _refuse_what_goes_wrong(text, path)
-        value = YAML(typ="safe", pure=True).load(text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Constructor = _Constructor
+        value = _texts_where_printed(yaml.load(text))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; is the folder right, and is this the checkout's root?") from None
     except MarkedYAMLError as error:
@@ -224,6 +250,19 @@ def _refuse_number_or_date(value: str, line: str) -> None:
             YAML(typ="safe", pure=True).load(value)
         except ValueError as error:
             raise UserError(f"{line}: {as_yaml(value)} is no date: {error}") from None
+
+
+def _texts_where_printed(value: Any, key: str = "") -> Any:
+    """The same, with plain numbers but for the values of `reported`, which say how a source prints them."""
+    if isinstance(value, dict):
+        keep = key == "reported"
+        return {
+            name: inner if keep and isinstance(inner, Printed) else _texts_where_printed(inner, name)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_texts_where_printed(inner) for inner in value]
+    return float(value) if isinstance(value, Printed) else value
 
 
 def _check_text(value: Any, *place: str) -> None:

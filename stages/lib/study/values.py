@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, WithJsonSchema, WrapValidator
 
 from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.metrics import METRIC_PATTERNS, METRICS, is_fraction, is_metric
-from stages.lib.study.strict_yaml import Checked, unknown
+from stages.lib.study.strict_yaml import Checked, Printed, unknown
 
 MOST = 1_000_000_000
 """The most of anything that a study may ask for. Keys whose values cost time or memory have limits of their own."""
@@ -105,5 +106,19 @@ def check_share(metric: str, value: float | None, *place: str) -> None:
         raise SettingError(f"{as_yaml(value)} is more than 1; {metric} is a share, so 97 % are 0.97", *place)
 
 
-Reported = Annotated[dict[MetricName, Finite], AfterValidator(_within_one)]
-"""Metric -> the number that the source prints."""
+def _as_printed(value: Any, handler: Any) -> Printed:
+    if isinstance(value, str):
+        if not re.fullmatch(r"-?\d+(\.\d*)?(e[-+]?\d+)?", value):
+            raise SettingError(f"{as_yaml(value)} must be a number, with the digits that the source prints")
+        handler(float(value))
+        return Printed(value)
+    number = handler(value)
+    return value if isinstance(value, Printed) else Printed(repr(number) if isinstance(value, float) else str(value))
+
+
+_PRINTED_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?\d+(\.\d*)?(e[-+]?\d+)?$"}]}
+Reported = Annotated[
+    dict[MetricName, Annotated[Finite, WrapValidator(_as_printed), WithJsonSchema(_PRINTED_SCHEMA)]],
+    AfterValidator(_within_one),
+]
+"""Metric -> the number that the source prints, with all its digits. A quoted number keeps them in every program."""

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from stages.lib.judging.forensics import of_study
 from stages.lib.judging.reported import STANDINGS, Comparison
 from stages.lib.judging.units import finite_column, significant, unit_of
 from stages.lib.judging.verdicts import difference_interval
@@ -44,6 +45,7 @@ def content(results: Results) -> dict[str, object]:
         "values": {measure: curve_values(curves, measure) for measure in curve_measures(curves)},
         "reported": reported,
         "standings": {name: sum(row.standing == name for row in reported) for name in STANDINGS},
+        "printings": of_study(study, results.facts),
         "deep": deep,
         "layers": results.diagnostics.groupby("variant")["layer"].nunique(),
         "gradient_cells": gradient_cells,
