@@ -33,7 +33,7 @@ def current_data(study: Study, folder: Path) -> Prepared | None:
     raw = folder / "data" / "raw"
     present = [file for file in dataset.files.values() if (raw / file.name).is_file()]
     if len(present) == len(dataset.files) and all(sha256_of(raw / file.name) == file.sha256 for file in present):
-        return prepare(study, dataset, read_parts(dataset, raw))
+        return prepare(study, dataset, read_parts(dataset, raw, study.data.split_column))
     prepared = folder / "data" / "prepared"
     return read_prepared(prepared) if prepared.is_dir() and not present else None
 

@@ -119,6 +119,8 @@ def allowed(schema: Mapping[str, Any]) -> str:
 
 def plural(text: str) -> str:
     """What several of it are called, such as `whole numbers ≥ 1`."""
+    if text.startswith("a list of"):
+        return text.replace("a list of", "lists of", 1)
     for one, many in (("a whole number", "whole numbers"), ("a number", "numbers"), ("a name", "names"), ("text", "texts")):
         text = text.replace(one, many)
     return text

@@ -31,7 +31,16 @@ def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
     examples = [line.removeprefix("#").removeprefix(" ") for line in lines if line.startswith("#")]
     (tmp_path / "datasets.yaml").write_text("\n".join(examples))
     kinds = {name: entry.reader.kind for name, entry in load_catalogue(tmp_path / "datasets.yaml").items()}
-    assert kinds == {"flowers": "csv", "prices": "csv", "letters": "idx", "waves": "npz", "shells": "images"}
+    assert kinds == {
+        "flowers": "csv",
+        "prices": "csv",
+        "passengers": "csv",
+        "trips": "parquet",
+        "answers": "excel",
+        "letters": "idx",
+        "waves": "npz",
+        "shells": "images",
+    }
     assert set(kinds.values()) == {get_args(each.model_fields["kind"].annotation)[0] for each in get_args(AnyReader)}
 
 
@@ -87,6 +96,40 @@ def test_examples_in_comments_are_valid(tmp_path: Path) -> None:
         ),
         ({"class_names": ["variant", "b"]}, ".class_names: 'variant' is a column of metrics/confusion.csv"),
         ({"task": "regression", "class_names": ["a"]}, ".class_names: a regression has no classes"),
+        ({"task": "regression", "labels": [0, 1]}, ".labels: a regression has no classes"),
+        ({"labels": [1, "1"]}, ".labels: '1' occurs twice"),
+        ({"labels": [[1]]}, ".labels.0: [1] must be text, a number, true or false"),
+        ({"labels": [1, 2], "class_names": ["a", "b", "c"]}, ".labels: holds 2, and class_names 3; each class has one"),
+        (
+            {"reader": {"kind": "csv", "delimiter": "ab"}},
+            ".reader.delimiter: 'ab' must be one sign between cells, or whitespace",
+        ),
+        ({"reader": {"kind": "csv", "delimiter": ",", "decimal": ","}}, ".reader.delimiter: ',' has another meaning here"),
+        ({"reader": {"kind": "csv", "thousands": "."}}, ".reader.thousands: '.' has another meaning here already"),
+        ({"reader": {"kind": "csv", "encoding": "utf8-x"}}, ".reader.encoding: 'utf8-x' is no encoding of text that Python"),
+        ({"reader": {"kind": "csv", "encoding": "hex"}}, ".reader.encoding: 'hex' is no encoding of text that Python"),
+        ({"reader": {"kind": "csv", "categories": ["sex"]}}, ".reader: 'sex' names a column, which needs header: true"),
+        ({"reader": {"kind": "csv", "categories": "sex"}}, ".reader.categories: 'sex' must be a list of columns, or a mapping"),
+        (
+            {"reader": {"kind": "csv", "header": True, "categories": {"size": "small"}}},
+            ".reader.categories.size: 'small' must be a list of values in their order",
+        ),
+        (
+            {"reader": {"kind": "csv", "header": True, "categories": {"size": ["s", "s"]}}},
+            ".reader.categories.size: ['s', 's'] holds a value twice",
+        ),
+        (
+            {"reader": {"kind": "csv", "header": True, "categories": ["a"], "dates": ["a"]}},
+            ".reader.dates: 'a' is under categories too; list it once",
+        ),
+        (
+            {"reader": {"kind": "csv", "header": True, "features": ["a"], "leave_out": ["a"]}},
+            ".reader.leave_out: 'a' is under features too; list it once",
+        ),
+        (
+            {"reader": {"kind": "csv", "header": True, "categories": ["a"], "dtype": "int32"}},
+            ".reader.dtype: int32 has no sign for a missing category; float32 or float64 have",
+        ),
     ],
 )
 def test_mistake_in_an_entry(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
@@ -119,6 +162,7 @@ def test_unknown_name_lists_the_known() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"labels": ["a", "b"]}, ".labels: the folders of images are the labels; class_names names them"),
         (
             {"class_names": []},
             ".class_names: must be the names of the folders, two or more, each once, in the order of the labels",

@@ -25,7 +25,8 @@ class Prepared:
     views: name -> fitted view.
     facts: title, description, licence, citation, task, target, class_names and feature_names of the data set; `splits`, the
         shape, type and extremes of each split; `views`, the extremes of each split in each view; `first_rows`, a few rows of a
-        table as they were read, with the target at the end (empty for images).
+        table as they were read, with the target at the end (empty for images); `columns`, what each column of a table is, if
+        it has missing values or categories.
     """
 
     splits: dict[str, tuple[np.ndarray, np.ndarray]]
@@ -55,8 +56,13 @@ def write_prepared(prepared: Prepared, folder: Path) -> None:
     """Write train.npz, validation.npz (if there is one), test.npz, views.json and facts.json."""
     for split, (x, y) in prepared.splits.items():
         write_bytes(folder / f"{split}.npz", arrays_to_bytes({"x": x, "y": y}))
-    write_json(folder / "views.json", {name: asdict(view) for name, view in prepared.views.items()})
+    write_json(folder / "views.json", {name: _as_json(view) for name, view in prepared.views.items()})
     write_json(folder / "facts.json", prepared.facts)
+
+
+def _as_json(view: FittedView) -> dict[str, Any]:
+    """The view, without what only tables have if it has none."""
+    return {key: value for key, value in asdict(view).items() if value or key != "encoding"}
 
 
 def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ from stages.lib.engine.key import replicate_key
 from stages.lib.study.recipe import Model, Recipe
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import at, unknown
+from stages.lib.training import encoding, views
 
 CONVOLUTION = 2.0
 """Time of a multiply-add in a convolution, against one in a dense layer (measured, one core with AVX-512)."""
@@ -56,20 +57,20 @@ def jobs_of(study: Study, prepared: Prepared) -> list[Job]:
     for variant, recipe in study.recipes.items():
         view = study.view_of(variant)
         with at("variants", variant):
-            recipe, price = for_data(recipe, prepared)
+            recipe, price = for_data(recipe, prepared, view)
         for seed in study.seeds(variant):
             key = replicate_key(recipe, prepared.views[view], seed, fingerprint, made_in)
             jobs.append(Job(variant, seed, recipe, view, key, price))
     return jobs
 
 
-def for_data(recipe: Recipe, prepared: Prepared) -> tuple[Recipe, float]:
+def for_data(recipe: Recipe, prepared: Prepared, view: str) -> tuple[Recipe, float]:
     """The recipe with weights by the numbers of the classes, and about how long a replicate takes.
 
     Raises SettingError, with a place below the variant, for what the data do not allow.
     """
     with at("model"):
-        price = cost_of(recipe, prepared)
+        price = cost_of(recipe, prepared, view)
     if recipe.train.augmentation.active and prepared.splits["train"][0].ndim < 3:
         raise SettingError("is for images; the rows of this data set are lists of numbers", "train", "augmentation")
     if isinstance(recipe.train.class_weights, str):
@@ -95,9 +96,14 @@ def by_number(weights: Mapping[str, float], class_names: Sequence[str]) -> dict[
     return {number: weight for number, weight in sorted(found.items()) if weight != 1}
 
 
-def cost_of(recipe: Recipe, prepared: Prepared) -> float:
-    """About how long a replicate of these data takes. Raises as `cost`."""
-    rows, *input_shape = prepared.splits["train"][0].shape
+def cost_of(recipe: Recipe, prepared: Prepared, view: str) -> float:
+    """About how long a replicate of these data takes, in this view. Raises as `cost`."""
+    x, fitted = prepared.splits["train"][0], prepared.views[view]
+    rows, input_shape = len(x), views.shape_of(fitted, x)
+    for part, chosen in (("wide", recipe.model.wide_deep.wide), ("deep", recipe.model.wide_deep.deep)):
+        if isinstance(chosen, str) and not encoding.crossed(fitted.encoding):
+            raise SettingError(f"{chosen} needs a view with crosses, and {view} has none", "wide_deep", part)
+    recipe = views.resolved(recipe, fitted)
     return cost(recipe.model, recipe.train.epochs, recipe.train.batch_size, rows, input_shape, prepared.outputs)
 
 
@@ -146,5 +152,5 @@ def _check_wide_deep(model: Model, input_shape: Sequence[int]) -> None:
     if wide_deep.api != "none" and len(input_shape) > 1:
         raise SettingError("is for rows that are lists of numbers, not for images", "wide_deep")
     for part, chosen in (("wide", wide_deep.wide), ("deep", wide_deep.deep)):
-        if chosen and chosen[1] > input_shape[0]:
+        if isinstance(chosen, tuple) and chosen[1] > input_shape[0]:
             raise SettingError(f"{list(chosen)} goes past the {input_shape[0]} features", "wide_deep", part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import prod
 
 from distributed.system import memory_limit
 
@@ -14,6 +15,7 @@ from stages.lib.study.recipe import Model
 from stages.lib.study.search import Search
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import at
+from stages.lib.training import views
 
 FLOAT32 = 4
 """Bytes."""
@@ -48,22 +50,24 @@ def check(study: Study, prepared: Prepared, workers: int, available: int | None 
     available = available or memory_limit()
     for name, recipe in study.recipes.items():
         with at("variants", name, "model"):
-            _check_weights(_weights(recipe.model, prepared), available)
+            _check_weights(_weights(recipe.model, prepared, study.view_of(name)), available)
     _check_inputs(prepared, workers, available)
 
 
 def check_search(study: Study, search: Search, prepared: Prepared, workers: int, available: int | None = None) -> None:
     """The same for the largest network within the ranges of a search, which some strategy may try."""
     available = available or memory_limit()
-    weights, values = space.largest(study, search, lambda recipe: _weights(recipe.model, prepared))
+    view = study.view_of(search.variant)
+    weights, values = space.largest(study, search, lambda recipe: _weights(recipe.model, prepared, view))
     of_network = {name: value for name, value in values.items() if search.space[name].key.startswith("model.")}
     with at("search", "space"):
         _check_weights(weights, available, f"{json.dumps(of_network)}: ")
     _check_inputs(prepared, workers, available)
 
 
-def _weights(model: Model, prepared: Prepared) -> int:
-    return weights_of(model, prepared.splits["train"][0].shape[1:], prepared.outputs)
+def _weights(model: Model, prepared: Prepared, view: str) -> int:
+    shape = views.shape_of(prepared.views[view], prepared.splits["train"][0])
+    return weights_of(model, shape, prepared.outputs)
 
 
 def _check_weights(weights: float, available: int, tried: str = "") -> None:
@@ -73,7 +77,8 @@ def _check_weights(weights: float, available: int, tried: str = "") -> None:
 
 
 def _check_inputs(prepared: Prepared, workers: int, available: int) -> None:
-    inputs = sum(x.size for x, _ in prepared.splits.values()) * FLOAT32
+    rows = prepared.splits.values()
+    inputs = max(sum(len(x) * prod(views.shape_of(view, x)) for x, _ in rows) for view in prepared.views.values()) * FLOAT32
     if (needed := inputs * workers) > available:
         wrong = f"the inputs of {workers} workers need {_gigabytes(needed)} of memory; this machine has {_gigabytes(available)}"
         raise UserError(f"{wrong}. Set TIPS_WORKERS to fewer, or limits.rows")

@@ -133,7 +133,8 @@ def plan_search(
     if slowest and jobs and prepared:
         own = next(each for each in plans if each.variant == search.variant)
         cost = next(job.cost for job in jobs if job.variant == search.variant)
-        highest, _ = space.largest(study, search, lambda recipe: cost_of(recipe, prepared))  # but for kernel sizes
+        view = study.view_of(search.variant)
+        highest, _ = space.largest(study, search, lambda recipe: cost_of(recipe, prepared, view))  # but for kernel sizes
         dearer = max(1.0, highest / cost)
         seconds = max(*slowest, (own.longest or own.seconds or 0.0) * dearer)
     return SearchPlan(

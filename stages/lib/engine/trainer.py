@@ -42,17 +42,24 @@ class StudyData:
 
     def __init__(self, prepared: Prepared) -> None:
         self.prepared = prepared
-        self.kept: OrderedDict[Any, dict[str, tuple[np.ndarray, np.ndarray]]] = OrderedDict()
+        self.kept: OrderedDict[Any, tuple[dict[str, tuple[np.ndarray, np.ndarray]], views.FittedView]] = OrderedDict()
 
     def inputs(self, recipe: Recipe, view: str, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """The replicate's inputs and labels of every split."""
+        return self._seen(recipe, view, seed)[0]
+
+    def resolved(self, recipe: Recipe, view: str, seed: int) -> Recipe:
+        """The recipe for the replicate's inputs, whose columns its own view decides."""
+        return views.resolved(recipe, self._seen(recipe, view, seed)[1])
+
+    def _seen(self, recipe: Recipe, view: str, seed: int) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], views.FittedView]:
         key = (view, recipe.train.validation_rows, recipe.k_fold, seed if recipe.k_fold else None)
         if key not in self.kept:
             if len(self.kept) == 2:  # a trainer's next replicate mostly has the same view
                 self.kept.popitem(last=False)
             label_type = np.int32 if self.prepared.task == "classification" else np.float32
-            splits = views.inputs_of(recipe, self.prepared.views[view], self.prepared.splits, seed)
-            self.kept[key] = {split: (x, y.astype(label_type)) for split, (x, y) in splits.items()}
+            rows, own = views.of_replicate(recipe, self.prepared.views[view], self.prepared.splits, seed)
+            self.kept[key] = {split: (views.apply(own, x, split), y.astype(label_type)) for split, (x, y) in rows.items()}, own
         return self.kept[key]
 
 
@@ -113,6 +120,7 @@ def serve(pipe: Connection) -> None:
         try:
             keep_to(request["cores"])
             recipe = Recipe.model_validate_json(request["recipe"])
+            recipe = data.resolved(recipe, request["view"], request["seed"])
             inputs = data.inputs(recipe, request["view"], request["seed"])
             with np.errstate(over="ignore", invalid="ignore"):  # a network that diverges is a result
                 result = train_replicate(recipe, request["seed"], inputs, data.prepared.outputs, data.prepared.task)

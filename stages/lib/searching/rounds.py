@@ -68,7 +68,7 @@ class TrialTrainer:
         """Raises SettingError for a network or a training that the data do not allow."""
         trial, recipe, seed = wanted
         try:
-            recipe, price = for_data(recipe, self.prepared)
+            recipe, price = for_data(recipe, self.prepared, self.view)
         except SettingError as error:
             tried = f"{trial}: {json.dumps(trial.settings)}"
             raise SettingError(f"{tried}: {error}", "search", "space") from None

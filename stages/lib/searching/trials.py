@@ -129,5 +129,5 @@ def join_rows(study: Study, prepared: Prepared) -> Prepared:
     x, y = (np.concatenate(arrays) for arrays in zip(*known, strict=True))
     splits = {"train": (x, y), "test": prepared.splits["test"]}
     inputs = {name: values for name, (values, _) in splits.items()}
-    fitted = {name: views.fit(view, inputs) for name, view in study.views.items()}
+    fitted = {name: views.fit(view, inputs, prepared.views[name].columns) for name, view in study.views.items()}
     return Prepared(splits, fitted, prepared.facts)

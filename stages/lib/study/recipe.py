@@ -38,9 +38,9 @@ class WideDeep(Section):
     api: Literal["none", "functional", "subclass"] = "none"
     """`none` is a plain stack of layers."""
     wide: Features = None
-    """`[first, stop]` of the features of the wide part. With `deep`, the network has two inputs."""
+    """`[first, stop]` of the features of the wide part; or `crosses`, or `columns`, all but these. `deep` makes two inputs."""
     deep: Features = None
-    """`[first, stop]` of the features of the deep part."""
+    """`[first, stop]` of the features of the deep part; or `columns`, or `crosses`."""
     auxiliary_output: bool = False
     """A second output, on the deep part alone. Its loss is added."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, WrapValidator, field_validator
+from pydantic import Field, WrapValidator, field_validator, model_validator
 
 from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.strict_yaml import TWO, Name, Section, chosen_by
-from stages.lib.study.values import Count, Limit, NotNegative, OpenShare, Replications, Seed, Whole
+from stages.lib.study.values import Count, Filling, Limit, NotNegative, OpenShare, Replications, Seed, Share, Whole
 
 Scaling = Literal["none", "max", "min_max", "mean", "standard"]
 
@@ -89,7 +89,35 @@ class TrainTestSplit(Section):
     """Its random_state."""
 
 
-Split = StratifiedSplit | RowsSplit | TrainTestSplit
+class GroupSplit(Section):
+    """Rows by groups, such as those of one patient. No group lies in two splits. By scikit-learn's GroupShuffleSplit, twice."""
+
+    method: Literal["groups"]
+    """This split. It is for tables."""
+    column: str
+    """The column that says which rows belong together. It need not be a feature."""
+    test: OpenShare
+    """Share of all groups to measure on."""
+    validation: Share
+    """Share of all groups to watch training by."""
+    seed: Seed
+    """Its random_state."""
+
+
+class TimeSplit(Section):
+    """Rows by time: the oldest train, then come those to validate on, and the newest are tested on."""
+
+    method: Literal["time"]
+    """This split. It is for tables."""
+    column: str
+    """The column of dates, times or numbers that rises with time. It need not be a feature."""
+    test: OpenShare
+    """Share of all rows to measure on."""
+    validation: Share
+    """Share of all rows to watch training by."""
+
+
+Split = StratifiedSplit | RowsSplit | TrainTestSplit | GroupSplit | TimeSplit
 
 
 class KFold(Section):
@@ -112,11 +140,18 @@ class Data(Section):
     """How rows are chosen. Its `method` says which keys it has."""
     k_fold: KFold | None = None
     """Folds of the training and validation rows together, for the variants that ask for them."""
+    incomplete_rows: Literal["keep", "leave_out"] = "keep"
+    """What becomes of rows of a table with a missing value. `leave_out` drops them before rows are chosen."""
 
     @property
     def sets_validation_apart(self) -> bool:
         """Whether the split has validation rows."""
         return self.split.validation not in (0, "none")
+
+    @property
+    def split_column(self) -> str | None:
+        """The column that rows are chosen by, if there is one."""
+        return self.split.column if isinstance(self.split, GroupSplit | TimeSplit) else None
 
 
 class Limits(Section):
@@ -128,6 +163,9 @@ class Limits(Section):
     """Epochs of each replicate."""
     seeds: Limit = None
     """Replicates of each variant."""
+
+
+Cross = Annotated[tuple[str, str], Field(strict=False), TWO]
 
 
 class View(Section):
@@ -145,3 +183,21 @@ class View(Section):
     """Standard deviation of normal noise on the scaled test inputs."""
     noise_seed: Seed = 0
     """Seed of test_noise."""
+    missing: Filling = None
+    """What stands for a missing value: a statistic of its column, or a number. A category only takes most_frequent."""
+    missing_indicator: bool = False
+    """Also a column for each that has missing values, which is 1 where they are."""
+    categories: Literal["one_hot", "ordinal"] = "one_hot"
+    """`one_hot`: a column for each value. `ordinal`: the position of a value, if datasets.yaml gives the order."""
+    rare: Whole = 0
+    """Values of a category with fewer training rows than this get one column together."""
+    crosses: Annotated[tuple[Cross, ...], Field(strict=False)] = ()
+    """Pairs of columns with categories, or true and false. Each pair of values that occurs gets a column."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> View:
+        if self.missing_indicator and self.missing is None:
+            raise SettingError("needs missing, which says what stands for the values", "missing_indicator")
+        if any(first == second for first, second in self.crosses):
+            raise SettingError("a column cannot be crossed with itself", "crosses")
+        return self

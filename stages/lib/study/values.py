@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any
+import re import TYPE_CHECKING, Annotated, Any, Literal, re
 
-from pydantic import AfterValidator, Field, WithJsonSchema, WrapValidator
+from pydantic import AfterValidator, Field, PlainSerializer, WithJsonSchema, WrapValidator
 
 from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.metrics import METRIC_PATTERNS, METRICS, is_fraction, is_metric
@@ -69,6 +68,10 @@ Limit = Annotated[int | None, WrapValidator(_number_or_none), WithJsonSchema(_LI
 def _features(value: Any, handler: Any) -> Any:
     if value is None or value == "all":
         return None
+    if value in ("columns", "crosses"):
+        return value
+    if isinstance(value, str):
+        raise SettingError(f"{as_yaml(value)} must be all, columns, crosses, or [first, stop]")
     first, stop = handler(value)
     if first >= stop:
         raise SettingError(f"[{first}, {stop}] holds no feature; write [first, stop] with first < stop, or all")
@@ -78,13 +81,35 @@ def _features(value: Any, handler: Any) -> Any:
 _FEATURES_SCHEMA = {
     "anyOf": [
         {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2},
-        {"enum": ["all", None]},
+        {"enum": ["all", None, "columns", "crosses"]},
     ]
 }
-Features = Annotated[
-    tuple[Whole, Whole] | None, Field(strict=False), WrapValidator(_features), WithJsonSchema(_FEATURES_SCHEMA)
-]
-"""The features from `first` up to but without `stop`, or `all`."""
+if TYPE_CHECKING:
+    Features = tuple[int, int] | Literal["columns", "crosses"] | None
+else:  # pydantic would name the members of a union in the place of a mistake
+    Features = Annotated[
+        tuple[Whole, Whole] | None,
+        Field(strict=False),
+        WrapValidator(_features),
+        PlainSerializer(lambda value: value),
+        WithJsonSchema(_FEATURES_SCHEMA),
+    ]
+"""The features from `first` up to but without `stop`, or `all`. Of a table with crosses, these, or all the other columns."""
+
+
+def _filling(value: Any, _: object) -> Any:
+    if value is None or value == "none":
+        return None
+    if value in ("median", "mean", "most_frequent"):
+        return value
+    if isinstance(value, bool | str) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise SettingError(f"{as_yaml(value)} must be median, mean, most_frequent, a number up to {LARGEST:.0f}, or none")
+    return float(value)
+
+
+_FILLING_SCHEMA = {"anyOf": [{"enum": ["none", None, "median", "mean", "most_frequent"]}, {"type": "number"}]}
+Filling = Annotated[Any, WrapValidator(_filling), WithJsonSchema(_FILLING_SCHEMA)]
+"""What stands for a missing value."""
 
 _SCALARS = [{"type": kind} for kind in ("number", "string", "boolean")]
 _VALUE_SCHEMA = {"anyOf": [*_SCALARS, {"type": "array", "items": {"type": "integer"}}]}

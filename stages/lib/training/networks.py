@@ -89,7 +89,8 @@ def build(settings: Model, input_shape: tuple[int, ...], outputs: int, seed: int
         model(inputs_of(settings, keras.ops.zeros((1, *input_shape))))  # its layers get their weights
         return model
     if wide_deep.wide and wide_deep.deep:
-        shapes = [(stop - first,) for first, stop in (wide_deep.wide, wide_deep.deep)]
+        ranges = [part for part in (wide_deep.wide, wide_deep.deep) if isinstance(part, tuple)]  # not words: it is resolved
+        shapes = [(stop - first,) for first, stop in ranges]
         wide, deep = inputs = [
             keras.Input(shape, name=f"{name}_inputs") for shape, name in zip(shapes, ("wide", "deep"), strict=True)
         ]

@@ -1,4 +1,7 @@
-"""Views: how raw values become inputs. The scalings and the inversion are affine, so a view is a shift and a factor."""
+"""Views: how raw values become inputs. The scalings and the inversion are affine, so a view is a shift and a factor.
+
+A table with missing values or categories is encoded before. The shift and the factor are then those of its numbers alone.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from stages.lib.training import encoding as encodings
 
 if TYPE_CHECKING:
     from stages.lib.study.recipe import Recipe
@@ -22,6 +27,7 @@ class FittedView:
 
     shift, factor: numbers, or nested lists with the shape of one row if they differ between features.
     own: split -> [shift, factor], for the splits beside `train` of a view that is fitted on each split by itself.
+    encoding: of a table with missing values or categories, as encoding.py makes it. Otherwise empty.
     """
 
     shift: Any
@@ -29,6 +35,13 @@ class FittedView:
     test_noise: float
     noise_seed: int
     own: dict[str, list[Any]] = field(default_factory=dict)
+    encoding: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> encodings.Columns:
+        """What the raw columns are, if they are encoded."""
+        found: encodings.Columns = self.encoding.get("columns", ())
+        return found
 
 
 def _max(x: np.ndarray, axis: int | None) -> tuple[Any, Any]:
@@ -86,14 +99,20 @@ def _affine(view: View, rows: np.ndarray) -> list[Any]:
     return [_as_float32(shift), _as_float32(factor)]
 
 
-def fit(view: View, splits: Mapping[str, np.ndarray]) -> FittedView:
+def fit(view: View, splits: Mapping[str, np.ndarray], columns: encodings.Columns = ()) -> FittedView:
     """The view fitted on the training rows alone, or on each split by itself if it says so.
 
     A constant feature is divided by 1.
 
     Args:
         splits: train, and the others if the view is fitted on each split -> raw values (n, ...).
+        columns: what the columns of a table are.
     """
+    if encodings.is_needed(view, columns):
+        encoded = encodings.fit(view, splits["train"], columns)
+        numbers = encodings.numbers(encoded, splits["train"])
+        shift, factor = _affine(view, numbers) if numbers.size else [0.0, 1.0]
+        return FittedView(shift, factor, view.test_noise, view.noise_seed, encoding=encoded)
     others = [name for name in splits if name != "train"] if view.fit_on == "each_split" else []
     own = {name: _affine(view, splits[name]) for name in others}
     shift, factor = _affine(view, splits["train"])
@@ -107,13 +126,37 @@ def scale_of(view: FittedView, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def apply(view: FittedView, raw: np.ndarray, split: str) -> np.ndarray:
-    """The inputs of one split, float32, with the shape of `raw` (n, ...). Only the split `test` gets noise."""
+    """The inputs of one split, float32, with the shape of `raw` (n, ...), or (n, encoded columns).
+
+    Only the split `test` gets noise.
+    """
     shift, factor = scale_of(view, split)
+    if view.encoding:
+        numbers = (encodings.numbers(view.encoding, raw) - shift) * factor
+        return np.concatenate([numbers, encodings.others(view.encoding, raw)], axis=1)
     inputs: np.ndarray = (raw.astype(np.float32) - shift) * factor
     if split == "test" and view.test_noise:
         noise = np.random.default_rng(view.noise_seed).standard_normal(inputs.shape, dtype=np.float32)
         inputs += np.float32(view.test_noise) * noise
     return inputs
+
+
+def shape_of(view: FittedView, raw: np.ndarray) -> tuple[int, ...]:
+    """The shape of one row's inputs, of raw values (n, ...)."""
+    return (len(encodings.names(view.encoding)),) if view.encoding else raw.shape[1:]
+
+
+def resolved(recipe: Recipe, view: FittedView) -> Recipe:
+    """The recipe with ranges of encoded columns in place of the words `columns` and `crosses` of its wide and deep part."""
+    parts = recipe.model.wide_deep
+    if not {"columns", "crosses"}.intersection(part for part in (parts.wide, parts.deep) if isinstance(part, str)):
+        return recipe
+    width = len(encodings.names(view.encoding))
+    first = width - encodings.crossed(view.encoding)
+    ranges: dict[Any, tuple[int, int]] = {"columns": (0, first), "crosses": (first, width)}
+    found = {name: ranges.get(part, part) for name, part in (("wide", parts.wide), ("deep", parts.deep))}
+    model = recipe.model.model_copy(update={"wide_deep": parts.model_copy(update=found)})
+    return recipe.model_copy(update={"model": model})
 
 
 def _fold(splits: Splits, k_fold: KFold, seed: int) -> Splits:
@@ -147,7 +190,7 @@ def of_replicate(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) 
         splits = _held_out(splits, recipe.train.validation_rows)
     else:
         return splits, fitted
-    return splits, fit(recipe.view, {name: x for name, (x, _) in splits.items()})
+    return splits, fit(recipe.view, {name: x for name, (x, _) in splits.items()}, fitted.columns)
 
 
 def inputs_of(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:

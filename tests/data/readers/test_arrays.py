@@ -89,7 +89,7 @@ def test_npz_parts(tmp_path: Path) -> None:
         ({"x": [[1]]}, "unknown array 'y'; known: x"),
         ({"x": np.array([[None]]), "y": [0]}, "array 'x': holds Python objects, which run code when they are read; save"),
         ({"x": [["a"]], "y": [0]}, "the inputs are of type <U1, not numbers"),
-        ({"x": [[1]], "y": [True]}, "the targets are of type bool, not numbers"),
+        ({"x": [[1]], "y": [1j]}, "the targets are of type complex128, not numbers"),
         ({"x": [[np.inf]], "y": [0]}, "the inputs hold inf in row 1, not a finite number"),
         ({"x": [[1]], "y": [np.nan]}, "the targets hold nan in row 1, not a finite number"),
     ],

@@ -37,8 +37,8 @@ def test_csv_by_header(tmp_path: Path) -> None:
 def test_the_name_of_a_file_does_not_say_how_it_is_packed(tmp_path: Path, ending: str) -> None:
     content = b"1,2,0.5\n3,4,1e-3\n"
     (tmp_path / f"all.{ending}").write_bytes(content)
-    x, _, _ = Csv.model_validate({"kind": "csv"}).read({"all": tmp_path / f"all.{ending}"}, ())["all"]
-    assert x.tolist() == [[1, 2], [3, 4]]
+    raw = Csv.model_validate({"kind": "csv"}).read({"all": tmp_path / f"all.{ending}"}, ())["all"]
+    assert raw.x.tolist() == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,12 @@ def test_csv_ratio_is_numpy_s_quotient(rows: list[tuple[int, float]]) -> None:
             "row 2, column 'households' (counted from 1): 0, where 'rooms_each' needs something to divide by",
         ),
         ("1,8,2,5\n1,eight,2,5\n", "row 2, column 'rooms' (counted from 1): 'eight' is no finite number that float64 can hold"),
-        ("1,8,2,5\n1,8,,5\n", "row 2, column 'households' (counted from 1): '' is no finite number that float64 can hold"),
-        ("west,8,2,5\n", "row 1, column 'longitude' (counted from 1): 'west' is no finite number that float64 can hold"),
-        ("1,8,2,<br>\n", "row 1, column 'value' (counted from 1): '<br>' is no finite number that float64 can hold"),
+        (
+            "west,8,2,5\n",
+            "row 1, column 'longitude' (counted from 1): 'west' is no finite number that float64 can hold; "
+            "list the column under categories, or under leave_out",
+        ),
+        ("1,8,2,5\n1,8,2,<br>\n", "row 2, column 'value' (counted from 1): '<br>' is no finite number that float64 can hold"),
         ("1,1e300,1e-300,5\n", "row 1, column 'rooms_each' (counted from 1): 'inf' is no finite number that float64 can hold"),
         ("1,8,2\n", "has 3 columns, where 4 are named"),
         ("1,8,2,5,6\n", "has 5 columns, where 4 are named"),
@@ -161,11 +164,11 @@ def test_names_of_features(tmp_path: Path) -> None:
         ("1,2\n3,x\n", {}, "row 2, column 2 (counted from 1): 'x' is no finite number that float64 can hold"),
         ("a,y\n1,2\n", {}, "row 1, column 1 (counted from 1): 'a' is no finite number that float32 can hold"),
         ("a,y\nx,2\n", {"header": True}, "row 1, column 'a' (counted from 1): 'x' is no finite number"),
-        ("1,2\n,4\n", {}, "row 2, column 1 (counted from 1): '' is no finite number"),
-        ("1,2\nnan,4\n", {}, "row 2, column 1 (counted from 1): 'nan' is no finite number"),
+        ("1,2\n,4\n", {"dtype": "int32"}, "row 2, column 1 (counted from 1): is missing, and int32 has no sign for that; set"),
+        ("1,2\nnan,4\n", {"missing": []}, "row 2, column 1 (counted from 1): 'nan' is no finite number"),
         ("1,2\ninf,4\n", {}, "row 2, column 1 (counted from 1): 'inf' is no finite number"),
-        ("True,2\nFalse,4\n", {}, "row 1, column 1 (counted from 1): 'True' is no finite number"),
-        ("1,2,3\n4,5\n", {}, "row 2, column 3 (counted from 1): '' is no finite number"),
+        ("True,2\n1,4\n", {}, "row 1, column 1 (counted from 1): 'True' is no finite number"),
+        ("1,2,3\n4,5\n", {}, "line 2 has 2 columns, the first has 3"),
         ("1,2\n3,4,5\n", {}, "line 2 has 3 columns, the first has 2"),
         ("a,y\n1,2,3\n", {"header": True}, "rows have more columns than the header, which has 2"),
         ("256,2\n", {"dtype": "uint8"}, "row 1, column 1 (counted from 1): '256' is no finite number that uint8 can"),

@@ -105,8 +105,8 @@ class Images(Reader):
         for part in parts:
             path = paths.get("archive") or paths[part]
             raw[part] = read_images(path, self.folders.get(part, "."), class_names, looks)
-        if len({x.shape[1:] for x, _, _ in raw.values()}) > 1:
-            shapes = ", ".join(f"{part} has {' x '.join(map(str, x.shape[1:]))}" for part, (x, _, _) in raw.items())
+        if len({each.x.shape[1:] for each in raw.values()}) > 1:
+            shapes = ", ".join(f"{part} has {' x '.join(map(str, each.x.shape[1:]))}" for part, each in raw.items())
             raise UserError(f"{path}: the images of the parts differ in size or colour: {shapes}")
         return raw
 
