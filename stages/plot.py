@@ -31,6 +31,13 @@ def validates_on_test(prepared: Prepared) -> bool:
     return "validation" in splits and np.array_equal(splits["validation"][0], splits["test"][0])
 
 
+def rows_of_classes(prepared: Prepared) -> dict[str, list[int]]:
+    """Split -> how many rows each class has in it. Empty for a regression."""
+    if prepared.task != "classification":
+        return {}
+    return {split: np.bincount(y, minlength=prepared.outputs).tolist() for split, (_, y) in prepared.splits.items()}
+
+
 def main() -> None:
     folder: Path = arguments(__doc__).parse_args().study
     with one_line_errors("plot", folder):
@@ -50,7 +57,7 @@ def main() -> None:
         numbers = compare_printed(study, illustrated)
         csv = {"illustrations.csv": numbers.to_csv(index=False, lineterminator="\n").encode()} if len(numbers) else {}
         write_figures(folder / "metrics" / "figures", pictures | csv)
-        html = page(results, pictures, illustrated, section, validates_on_test(prepared))
+        html = page(results, pictures, illustrated, section, validates_on_test(prepared), rows_of_classes(prepared))
         write_text(folder / "data" / "report.html", html)
 
 

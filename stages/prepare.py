@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from stages.lib.cli import arguments, one_line_errors
-from stages.lib.data import tables
+from stages.lib.data import checks
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
 from stages.lib.data.parts import read_parts
 from stages.lib.data.prepared import write_prepared
@@ -31,7 +31,7 @@ def main() -> None:
         dataset = pick(load_catalogue(CATALOGUE), study.data.dataset)
         parts = read_parts(dataset, study_folder / "data" / "raw", study.data.split_column)
         prepared = prepare(study, dataset, parts)
-        for doubt in tables.doubts(parts, prepared.splits, prepared.facts["class_names"]):
+        for doubt in checks.doubts(parts, prepared.splits, prepared.facts["class_names"]):
             print(f"prepare: {doubt}", file=sys.stderr)
         target = study_folder / "data" / "prepared"
         shutil.rmtree(target, ignore_errors=True)  # a split that is no longer wanted must not stay

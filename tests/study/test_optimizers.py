@@ -232,7 +232,7 @@ def test_a_plateau_needs_what_it_watches() -> None:
 
 def for_data(train: dict[str, Any]) -> Train:
     study = study_with({"train": train})
-    return jobs.for_data(study.recipes["plain"], prepared_for(study))[0].train
+    return jobs.for_data(study.recipes["plain"], prepared_for(study), "scaled")[0].train
 
 
 def test_classes_are_weighed_by_name_or_number_and_equal_weights_are_one_experiment() -> None:
@@ -261,7 +261,7 @@ def test_a_class_that_there_is_not_is_refused(weights: dict[str, float], said: s
 def test_augmentation_is_for_images() -> None:
     study = study_with({"train": {"augmentation": {"zoom": 0.1}}})
     prepared = prepared_for(study)
-    assert jobs.for_data(study.recipes["plain"], prepared)[0] == study.recipes["plain"]
+    assert jobs.for_data(study.recipes["plain"], prepared, "scaled")[0] == study.recipes["plain"]
     for name, (x, y) in prepared.splits.items():
         prepared.splits[name] = x.reshape(len(x), -1), y
     with pytest.raises(UserError, match=r"^variants\.plain\.train\.augmentation: is for images"):

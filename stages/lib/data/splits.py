@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stages.lib.cli import SettingError
-from stages.lib.data import tables
+from stages.lib.data import checks
 from stages.lib.data.catalogue import Dataset
 from stages.lib.data.parts import Parts, Rows
 from stages.lib.data.prepared import Prepared
@@ -217,7 +217,7 @@ def facts(
     first = [_first_row(row, y[n], parts.columns) for n, row in enumerate(x[:FIRST_ROWS])] if x.ndim == 2 else []
 
     def extremes(x: np.ndarray, digits: int = 17) -> dict[str, float]:
-        if (absent := tables.missing_in(x)).any():
+        if (absent := checks.missing_in(x)).any():
             x = x[~absent] if not absent.all() else np.zeros(1)
         return {"smallest": short(x.min(), digits), "largest": short(x.max(), digits)}
 
@@ -236,7 +236,7 @@ def facts(
             view: {name: extremes(views.apply(how, x, name), digits=6) for name, (x, _) in splits.items()}
             for view, how in fitted.items()
         },
-        **({"columns": tables.described(parts)} if tables.is_special(parts) else {}),
+        **({"columns": checks.described(parts)} if checks.is_special(parts) else {}),
     }
 
 
@@ -256,11 +256,11 @@ def prepare(study: Study, dataset: Dataset, given: Mapping[str, Rows]) -> Prepar
     that does not say what becomes of missing values.
     """
     check_task(study, dataset.task)
-    parts = tables.usable(study, Parts.of(given))
-    tables.check_views(study, parts)
+    parts = checks.usable(study, Parts.of(given))
+    checks.check_views(study, parts)
     splits = split_up(study, dataset, parts)
     _check_folds(study, splits)
-    columns = [asdict(column) for column in parts.columns] if tables.is_special(parts) or tables.asked_for(study) else []
+    columns = [asdict(column) for column in parts.columns] if checks.is_special(parts) or checks.asked_for(study) else []
     fitted = {
         name: views.fit(view, {split: x for split, (x, _) in splits.items()}, columns) for name, view in study.views.items()
     }

@@ -7,7 +7,7 @@ import hashlib
 import json
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ def page(
     illustrated: Mapping[str, Illustrated],
     search: Mapping[str, Any] | None = None,
     same_test: bool = False,
+    class_rows: Mapping[str, Sequence[int]] | None = None,
 ) -> str:
     """The page as HTML.
 
@@ -66,6 +67,7 @@ def page(
     illustrated: name -> illustration. Its figure is among the pictures.
     search: what `search_section` returns.
     same_test: whether the validation rows are the test rows.
+    class_rows: split -> rows of each class.
     """
     study, environment = results.study, results.timings["environment"]
     judged, timed = (claims.judged_claims(results, table) for table in (results.claims, results.timed))
@@ -79,6 +81,7 @@ def page(
         task=results.task,
         metric=results.headline,
         same_test=same_test,
+        class_rows=class_rows or {},
         limits=study.limits.model_dump(exclude_none=True),
         marks=MARKS,
         verdicts=Counter(each["verdict"] for each in [*judged, *timed, *(search["claims"] if search else [])]),

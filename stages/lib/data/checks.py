@@ -1,4 +1,4 @@
-"""Tables with missing values and categories: which rows of them are used, and whether the views can take them."""
+"""Checks of what was read: tables with missing values and categories, rows that are used, views, and what is worth a line."""
 
 from __future__ import annotations
 
@@ -95,9 +95,8 @@ def _check_view(view: View, parts: Parts) -> None:
     if view.categories == "ordinal":
         ordered = [column for column in columns.values() if column.ordered]
         if not ordered:
-            raise SettingError(
-                "no column has an order; categories of the reader gives it: {size: [small, large]}", "categories"
-            )
+            wrong = "no column has an order; the reader's categories give it, as in {size: [small, large]}"
+            raise SettingError(wrong, "categories")
         if (gaps := [column.name for column in ordered if column.name in missing]) and view.missing != "most_frequent":
             raise SettingError(f"{gaps[0]} has missing values, so missing must be most_frequent", "categories")
     for number, pair in enumerate(view.crosses):
