@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re import TYPE_CHECKING, Annotated, Any, Literal, re
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, WithJsonSchema, WrapValidator
 
