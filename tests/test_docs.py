@@ -14,6 +14,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,14 @@ from filelock import FileLock
 from PIL import Image
 from ruamel.yaml import YAML
 
-from helpers.checkout import ROOT, Checkout, copy_tree, environment_of, is_result, stage
+from helpers.checkout import ROOT, Checkout, copy_tree, environment_of, is_result
+from helpers.crew import Crew
 from helpers.processes import ENDLESS, PATIENCE
 from helpers.study import csv_entry, write_params
 from stages import evaluate, fetch, prepare, train
 from stages.lib.data.prepared import read_prepared
-from stages.lib.engine import cluster, runs
+from stages.lib.engine import cluster, dispatch, runs
+from stages.lib.engine.worker import Late
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import Study, merged
 from stages.lib.study.strict_yaml import read_yaml
@@ -407,11 +410,9 @@ def another_runs(place: Place) -> None:
 
 
 def too_slow(place: Place) -> None:
-    place.change({"replicates": {"time_limit": 0.5, "seeds": 1}, "train": {"epochs": 100000}})
-    done = stage("train", place.study, cache=place.folder / "cache")
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    sys.exit(done.stderr.strip().splitlines()[-1])
+    place.change({"replicates": {"time_limit": 0.5, "seeds": 1}})
+    place.monkeypatch.setattr(cluster, "workers", lambda *_: nullcontext(Crew(*[Late()] * dispatch.ATTEMPTS)))
+    place.run(train.main)
 
 
 def another_user_s(place: Place) -> None:

@@ -6,12 +6,13 @@ import hashlib
 import io
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stages.lib.files import arrays_to_bytes, read_arrays, whole, write_bytes
+from stages.lib.files import arrays_to_bytes, read_arrays, whole, write_bytes, write_json, write_text
 
 ARRAYS: dict[str, np.ndarray] = {
     "x": np.arange(12, dtype=np.uint8).reshape(3, 4),
@@ -59,5 +60,25 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     write_bytes(target, b"first")
     with pytest.raises(KeyboardInterrupt):
         write_half()
+    assert target.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    "write", [lambda to: write_bytes(to, b"second"), lambda to: write_text(to, "second"), lambda to: write_json(to, 2)]
+)
+def test_a_write_that_is_cut_off_leaves_the_file_as_it_was(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise KeyboardInterrupt
+
+    target = tmp_path / "file"
+    write_bytes(target, b"first")
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(KeyboardInterrupt):
+        write(target)
     assert target.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [target]

@@ -20,12 +20,14 @@ def small(params: Any) -> Any:
     """The starter with four variants, three seeds and three epochs of some rows, and a search of one trial."""
     params["train"]["epochs"] = 3
     params["replicates"] |= {"seeds": 3, "jit_compile": False}  # XLA takes longer to compile a network than that takes to train
+    params["model"]["hidden"] = [64]
     params["limits"] = {"rows": 1000}
     params["variants"] = {name: params["variants"][name] for name in VARIANTS}
     params["claims"] = {name: claim for name, claim in params["claims"].items() if name in CLAIMS}
     for claim in params["claims"].values():
         claim.pop("seeds", None)
-    params["search"] |= {"strategies": {"random": {"method": "random"}}, "trials": 1, "batch": 1, "seeds": 1, "claims": {}}
+    params["search"] |= {"strategies": {"random": {"method": "random"}}, "trials": 1, "batch": 1, "seeds": 1, "refits": 1}
+    params["search"]["claims"] = {}
     params["search"]["space"].pop("units")
     return params
 
@@ -86,8 +88,9 @@ def test_a_cold_run_with_two_workers_changes_only_the_durations(checkout: Checko
 
 
 def test_an_experiment_changes_what_inherits_the_knob_and_trains_nothing_else(checkout: Checkout) -> None:
+    """Of the stages up to evaluate. The temporary experiment runs them all."""
     before, timings = checkout.json("metrics/metrics.json"), checkout.json("data/timings.json")
-    output = checkout.run("dvc", "exp", "run", "-n", "huge", "-S", "train.batch_size=4096")
+    output = checkout.run("dvc", "exp", "run", "-n", "huge", "-S", "train.batch_size=4096", "evaluate")
     assert "Ran experiment" in output
     after = checkout.json("metrics/metrics.json")
     assert after["variants"]["baseline"] != before["variants"]["baseline"]
@@ -103,7 +106,7 @@ def test_an_experiment_changes_what_inherits_the_knob_and_trains_nothing_else(ch
     assert "index.html" in checkout.run("dvc", "plots", "show")
 
     checkout.run("git", "checkout", "-q", "--", ".")
-    checkout.run("dvc", "repro")  # back to where it was: restored by DVC, or gathered from the cache
+    checkout.run("dvc", "repro", "evaluate")  # back to where it was: restored by DVC, or gathered from the cache
     restored = checkout.json("data/timings.json")
     assert restored == timings or restored["stage"]["trained"] == 0
     assert checkout.json("metrics/metrics.json") == before

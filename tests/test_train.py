@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +17,10 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from filelock import FileLock, Timeout
 
 from helpers.checkout import ROOT, environment_of, stage
+from helpers.crew import Crew
 from helpers.processes import (
     ENDLESS,
     LONGER,
@@ -38,6 +41,7 @@ from stages.lib.cli import UserError
 from stages.lib.engine import cluster, dispatch, jobs, runs, trainer
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.roster import Place
+from stages.lib.engine.worker import Trained
 from stages.lib.files import write_json
 from stages.lib.study.settings import merged
 
@@ -199,10 +203,17 @@ def test_the_weights_that_the_study_wants_are_kept(
     assert weights == kept
 
 
-def test_what_two_variants_ask_for_alike_is_trained_once(small_study: Study, tmp_path: Path) -> None:
+def test_what_two_variants_ask_for_alike_is_trained_once(
+    small_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without training: workers answer with the place of each replicate among those that they were asked for."""
     study = small_study({"variants": {"again": {"tip": "The same.", "extends": "plain"}}, "limits": {"seeds": 1, "epochs": 1}})
-    done = stage("train", study, cache=tmp_path / "cache")
-    assert "3 replicates trained, 0 from the cache, 1 the same as others, in" in done.stderr
+    crew = Crew(*(Trained({"history.csv": b"%d" % number}, 1.0, 1.0) for number in range(3)))
+    monkeypatch.setattr(cluster, "workers", lambda *_: nullcontext(crew))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "argv", ["train", str(study)])
+    train.main()
+    assert "3 replicates trained, 0 from the cache, 1 the same as others, in" in capsys.readouterr().err
     runs = study / "data" / "runs"
     assert bytes_of(runs / "again") == bytes_of(runs / "plain") != bytes_of(runs / "noisy")
     assert set(json.loads((study / "data" / "timings.json").read_text())["replicates"]) == {
@@ -397,6 +408,7 @@ def test_workers_are_limited_by_the_jobs_and_the_variable(monkeypatch: pytest.Mo
 
 
 def test_the_lock_is_free_after_the_stage(tmp_path: Path) -> None:
-    for _ in range(2):
-        with runs.alone(tmp_path / "lock"):
-            assert os.path.exists(tmp_path / "lock")  # noqa: PTH110
+    lock = FileLock(tmp_path / "lock")
+    with runs.alone(tmp_path / "lock"), pytest.raises(Timeout):
+        lock.acquire(timeout=0)
+    lock.acquire(timeout=0)

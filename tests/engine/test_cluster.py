@@ -72,7 +72,8 @@ def test_workers_that_die_stop_and_join_change_no_byte(
 ) -> None:
     """One is killed, one is stopped; one that joins trains all the rest, theirs included."""
     study, cache = write_study(tmp_path / "study", LONGER), tmp_path / "cache"
-    process = start(study, cache, DASK_SCHEDULER_ADDRESS=address)
+    sooner = "from stages.lib.engine import roster\nroster.SILENCE = 8.0"
+    process = start(study, cache, first=sooner, DASK_SCHEDULER_ADDRESS=address)
     until(lambda: len(entries(cache)) >= 2 and dask.trainers("a") and dask.trainers("b"))
     orphans = dask.trainers("a")
     dask.signal("b", signal.SIGSTOP)

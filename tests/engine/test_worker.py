@@ -194,13 +194,15 @@ def test_trainers_end_with_the_run_that_dask_kept_them_for() -> None:
 # How a process ended
 
 
-def ended(tmp_path: Path, code: str) -> Answer:
+def ended(tmp_path: Path, code: str, seconds: float = 60.0) -> Answer:
     """The answer when the process of a trainer does this in the place of training."""
     files = {f"{folder}/__init__.py": b"" for folder in ("stages", "stages/lib", "stages/lib/engine")}
     script = f"import json, os, resource, signal, sys\nfrom multiprocessing.connection import Connection\n{code}\n"
     trainer = REAL({**files, "stages/lib/engine/trainer.py": script.encode()}, {}, str(tmp_path))
     trainer.ready = "pipe" not in code
-    return worker._answer(trainer, REQUEST, 60.0, EXPECTED, lambda: True)
+    answer = worker._answer(trainer, REQUEST, seconds, EXPECTED, lambda: True)
+    assert trainer.process.poll() is not None
+    return answer
 
 
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
@@ -219,6 +221,13 @@ def test_a_process_that_the_system_killed_for_want_of_memory_says_so_and_how_muc
 
 def test_a_process_that_somebody_else_killed_is_not_said_to_want_memory(tmp_path: Path) -> None:
     assert ended(tmp_path, KILL) == Died("its process was ended by signal 9")
+
+
+def test_a_replicate_past_its_time_limit_is_late_and_its_process_ends(tmp_path: Path) -> None:
+    answer = ended(tmp_path, f"open('{tmp_path}/started', 'w').close(); import time; time.sleep(600)", seconds=1.0)
+    assert answer == Late()
+    assert (tmp_path / "started").exists()
+    assert list(tmp_path.glob("trainer-*")) == []
 
 
 def test_a_limit_of_the_user_is_said_beside_the_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,9 +35,11 @@ def timings(study: Path) -> Any:
     return json.loads((study / "data" / "timings.json").read_text())["stage"]
 
 
-def start(study: Path, cache: Path, **environment: str) -> subprocess.Popen[str]:
+def start(study: Path, cache: Path, first: str = "", **environment: str) -> subprocess.Popen[str]:
+    """Start the train stage. `first` is code that runs before it."""
+    script = f"{first}\nfrom stages import train\ntrain.main()"
     return subprocess.Popen(
-        [sys.executable, "-m", "stages.train", str(study)],
+        [sys.executable, *(["-c", script] if first else ["-m", "stages.train"]), str(study)],
         cwd=ROOT,
         env=environment_of(cache, **environment),
         stderr=subprocess.PIPE,
