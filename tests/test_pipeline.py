@@ -102,8 +102,6 @@ def test_an_experiment_changes_what_inherits_the_knob_and_trains_nothing_else(ch
     assert "variants.batch_4096" not in differences
     assert "train.batch_size" in checkout.run("dvc", "params", "diff")
     assert "huge" in checkout.run("dvc", "exp", "show", "--only-changed", "--drop", "claims|stages|data|metrics")
-    assert "baseline" in checkout.run("dvc", "metrics", "show")
-    assert "index.html" in checkout.run("dvc", "plots", "show")
 
     checkout.run("git", "checkout", "-q", "--", ".")
     checkout.run("dvc", "repro", "evaluate")  # back to where it was: restored by DVC, or gathered from the cache
