@@ -21,7 +21,7 @@ from stages.lib.report.evidence import (
     gradient_ratio,
     sentences,
     table_of,
-    training_rows,
+    updates_of_an_epoch,
 )
 from stages.lib.training.views import of_replicate
 
@@ -88,11 +88,11 @@ def test_a_gradient_of_zero_has_no_ratio() -> None:
     ],
 )
 def test_rows_of_an_epoch_are_those_that_a_replicate_trains_on(changes: dict[str, Any], rows: int) -> None:
-    study = study_with(changes)
+    study = study_with({**changes, "train": {"batch_size": 1}})
     prepared = prepared_for(study)
     recipe = study.recipes["plain"]
     seen, _ = of_replicate(recipe, prepared.views[study.view_of("plain")], prepared.splits, seed=0)
-    assert training_rows(recipe, ROWS) == len(seen["train"][1]) == rows
+    assert updates_of_an_epoch(recipe, ROWS) == len(seen["train"][1]) == rows
 
 
 @pytest.mark.parametrize(

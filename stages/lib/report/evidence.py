@@ -75,25 +75,19 @@ def deep_variants(study: Study, diagnostics: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def training_rows(recipe: Recipe, rows: Mapping[str, int]) -> int:
-    """Rows of an epoch: the training split without the rows that the recipe validates on, as stages/lib/training/views.py does.
-
-    Folds may differ by one row; this is the first fold.
-
-    rows: split -> its rows.
-    """
-    if recipe.k_fold:
-        both = rows["train"] + rows.get("validation", 0)
-        return both - math.ceil(both / recipe.k_fold.folds)
-    return max(rows["train"] - recipe.train.validation_rows, math.ceil(rows["train"] / 2))
-
-
 def updates_of_an_epoch(recipe: Recipe, rows: Mapping[str, int]) -> int:
     """Updates of the weights: one for each batch, the last of which may be smaller.
 
+    Rows that the recipe validates on are left out, as stages/lib/training/views.py does. Folds may differ by one row; this is
+    the first fold.
+
     rows: split -> its rows.
     """
-    return math.ceil(training_rows(recipe, rows) / recipe.train.batch_size)
+    trained_on = max(rows["train"] - recipe.train.validation_rows, math.ceil(rows["train"] / 2))
+    if recipe.k_fold:
+        both = rows["train"] + rows.get("validation", 0)
+        trained_on = both - math.ceil(both / recipe.k_fold.folds)
+    return math.ceil(trained_on / recipe.train.batch_size)
 
 
 def evidence_of(

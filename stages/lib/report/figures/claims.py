@@ -41,21 +41,13 @@ STRIP = 3.1
 """Inches: the width of a picture in a row of a table."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """How a verdict is drawn: by marker as well as by colour."""
-
-    marker: str
-    colour: str
-    face: str
-
-
 VERDICTS = {
-    "supported": Look("o", GREEN, GREEN),
-    "refuted": Look("X", ORANGE, ORANGE),
-    "equivalent": Look("s", BLUE, BLUE),
-    "inconclusive": Look("D", GREY, "white"),
+    "supported": ("o", GREEN, GREEN),
+    "refuted": ("X", ORANGE, ORANGE),
+    "equivalent": ("s", BLUE, BLUE),
+    "inconclusive": ("D", GREY, "white"),
 }
+"""How a verdict is drawn: marker, colour, and colour of the marker's face. The marker alone tells it."""
 
 
 def zone_of(expect: str, margin: float, threshold: float) -> tuple[float, float]:
@@ -128,8 +120,8 @@ def claims(table: pd.DataFrame, task: str) -> Figure:
 
 def _claims_legend(present: Collection[str]) -> list[Artist]:
     verdicts: list[Artist] = [
-        line(verdict, look.colour, marker=look.marker, markerfacecolor=look.face, linewidth=1.6)
-        for verdict, look in VERDICTS.items()
+        line(verdict, colour, marker=marker, markerfacecolor=face, linewidth=1.6)
+        for verdict, (marker, colour, face) in VERDICTS.items()
         if verdict in present
     ]
     return [*verdicts, Patch(facecolor=PALE, label="supported if the whole interval lies here")]
@@ -139,13 +131,13 @@ def _claims_panel(axes: Axes, rows: list[Row], unit: Unit) -> None:
     note = _effect_scale(axes, rows)
     axes.text(1.02, -0.012, note, transform=axes.transAxes, va="top", fontsize=SMALL_TEXT, color=GREY)
     for y, row in enumerate(rows):
-        claim, look = row.claim, VERDICTS[row.claim["verdict"]]
+        claim = row.claim
         _draw_effect(axes, y, row)
         about = short(f"{claim['groups']}: {claim['metric']}", 54)
         _two_lines(axes, y, -0.02, "right", short(claim["claim"], 42), about, "black")
         verdict = claim["verdict"] + (", close" if claim["close"] else "")
         measured = "" if math.isnan(row.low) else f"{unit.bare(claim['effect'])} {unit.interval(claim['low'], claim['high'])}"
-        _two_lines(axes, y, 1.02, "left", verdict, measured, look.colour)
+        _two_lines(axes, y, 1.02, "left", verdict, measured, VERDICTS[claim["verdict"]][1])
     axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=[])
     axes.spines["left"].set_visible(False)
 
@@ -154,7 +146,7 @@ def _draw_effect(axes: Axes, y: int, row: Row) -> None:
     """The zone of a supported claim, and the effect with its interval or the reason why there is none."""
     first, last = axes.get_xlim()
     beside = blended_transform_factory(axes.transAxes, axes.transData)
-    look = VERDICTS[row.claim["verdict"]]
+    marker, colour, face = VERDICTS[row.claim["verdict"]]
     left, right = max(row.zone[0], first), min(row.zone[1], last)
     axes.barh(y, right - left, left=left, height=0.8, color=PALE, zorder=0)
     for edge in row.zone:
@@ -166,10 +158,10 @@ def _draw_effect(axes: Axes, y: int, row: Row) -> None:
     if math.isnan(row.low):
         text = "no interval: " + WORDS.get(row.claim["effect"], row.claim["effect"])
         over_the_zero_line = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-        axes.text(0.5, y, text, transform=beside, ha="center", va="center", color=look.colour, bbox=over_the_zero_line)
+        axes.text(0.5, y, text, transform=beside, ha="center", va="center", color=colour, bbox=over_the_zero_line)
     else:
-        axes.hlines(y, row.low, row.high, color=look.colour, linewidth=1.8)
-        axes.plot(row.effect, y, look.marker, color=look.colour, markerfacecolor=look.face, markersize=6)
+        axes.hlines(y, row.low, row.high, color=colour, linewidth=1.8)
+        axes.plot(row.effect, y, marker, color=colour, markerfacecolor=face, markersize=6)
     axes.set_xlim(first, last)
 
 

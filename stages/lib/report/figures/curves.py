@@ -187,7 +187,6 @@ def _steady(curves: pd.DataFrame, columns: list[str]) -> Iterator[np.ndarray]:
                 yield values
 
 
-COLUMNS = 4
 FLOOR = 1e-30
 """The smallest norm that is drawn. Smaller ones, and a gradient of exactly 0, lie on it."""
 

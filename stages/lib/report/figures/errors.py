@@ -102,7 +102,6 @@ def _colour_bar(figure: Figure, image: AxesImage) -> None:
     bar.ax.minorticks_off()
 
 
-COLUMNS = 4
 OFF_SCALE = 10
 """Ranges of the target. Predictions with a larger mean absolute error are not drawn: the network is about to diverge."""
 

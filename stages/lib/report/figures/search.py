@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
@@ -80,7 +79,7 @@ def best_so_far(search: Search, trials: pd.DataFrame) -> dict[str, np.ndarray]:
 def progress(search: Search, trials: pd.DataFrame, unit: Unit) -> Figure:
     """A panel for each strategy: its median best score so far and the band over its seeds, in front of the others' medians."""
     best = {name: each * unit.factor for name, each in best_so_far(search, trials).items()}
-    medians = {name: _median_over_seeds(each) for name, each in best.items()}
+    medians = {name: np.median(each, axis=0) for name, each in best.items()}
     default = finite_column(trials.loc[trials["strategy"] == space.DEFAULT, search.metric]) * unit.factor
     figure, panels = grid(len(best), min(len(best), COLUMNS), 1.6, above=0.32, below=0.12, top=0.3, bottom=0.45)
     for axes, (name, values) in zip(panels, best.items(), strict=True):
@@ -109,11 +108,6 @@ def progress(search: Search, trials: pd.DataFrame, unit: Unit) -> Figure:
     text_below(figure, "trials")
     _score_title(figure, search, unit)
     return figure
-
-
-def _median_over_seeds(best: np.ndarray) -> np.ndarray:
-    """The median of each column of (seeds, trials). NaN if a seed has no score yet."""
-    return np.array([float(np.median(column)) if np.isfinite(column).all() else math.nan for column in best.T])
 
 
 def _score_title(figure: Figure, search: Search, unit: Unit) -> None:
@@ -175,17 +169,11 @@ def settings_tried(search: Search, tables: Mapping[str, pd.DataFrame], unit: Uni
         axes.set_xlabel(short(each.key, 40), color=GREY, fontsize=7.5)
         if i % COLUMNS:
             axes.set_yticklabels([])
-    legend(figure, _settings_legend(looks), inches=0.03)
+    handles = [line(short(name, 16), colour, marker=dot, linestyle="", markersize=4) for name, (dot, colour) in looks.items()]
+    handles.append(line("best of a seed", "white", marker="o", linestyle="", markersize=6, markeredgecolor="black"))
+    legend(figure, handles, inches=0.03)
     _score_title(figure, search, unit)
     return figure
-
-
-def _settings_legend(looks: Mapping[str, tuple[str, str]]) -> list[Line2D]:
-    handles = [
-        line(short(strategy, 16), colour, marker=marker, linestyle="", markersize=4)
-        for strategy, (marker, colour) in looks.items()
-    ]
-    return [*handles, line("best of a seed", "white", marker="o", linestyle="", markersize=6, markeredgecolor="black")]
 
 
 def _setting_scale(axes: Axes, tried: Range, column: pd.Series) -> np.ndarray:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from scipy.special import expit as sigmoid
+from scipy.special import softmax as probabilities_of
 
 from stages.lib.data.prepared import Prepared
 from stages.lib.judging.units import short_number, significant, with_minus
@@ -30,12 +32,6 @@ from stages.lib.study.settings import Study
 
 SIGMOID_WEIGHTS = (0.01, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 SIGMOID_INPUTS = {255: BLUE, 1: ORANGE}
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), without overflow."""
-    small = np.exp(-np.abs(x))
-    return np.asarray(np.where(x >= 0, 1, small) / (1 + small))
 
 
 def sigmoid_slope(x: np.ndarray) -> np.ndarray:
@@ -133,12 +129,6 @@ def activations(study: Study, _: Prepared) -> Illustrated:
 
 
 LOGITS = (2.0, 1.0, 0.1, -1.0)
-
-
-def probabilities_of(logits: np.ndarray) -> np.ndarray:
-    """exp(logits) over their sum. Subtracting the largest first changes nothing and prevents overflow."""
-    powers = np.exp(logits - logits.max())
-    return np.asarray(powers / powers.sum())
 
 
 @STYLED
