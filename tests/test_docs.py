@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import json
 import os
 import re
@@ -12,8 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,6 @@ import numpy as np
 import pytest
 import requests
 from filelock import FileLock
-from PIL import Image
 from ruamel.yaml import YAML
 
 from helpers.checkout import ROOT, Checkout, copy_tree, environment_of, is_result
@@ -31,14 +28,11 @@ from helpers.crew import Crew
 from helpers.processes import ENDLESS, PATIENCE
 from helpers.study import csv_entry, write_params
 from stages import evaluate, fetch, prepare, train
-from stages.lib.data.prepared import read_prepared
 from stages.lib.engine import cluster, dispatch, runs
 from stages.lib.engine.worker import Late
-from stages.lib.study.load import load_study
 from stages.lib.study.settings import Study, merged
 from stages.lib.study.strict_yaml import read_yaml
 from stages.tools import export
-from stages.tools.plan import show_plan
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -181,120 +175,46 @@ def test_commands_name_stages_and_tools_that_exist() -> None:
 # own-data.md
 
 
-def flowers() -> bytes:
+def flowers() -> str:
     draw = np.random.default_rng(0)
-    rows = ["sepal_length,petal_length,petal_width,species"]
+    rows = ["flower,petal_length,petal_width,colour,species"]
     for row in range(150):
         length, width = draw.normal((row % 3 + 1, 0.5 * (row % 3) + 0.2), 0.1)
-        rows.append(f"{draw.normal(5):.2f},{length:.2f},{width:.2f},{row % 3}")
-    return ("\n".join(rows) + "\n").encode()
+        shown = "" if row in (4, 70, 120) else f"{width:.2f}"
+        rows.append(
+            f"{row + 1},{length:.2f},{shown},{'blue' if row % 7 else 'white'},{('setosa', 'versicolor', 'virginica')[row % 3]}"
+        )
+    return "\n".join(rows) + "\n"
 
 
-def waves() -> bytes:
-    file, draw = io.BytesIO(), np.random.default_rng(0)
-    x, y = draw.random((2, 20, 3)), draw.random((2, 20))
-    np.savez(file, x_train=x[0], y_train=y[0], x_test=x[1], y_test=y[1])
-    return file.getvalue()
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A copy of the checkout, in which the page's first command was run on such flowers."""
+    checkout = copy_of_checkout(tmp_path_factory.mktemp("own"))
+    (checkout.folder / "flowers.csv").write_text(flowers())
+    command = blocks("own-data.md", "sh")[0].splitlines()[0]
+    assert blocks("own-data.md", "text")[0] in checkout.run(*shlex.split(command))
+    return checkout
 
 
-def shells() -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for label, name in enumerate(("cockle", "mussel")):
-            for number in range(30):
-                image = io.BytesIO()
-                Image.fromarray(np.full((8, 8, 3), 100 * label + number, np.uint8)).save(image, "PNG")
-                archive.writestr(f"shells/{name}/{number}.png", image.getvalue())
-    return file.getvalue()
-
-
-FILES: Mapping[str, Callable[[], bytes]] = {"flowers": flowers, "waves": waves, "shells": shells}
-SPLITS: Mapping[str, dict[str, Any]] = {
-    "flowers": {"method": "stratified", "train": 90, "validation": 30, "test": 30, "seed": 0},
-    "waves": {
-        "method": "rows",
-        "train": {"part": "train", "rows": [0, 20]},
-        "validation": "none",
-        "test": {"part": "test", "rows": [0, 20]},
-    },
-    "shells": {"method": "stratified", "train": 40, "validation": 10, "test": 10, "seed": 0},
-}
-
-
-def own_study() -> dict[str, Any]:
-    (text,) = (text for text in blocks("own-data.md", "yaml") if "variants:" in text)
-    content: dict[str, Any] = yaml(text)
-    return content
-
-
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Make a place with one of the page's data sets, its file included, and with the page's study in the folder `mine`."""
-
-    def make(name: str) -> Path:
-        (text,) = (text for text in blocks("own-data.md", "yaml") if text.startswith(f"{name}:"))
-        entry = yaml(text.replace("/home/me/flowers", tmp_path.as_posix()))
-        (file,) = entry[name]["files"].values()
-        (tmp_path / file["name"]).write_bytes(FILES[name]())
-        for folder in ("data", "mine"):
-            (tmp_path / folder).mkdir()
-        (tmp_path / "data" / "datasets.yaml").write_text(json.dumps(entry))
-        study = own_study()
-        study["data"] = {"dataset": name, "split": SPLITS[name]}
-        if entry[name]["task"] == "regression":
-            study["model"]["output_activation"], study["train"]["loss"] = "linear", "mse"
-        (tmp_path / "mine" / "params.yaml").write_text(json.dumps(study))
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        monkeypatch.delenv("DATA_MIRROR", raising=False)
-        return tmp_path
-
-    return make
-
-
-def corrected(place: Path) -> None:
-    """Write the checksum that the fetch stage says it found into the catalogue, as the page tells its reader to."""
-    with pytest.raises(SystemExit) as caught:
-        fetch.main(["mine"])
-    found = re.search(r"found ([0-9a-f]{64})", str(caught.value))
-    assert found, caught.value
-    path = place / "data" / "datasets.yaml"
-    path.write_text(path.read_text().replace("0" * 64, found[1]))
-
-
-@pytest.mark.parametrize("name", list(FILES))
-def test_every_example_of_a_data_set_can_be_fetched_prepared_and_planned(
-    name: str, own: Callable[[str], Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = own(name)
-    corrected(place)
-    fetch.main(["mine"])
-    monkeypatch.setattr(sys, "argv", ["prepare", "mine"])
-    prepare.main()
-    prepared = read_prepared(place / "mine" / "data" / "prepared")
-    assert prepared.splits["train"][0].shape == {"flowers": (90, 2), "waves": (20, 3), "shells": (40, 8, 8)}[name]
-    show_plan(load_study(Path("mine")), Path("mine"))
-    assert "10 of 10 replicates to train" in capsys.readouterr().out
+def test_the_page_shows_what_the_command_writes(begun: Checkout) -> None:
+    (shown,) = blocks("own-data.md", "yaml")
+    assert (begun.folder / "studies" / "flowers" / "params.yaml").read_text() == shown
 
 
 @pytest.mark.slow
-def test_the_example_of_a_study_is_run_by_dvc_and_by_the_commands_of_the_page(own: Callable[[str], Path]) -> None:
-    place = own("flowers")
-    corrected(place)
-    checkout = copy_of_checkout(place)
-    with (checkout.folder / "data" / "datasets.yaml").open("a") as catalogue:
-        YAML(typ="safe", pure=True).dump(read_yaml(place / "data" / "datasets.yaml"), catalogue)
-    study = own_study()
-    assert study["data"]["split"] == SPLITS["flowers"]
+def test_the_study_of_the_page_is_run_by_dvc_and_stage_by_stage(begun: Checkout) -> None:
+    study = read_yaml(begun.folder / "studies" / "flowers" / "params.yaml")
     study["limits"] = {"epochs": 1, "seeds": 1}
     for folder in ("studies/flowers", "mine"):
-        (checkout.folder / folder).mkdir(parents=True)
-        (checkout.folder / folder / "params.yaml").write_text(json.dumps(study))
-    for command in "".join(blocks("own-data.md", "sh")).splitlines():
-        checkout.run(*shlex.split(command))
+        (begun.folder / folder).mkdir(exist_ok=True)
+        (begun.folder / folder / "params.yaml").write_text(json.dumps(study))
+    begun.run("dvc", "repro", "studies/flowers/dvc.yaml")
+    for command in blocks("own-data.md", "sh")[1].splitlines():
+        begun.run(*shlex.split(command))
     for folder in ("studies/flowers", "mine"):
-        assert (checkout.folder / folder / "metrics" / "claims.csv").exists()
-        assert "standardizing_helps" in (checkout.folder / folder / "data" / "report.html").read_text()
+        assert (begun.folder / folder / "metrics" / "claims.csv").exists()
+        assert "scaling_helps" in (begun.folder / folder / "data" / "report.html").read_text()
 
 
 # live.md

@@ -19,7 +19,7 @@ FLOORS = (
     ("judging",),
     ("engine",),
     ("searching",),
-    ("report", "review"),
+    ("report", "review", "starting"),
     ("stages", "tools"),
 )
 """The rooms of stages/lib from the bottom to the top; then the scripts of stages/, and the tools."""

@@ -21,8 +21,8 @@ from stages.lib.data.catalogue import AnyReader, Dataset, load_catalogue, pick
 
 def test_shipped_catalogue_is_valid() -> None:
     catalogue = load_catalogue(ROOT / "data" / "datasets.yaml")
-    assert list(catalogue) == ["mnist_5k", "mnist", "fashion_mnist", "california_housing"]
-    assert all(entry.description and entry.target for entry in catalogue.values())
+    shipped = [catalogue[name] for name in ("mnist_5k", "mnist", "fashion_mnist", "california_housing")]
+    assert all(entry.description and entry.target for entry in shipped)
     assert len(catalogue["fashion_mnist"].class_names) == 10
 
 

@@ -145,6 +145,7 @@ def test_no_default_of_a_recipe_has_changed() -> None:
         "WideDeep.wide": None,
         "WideDeep.deep": None,
         "WideDeep.auxiliary_output": False,
+        "Train.learning_rate": "default",  # which `settled` makes a number, so that it is in every key
         "Train.schedule": Schedule(),
         "Train.label_smoothing": 0.0,
         "Train.class_weights": "none",

@@ -84,7 +84,7 @@ class Claim(Section):
 class Statistics(Section):
     """How claims are judged."""
 
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
     """Confidence of every interval."""
 
 

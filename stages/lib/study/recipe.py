@@ -154,7 +154,7 @@ class Train(Section):
     """What training makes small."""
     optimizer: NameOrOptimizer
     """With Keras's own arguments, but for learning_rate, momentum and those that a mapping gives."""
-    learning_rate: Positive | Literal["default"]
+    learning_rate: Positive | Literal["default"] = "default"
     """`default` is Keras's own for the optimizer."""
     schedule: Schedule = Schedule()
     """How the learning rate changes in training."""

@@ -22,7 +22,7 @@ from stages.lib.study.values import Positive, Replications, Reported
 class Replicates(Section):
     """How often, and by what, everything is trained. No variant overrides it."""
 
-    seeds: Replications
+    seeds: Replications = 5
     """Replicates of each variant, seeds 0, 1, ... A claim can ask for more."""
     backend: Backend = "tensorflow"
     """Keras's backend, which must be installed."""
@@ -32,7 +32,7 @@ class Replicates(Section):
     """XLA on TensorFlow, for dense networks without dropout. Pays where training takes minutes."""
     diagnostics: bool = False
     """Also measure gradients, weights and activations, layer by layer."""
-    time_limit: Annotated[Positive, Field(le=10_000_000)]
+    time_limit: Annotated[Positive, Field(le=10_000_000)] = 3600.0
     """Seconds. A replicate that takes longer is stopped and tried again, three times in all."""
 
 

@@ -209,12 +209,15 @@ def test_images_of_the_parts_must_be_alike(tmp_path: Path) -> None:
         ),
         (
             two({"cat/9.jpg": picture(grey(0, 64, 64), "JPEG")[:-30]}),
-            "1 of 3 images cannot be read: 'cat/9.jpg' (image file is truncated",
+            "1 of 3 images cannot be read, so remove or mend them: 'cat/9.jpg' (image file is truncated",
         ),
-        (two({"cat/8.png": b"", "cat/9.png": b""}), "2 of 4 images cannot be read: 'cat/8.png', 'cat/9.png' (empty)"),
+        (
+            two({"cat/8.png": b"", "cat/9.png": b""}),
+            "2 of 4 images cannot be read, so remove or mend them: 'cat/8.png', 'cat/9.png' (empty)",
+        ),
         (
             two({"cat/8.txt": b"a note", "cat/9.gif": b"GIF89a"}),
-            "2 of 4 images cannot be read: 'cat/8.txt', 'cat/9.gif' (no PNG, JPEG, GIF, BMP, TIFF or WEBP, or damaged)",
+            "2 of 4 images cannot be read, so remove or mend them: 'cat/8.txt', 'cat/9.gif' (no PNG, JPEG, GIF, BMP",
         ),
         (
             two({f"dog/{number:02}.png": b"" for number in range(14)}),

@@ -201,7 +201,7 @@ def _decode_all(archive: Archive, names: Sequence[str], looks: Looks, path: Path
         else:
             x[rows[name]] = image
     if broken:
-        raise UserError(f"{path}: {len(broken)} of {len(rows)} images cannot be read: {_list(broken)}")
+        raise UserError(f"{path}: {len(broken)} of {len(rows)} images cannot be read, so remove or mend them: {_list(broken)}")
     if unlike:
         cures = ["colour: rgb"] if {len(shape) for shape in unlike.values()} != {x.ndim - 1} else []
         cures += [f"size: {list(x.shape[1:3])}"] if {shape[:2] for shape in unlike.values()} != {x.shape[1:3]} else []

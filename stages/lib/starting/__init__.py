@@ -1,0 +1,1 @@
+"""What files of data seem to be, and a study to begin with."""
