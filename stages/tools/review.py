@@ -11,9 +11,9 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
 
 from stages.lib.cli import UserError, arguments, one_line_errors
@@ -24,22 +24,20 @@ from stages.lib.programs import git, paths
 from stages.lib.review.page import markdown
 from stages.lib.review.pairs import Pair, paired
 from stages.lib.review.rows import Links, Values
-from stages.lib.review.sides import FIGURES, Read, absent, read_side, settings_in
-from stages.lib.study.places import FOLDER, SETTINGS, STARTER, is_place, studies
+from stages.lib.review.sides import absent, read_side, settings_in
+from stages.lib.study.places import FOLDER, SETTINGS, STARTER, studies
 
 TARGET = Path("review.md")
 
 
-class Revision(NamedTuple):
-    """A commit, or the working tree.
-
-    studies: their folders.
-    hashes: path -> Git's hash, of the figures at least.
-    """
-
-    read: Read
-    hashes: Mapping[str, str]
-    studies: set[Path]
+@contextmanager
+def files_of(commit: str) -> Iterator[Path]:
+    """A temporary folder with the files that a commit has below the current folder."""
+    with tempfile.TemporaryDirectory() as name:
+        index = Path(name) / "index"
+        git("read-tree", commit, index=index)
+        git("checkout-index", "--all", f"--prefix={name}/files/", index=index)
+        yield Path(name) / "files" / git("rev-parse", "--show-prefix").strip()
 
 
 def commit_of(base: str) -> str:
@@ -56,37 +54,6 @@ def commit_of(base: str) -> str:
     shallow = git("rev-parse", "--is-shallow-repository").strip() == "true"
     hint = "`git fetch --unshallow` brings it" if shallow else "`git fetch` may bring it; `git branch -a` lists branches"
     raise UserError(f"unknown revision {base!r}; {hint}")
-
-
-def hashes_at(commit: str) -> dict[str, str]:
-    """Path -> Git's hash of every file below the current folder."""
-    lines = (line.split("\t", 1) for line in paths("ls-tree", "-r", "-z", commit))
-    return {path: facts.split()[2] for facts, path in lines}
-
-
-def revision_at(commit: str) -> Revision:
-    hashes = hashes_at(commit)
-    places = {Path(path).parent for path in hashes if Path(path).name == SETTINGS and is_place(Path(path).parent)}
-
-    def read(path: Path) -> str | None:
-        blob = hashes.get(path.as_posix())
-        return git("cat-file", "blob", blob) if blob else None
-
-    return Revision(read, hashes, places)
-
-
-def working_tree() -> Revision:
-    """What is checked out, with every change. Raises UserError outside of a checkout."""
-    found = studies()
-    if STARTER not in found:
-        raise UserError(f"{SETTINGS} does not exist; is this the checkout's root?")
-    figures = sorted(path.as_posix() for study in found for path in (study / FIGURES).glob("*") if path.is_file())
-    hashes = git("hash-object", "--stdin-paths", given="\n".join(figures)).split()
-
-    def read(path: Path) -> str | None:
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
-
-    return Revision(read, dict(zip(figures, hashes, strict=True)), set(found))
 
 
 def renamed_studies(commit: str, gone: set[Path], come: set[Path]) -> dict[Path, Path]:
@@ -110,7 +77,7 @@ def renamed_studies(commit: str, gone: set[Path], come: set[Path]) -> dict[Path,
     return found
 
 
-def linker(commit: str, here: Mapping[str, str]) -> Links:
+def linker(commit: str) -> Links:
     """What the cell of a figure shows.
 
     On GitHub, which names itself in the environment, the cell shows the picture at the last commit that touched it, so that the
@@ -118,11 +85,12 @@ def linker(commit: str, here: Mapping[str, str]) -> Links:
     """
     server, repository = (os.environ.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY"))
     prefix = git("rev-parse", "--show-prefix").strip()
-    committed = hashes_at("HEAD")
+    changed = set(paths("diff", "--name-only", "--relative", "-z", "HEAD"))
+    changed.update(paths("ls-files", "--others", "--exclude-standard", "-z", "--", "metrics", str(FOLDER)))
 
     def link(of_head: bool, figure: Path) -> str:
         path = figure.as_posix()
-        if server and repository and not (of_head and committed.get(path) != here.get(path)):
+        if server and repository and not (of_head and path in changed):
             touched = git("rev-list", "-1", "HEAD" if of_head else commit, "--", path).strip()
             url = f"{server}/{repository}/raw/{touched}/{quote(prefix)}{quote(path)}"
             return f"[![{'after' if of_head else 'before'}]({url})]({url})"
@@ -146,30 +114,33 @@ def about(base: str, commit: str) -> list[str]:
     return sentences
 
 
-def pairs_of(commit: str, before: Revision, after: Revision) -> tuple[list[Pair], list[str]]:
-    """Every study on both sides, and what is wrong with the base's settings. Raises UserError for a mistake in the head's."""
-    was = {study: study for study in before.studies & after.studies}
-    was |= renamed_studies(commit, before.studies - after.studies, after.studies - before.studies)
+def pairs_of(commit: str, root: Path) -> tuple[list[Pair], list[str]]:
+    """Every study on both sides, and what is wrong with the base's settings. Raises UserError for a mistake in the head's.
+
+    root: the folder with the base's files.
+    """
+    before, after = set(studies(root)), set(studies())
+    was = {study: study for study in before & after} | renamed_studies(commit, before - after, after - before)
     pairs, notes = [], []
-    for study in sorted(after.studies):
-        head, wrong = read_side(study, after.read, after.hashes)
+    for study in sorted(after):
+        head, wrong = read_side(study)
         if wrong:
             raise UserError(wrong)
-        base, wrong = read_side(was[study], before.read, before.hashes) if study in was else (absent(study), "")
+        base, wrong = read_side(was[study], root) if study in was else (absent(study), "")
         if wrong:
             notes.append(
                 f"This version cannot read the base's settings, so renamed names show as removed and added: {escape(wrong)}"
             )
         pairs.append(paired(base, head))
-    for study in sorted(before.studies - set(was.values())):
-        base, _ = read_side(study, before.read, before.hashes)
+    for study in sorted(before - set(was.values())):
+        base, _ = read_side(study, root)
         pairs.append(paired(base, absent(study)))
     return pairs, notes
 
 
-def changed_settings(path: Path, before: Revision, after: Revision) -> dict[str, Values]:
+def changed_settings(path: Path, root: Path) -> dict[str, Values]:
     """The keys of a file that belongs to no study whose values differ, by the file; nothing if none does."""
-    old, new = settings_in(before.read(path)), settings_in(after.read(path))
+    old, new = settings_in(root / path), settings_in(path)
     changed = {key: (old.get(key), new.get(key)) for key in {**old, **new} if old.get(key) != new.get(key)}
     return {path.as_posix(): changed} if changed else {}
 
@@ -177,10 +148,12 @@ def changed_settings(path: Path, before: Revision, after: Revision) -> dict[str,
 def review(base: str) -> str:
     """The review of the working tree against `base`, as Markdown. Raises UserError for an unknown revision."""
     commit = commit_of(base)
-    before, after = revision_at(commit), working_tree()
-    pairs, notes = pairs_of(commit, before, after)
-    other = changed_settings(Path(CATALOGUE), before, after)
-    return markdown(pairs, base, commit, [*about(base, commit), *notes], other, linker(commit, after.hashes))
+    if STARTER not in studies():
+        raise UserError(f"{SETTINGS} does not exist; is this the checkout's root?")
+    with files_of(commit) as root:
+        pairs, notes = pairs_of(commit, root)
+        other = changed_settings(CATALOGUE, root)
+    return markdown(pairs, base, commit, [*about(base, commit), *notes], other, linker(commit))
 
 
 def main() -> None:

@@ -31,10 +31,12 @@ def test_settings_have_the_keys_that_dvc_gives_them(tmp_path: Path, monkeypatch:
     command = [sys.executable, "-m", "dvc", "params", "diff", "main", "--all", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     answer = {key: change["new"] for key, change in json.loads(done.stdout)["params.yaml"].items()}
-    settings = settings_in((tmp_path / "params.yaml").read_text())
+    settings = settings_in(tmp_path / "params.yaml")
     assert {key: str(value) if isinstance(value, list) else value for key, value in settings.items()} == answer
 
 
 @pytest.mark.parametrize("text", [None, "", "a: [", "just text", "a: 2024-13-01"])
-def test_what_cannot_be_read_has_no_settings(text: str | None) -> None:
-    assert settings_in(text) == {}
+def test_what_cannot_be_read_has_no_settings(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "params.yaml").write_text(text)
+    assert settings_in(tmp_path / "params.yaml") == {}

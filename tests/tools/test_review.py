@@ -27,6 +27,7 @@ from stages.lib.review.sides import read_side
 from stages.lib.searching import rounds
 from stages.lib.searching.trials import Trial
 from stages.lib.study.load import load_study
+from stages.lib.study.places import studies
 from stages.lib.study.settings import merged
 from stages.lib.study.space import DEFAULT
 from stages.tools import review
@@ -724,8 +725,7 @@ def test_git_ignores_the_review() -> None:
 
 def test_the_example_of_the_page_counts_the_metrics_that_a_review_compares(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    tree = review.working_tree()
-    sides = [read_side(study, tree.read, {}) for study in tree.studies]
+    sides = [read_side(study) for study in studies()]
     assert not [wrong for _, wrong in sides if wrong]
     compared = sum(len(paired(side, side).compared) for side, _ in sides)
     text = (ROOT / "docs" / "review.md").read_text(encoding="utf-8")

@@ -120,7 +120,7 @@ def committed(metrics: Path) -> Read:
 
     def read(name: str) -> str | None:
         path = metrics / name
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
     return read
 

@@ -6,7 +6,7 @@ Both have settings, claims and replicates. A replicate of a strategy is the best
 from __future__ import annotations
 
 import json
-import tempfile
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,15 +16,14 @@ from typing import Any
 from ruamel.yaml import YAML, YAMLError
 
 from stages.lib.cli import UserError
-from stages.lib.judging.outcome import Outcome, of_strategies, of_variants
+from stages.lib.files import sha256_of
+from stages.lib.judging.outcome import Outcome, committed, of_strategies, of_variants
 from stages.lib.study import space
 from stages.lib.study.load import load_study
-from stages.lib.study.places import SETTINGS, name_of
+from stages.lib.study.places import SETTINGS, STARTER, name_of
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import flattened
 
-Read = Callable[[Path], str | None]
-"""A file, relative to the checkout's root -> its text in a revision; None if the revision lacks it."""
 FIGURES = "metrics/figures"
 
 
@@ -36,7 +35,7 @@ class Side:
     settings: dotted key in params.yaml -> value. Those of a search are no part of its study's.
     study: None if params.yaml cannot be read by this version.
     metrics: metrics.json, or search.json.
-    figures: file name -> Git's hash.
+    figures: file name -> SHA-256.
     search: the study's search, if it has one.
     """
 
@@ -121,24 +120,12 @@ def search_recipes(study: Study) -> dict[str, object]:
     }
 
 
-def settings_in(text: str | None) -> dict[str, Any]:
+def settings_in(path: Path) -> dict[str, Any]:
     """Dotted key -> value of a YAML file; nothing for one that is missing or cannot be read."""
     try:
-        return dict(flattened(YAML(typ="safe", pure=True).load(text or "")))
-    except (YAMLError, ValueError):
+        return dict(flattened(YAML(typ="safe", pure=True).load(path)))
+    except (OSError, YAMLError, ValueError):
         return {}
-
-
-def study_in(text: str | None, folder: Path) -> tuple[Study | None, str]:
-    """The study in the text of a params.yaml, or None and what is wrong with it."""
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        if text is not None:
-            (place / SETTINGS).write_text(text, encoding="utf-8")
-        try:
-            return load_study(place), ""
-        except UserError as error:
-            return None, str(error).replace(str(place / SETTINGS), str(folder / SETTINGS))
 
 
 def json_in(text: str | None) -> dict[str, Any]:
@@ -149,31 +136,31 @@ def json_in(text: str | None) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def read_side(folder: Path, read: Read, hashes: Mapping[str, str]) -> tuple[Side, str]:
+def read_side(folder: Path, root: Path = STARTER) -> tuple[Side, str]:
     """A study in one revision, and what is wrong with its settings.
 
-    hashes: path -> Git's hash of every file in the revision.
+    root: a folder with the files of the revision.
     """
-
-    def metrics(name: str) -> str | None:
-        return read(folder / "metrics" / name)
-
-    text = read(folder / SETTINGS)
-    study, wrong = study_in(text, folder)
-    settings = settings_in(text)
+    place = root / folder
+    study, wrong = None, ""
+    try:
+        study = load_study(place)
+    except UserError as error:
+        wrong = str(error) if root == STARTER else str(error).replace(f"{root}{os.sep}", "")
+    settings = settings_in(place / SETTINGS)
     of_search = {key: value for key, value in settings.items() if key.startswith("search.")}
+    read = committed(place / "metrics")
     search = None
     if of_search:
-        found = json_in(metrics("search.json"))
-        search = Side(folder, of_strategies(study, metrics), settings=of_search, study=study, metrics=found)
-    place = f"{(folder / FIGURES).as_posix()}/"
+        found = json_in(read("search.json"))
+        search = Side(folder, of_strategies(study, read), settings=of_search, study=study, metrics=found)
     side = Side(
         folder,
-        of_variants(study, metrics),
+        of_variants(study, read),
         settings={key: value for key, value in settings.items() if key not in of_search},
         study=study,
-        metrics=json_in(metrics("metrics.json")),
-        figures={path.removeprefix(place): value for path, value in hashes.items() if path.startswith(place)},
+        metrics=json_in(read("metrics.json")),
+        figures={path.name: sha256_of(path) for path in (place / FIGURES).glob("*") if path.is_file()},
         search=search,
     )
     return side, wrong
