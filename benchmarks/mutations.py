@@ -109,7 +109,7 @@ def write_settings(path: Path, original: Path, draw: Random) -> None:
     yaml = YAML(typ="safe", pure=True)
     yaml.representer.ignore_aliases = lambda _: True
     with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
-        yaml.dump(mutated(read_yaml(original), draw), file)
+        yaml.dump(mutated(yaml.load(text), draw), file)
 
 
 def said(act: Callable[[], object]) -> str:

@@ -58,9 +58,6 @@ class Printed(float):
         number.text = text
         return number
 
-    def __getnewargs__(self) -> tuple[str]:  # of its copies
-        return (self.text,)
-
 
 class _Constructor(SafeConstructor):
     """ruamel.yaml's, which keeps the text of decimal numbers."""
