@@ -17,7 +17,7 @@ from typing import get_args
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
 from stages.lib.files import write_text
-from stages.lib.judging.outcome import Outcome, committed, of_strategies, of_variants
+from stages.lib.judging.outcome import Outcome, of_strategies, of_variants
 from stages.lib.judging.reported import STANDINGS, Comparison
 from stages.lib.judging.tables import HEADLINES
 from stages.lib.judging.units import WORDS, unit_of
@@ -108,9 +108,9 @@ def read_results(root: Path) -> list[list[Results]]:
     found = []
     for folder in studies(root):
         study = load_study(root / folder)
-        read = committed(root / folder / "metrics")
+        metrics = root / folder / "metrics"
         task = pick(catalogue, study.data.dataset).task
-        outcomes = [of_variants(study, read), *([of_strategies(study, read)] if study.search else [])]
+        outcomes = [of_variants(study, metrics), *([of_strategies(study, metrics)] if study.search else [])]
         found.append([Results(folder, study, task, outcome) for outcome in outcomes])
     return found
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from helpers.checkout import ROOT
 from helpers.study import study_with
-from stages.lib.judging.outcome import Compared, Outcome, committed, of_strategies, of_variants
+from stages.lib.files import write_text
+from stages.lib.judging.outcome import Compared, Outcome, of_strategies, of_variants
 from stages.lib.study.load import load_study
 
 SEARCH = {
@@ -34,7 +35,6 @@ SEARCH = {
 }
 CLAIMS = "claim,verdict,effect,low,high,close\n{},supported,-0.1,-0.2,-0.05,False\n"
 FILES = {
-    "metrics.json": '{"claims": {}, "variants": {"plain": {"test_loss": 0.5}}}',
     "claims.csv": CLAIMS.format("noise_hurts"),
     "summary.csv": "variant,metric,replicates,mean,sd,low,high\nplain,test_loss,2,diverged,diverged,diverged,diverged\n",
     "replicates.csv": "variant,seed,test_loss,epochs\nplain,1,0.25,3\nplain,0,,3\n",
@@ -44,8 +44,15 @@ FILES = {
 STUDY = study_with({"search": SEARCH, "variants": {"dropped": {"ours": True, "reported": {"epochs": 3}}}})
 
 
-def test_variants_have_their_claims_numbers_and_replicates() -> None:
-    outcome = of_variants(STUDY, FILES.get)
+def written(folder: Path, files: Mapping[str, str] = FILES) -> Path:
+    """The folder, with these files in it."""
+    for name, text in files.items():
+        write_text(folder / name, text)
+    return folder
+
+
+def test_variants_have_their_claims_numbers_and_replicates(tmp_path: Path) -> None:
+    outcome = of_variants(STUDY, written(tmp_path))
     assert outcome.kind == "variant"
     assert list(outcome.names) == ["plain", "noisy", "dropped"]
     assert outcome.names["plain"] == Compared("A start.", False, {}, [])
@@ -56,8 +63,8 @@ def test_variants_have_their_claims_numbers_and_replicates() -> None:
     assert outcome.values("plain", "test_loss") == [math.inf, 0.25]
 
 
-def test_what_was_not_measured_has_no_values() -> None:
-    outcome = of_variants(STUDY, FILES.get)
+def test_what_was_not_measured_has_no_values(tmp_path: Path) -> None:
+    outcome = of_variants(STUDY, written(tmp_path))
     assert outcome.has_replicates("plain")
     assert outcome.values("plain", "epochs") is None  # the summary lacks it
     assert outcome.values("plain", "test_accuracy") is None
@@ -65,8 +72,8 @@ def test_what_was_not_measured_has_no_values() -> None:
     assert outcome.values("noisy", "test_loss") is None
 
 
-def test_strategies_are_told_like_variants() -> None:
-    outcome = of_strategies(STUDY, FILES.get)
+def test_strategies_are_told_like_variants(tmp_path: Path) -> None:
+    outcome = of_strategies(STUDY, written(tmp_path))
     assert outcome.kind == "strategy"
     assert list(outcome.names) == ["default", "blind", "clever"]
     assert outcome.names["default"] == Compared("plain, as it is", False, {}, ["val_loss", "test_loss"])
@@ -83,10 +90,10 @@ def test_strategies_are_told_like_variants() -> None:
 
 @pytest.mark.parametrize("make", [of_variants, of_strategies])
 @pytest.mark.parametrize("text", [None, "", "variant\n"])
-def test_without_metrics_the_tables_are_empty(make: Callable[..., Outcome], text: str | None) -> None:
-    files = {name: "" if name.endswith(".json") and text else text for name in FILES}
+def test_without_metrics_the_tables_are_empty(make: Callable[..., Outcome], text: str | None, tmp_path: Path) -> None:
+    written(tmp_path, {} if text is None else dict.fromkeys(FILES, text))
     for study in (STUDY, study_with(), None):
-        outcome = make(study, files.get)
+        outcome = make(study, tmp_path)
         assert (outcome.verdicts, outcome.numbers, len(outcome.replicates)) == ({}, {}, 0)
         assert not outcome.has_replicates("plain")
 
@@ -94,11 +101,9 @@ def test_without_metrics_the_tables_are_empty(make: Callable[..., Outcome], text
 @pytest.mark.parametrize("folder", [".", "studies/housing"])
 def test_the_committed_metrics_are_complete(folder: str) -> None:
     study = load_study(ROOT / folder)
-    read = committed(ROOT / folder / "metrics")
-    variants, strategies = of_variants(study, read), of_strategies(study, read)
+    variants, strategies = (make(study, ROOT / folder / "metrics") for make in (of_variants, of_strategies))
     judged = {name for name, claim in variants.claims.items() if not claim.about_time}
     assert judged == set(variants.verdicts)
     assert set(strategies.claims) == set(strategies.verdicts)
     for outcome in (variants, strategies):
         assert {name for name, _ in outcome.numbers} == set(outcome.names) == {*outcome.replicates["name"]}
-    assert committed(Path("nowhere"))("claims.csv") is None

@@ -6,8 +6,7 @@ one seed found. So whatever shows or compares results can take an `Outcome` with
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +23,6 @@ from stages.lib.study.space import DEFAULT
 
 Row = Mapping[str, Any]
 """A row of a table: column -> text, or a number where it was computed."""
-Read = Callable[[str], str | None]
-"""The name of a file in metrics/ -> its text; None if there is no such file."""
 
 
 class Compared(NamedTuple):
@@ -81,58 +78,51 @@ class Outcome:
         return {str(name): rows.sort_values("seed") for name, rows in self.replicates.groupby("name")}
 
 
-def of_variants(study: Study | None, read: Read) -> Outcome:
-    """The outcome of a study's variants. `study` is None if its params.yaml cannot be read."""
+def of_variants(study: Study | None, metrics: Path) -> Outcome:
+    """The outcome of a study's variants. `study` is None if its params.yaml cannot be read.
+
+    metrics: the study's folder of that name.
+    """
     variants = study.variants if study else {}
     return Outcome(
         kind="variant",
         names={name: Compared(each.tip, each.ours, each.reported, list(each.reported)) for name, each in variants.items()},
         claims=study.claims if study else {},
-        verdicts=_by(_table(read("claims.csv"), *COLUMNS[:6]), "claim"),
-        numbers=_by(_table(read("summary.csv"), "variant", "metric"), ["variant", "metric"]),
-        replicates=_replicates(read("replicates.csv"), "variant"),
+        verdicts=_by(_table(metrics / "claims.csv", *COLUMNS[:6]), "claim"),
+        numbers=_by(_table(metrics / "summary.csv", "variant", "metric"), ["variant", "metric"]),
+        replicates=_replicates(metrics / "replicates.csv", "variant"),
     )
 
 
-def of_strategies(study: Study | None, read: Read) -> Outcome:
+def of_strategies(study: Study | None, metrics: Path) -> Outcome:
     """The outcome of a study's search; of one that has no search, it is empty."""
     search = study.search if study else None
     names = {}
-    winners = _replicates(read("search/winners.csv"), "strategy")
+    winners = _replicates(metrics / "search" / "winners.csv", "strategy")
     if search:
-        metrics = [search.metric, search.judged_by]
-        names[DEFAULT] = Compared(f"{search.variant}, as it is", False, {}, metrics)
+        shown = [search.metric, search.judged_by]
+        names[DEFAULT] = Compared(f"{search.variant}, as it is", False, {}, shown)
         for name, each in search.strategies.items():
             tip = f"{each.method.replace('_', ' ')}, {search.trials_of(name)} trials"
-            names[name] = Compared(tip, False, each.reported, metrics)
+            names[name] = Compared(tip, False, each.reported, shown)
     return Outcome(
         kind="strategy",
         names=names,
         claims=search.claims if search else {},
-        verdicts=_by(_table(read("search/claims.csv"), *COLUMNS[:6]), "claim"),
+        verdicts=_by(_table(metrics / "search" / "claims.csv", *COLUMNS[:6]), "claim"),
         numbers=_over_seeds(winners, study.statistics.confidence if study else 0.99),
         replicates=winners,
     )
 
 
-def committed(metrics: Path) -> Read:
-    """Read the files of a study's metrics/ folder as they are in the working tree."""
-
-    def read(name: str) -> str | None:
-        path = metrics / name
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
-
-    return read
-
-
-def _table(text: str | None, *columns: str) -> pd.DataFrame:
-    """A table of text; an empty one if it lacks one of the columns, as those of the first versions do.
+def _table(path: Path, *columns: str) -> pd.DataFrame:
+    """A table of text; an empty one if there is none, or if it lacks one of the columns, as those of the first versions do.
 
     Only an empty cell is empty: a name may be `nan`.
     """
     try:
-        table = pd.read_csv(io.StringIO(text or ""), dtype=str, keep_default_na=False)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="replace")
+    except (FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError):
         table = pd.DataFrame()
     return table if set(columns) <= set(table) else pd.DataFrame(columns=columns)
 
@@ -143,9 +133,9 @@ def _by(table: pd.DataFrame, key: str | list[str]) -> dict[Any, Row]:
     return rows
 
 
-def _replicates(text: str | None, key: str) -> pd.DataFrame:
+def _replicates(path: Path, key: str) -> pd.DataFrame:
     """The replicates with numbers in every column but `key`, which becomes `name`."""
-    table = _table(text, key, "seed").rename(columns={key: "name"})
+    table = _table(path, key, "seed").rename(columns={key: "name"})
     numbers = table.columns.drop("name")
     table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
     return table

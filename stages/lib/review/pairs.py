@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from stages.lib.cli import SettingError
-from stages.lib.judging.outcome import of_strategies
 from stages.lib.review.changes import Change
 from stages.lib.review.sides import Side, absent, search_recipes
 from stages.lib.study.claims import Claim
@@ -171,7 +170,7 @@ def paired_search(base: Side, head: Side, names: Mapping[str, str]) -> Pair | No
     """The search of either side. The variant that it starts from may have been renamed."""
     if not (base.search or head.search):
         return None
-    before, after = base.search or absent(base.folder, of_strategies), head.search or absent(head.folder, of_strategies)
+    before, after = base.search or absent(base.folder, "strategy"), head.search or absent(head.folder, "strategy")
     now = {old: new for new, old in names.items()}
     around = {key: now.get(value, value) if key == "search.variant" else value for key, value in before.settings.items()}
     return paired(replace(before, settings=around), after)

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import pandas as pd
 from ruamel.yaml import YAML, YAMLError
 
 from stages.lib.cli import UserError
 from stages.lib.files import sha256_of
-from stages.lib.judging.outcome import Outcome, committed, of_strategies, of_variants
+from stages.lib.judging.outcome import Outcome, of_strategies, of_variants
 from stages.lib.study import space
 from stages.lib.study.load import load_study
 from stages.lib.study.places import SETTINGS, STARTER, name_of
@@ -128,10 +129,11 @@ def settings_in(path: Path) -> dict[str, Any]:
         return {}
 
 
-def json_in(text: str | None) -> dict[str, Any]:
+def json_in(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; nothing for one that is missing or cannot be read."""
     try:
-        content = json.loads(text or "{}")
-    except ValueError:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -149,23 +151,23 @@ def read_side(folder: Path, root: Path = STARTER) -> tuple[Side, str]:
         wrong = str(error) if root == STARTER else str(error).replace(f"{root}{os.sep}", "")
     settings = settings_in(place / SETTINGS)
     of_search = {key: value for key, value in settings.items() if key.startswith("search.")}
-    read = committed(place / "metrics")
+    metrics = place / "metrics"
     search = None
     if of_search:
-        found = json_in(read("search.json"))
-        search = Side(folder, of_strategies(study, read), settings=of_search, study=study, metrics=found)
+        found = json_in(metrics / "search.json")
+        search = Side(folder, of_strategies(study, metrics), settings=of_search, study=study, metrics=found)
     side = Side(
         folder,
-        of_variants(study, read),
+        of_variants(study, metrics),
         settings={key: value for key, value in settings.items() if key not in of_search},
         study=study,
-        metrics=json_in(read("metrics.json")),
+        metrics=json_in(metrics / "metrics.json"),
         figures={path.name: sha256_of(path) for path in (place / FIGURES).glob("*") if path.is_file()},
         search=search,
     )
     return side, wrong
 
 
-def absent(folder: Path, of: Callable[..., Outcome] = of_variants) -> Side:
-    """The side of a revision that does not have the study or, with `of_strategies`, the search."""
-    return Side(folder, of(None, lambda _: None), exists=False)
+def absent(folder: Path, kind: Literal["variant", "strategy"] = "variant") -> Side:
+    """The side of a revision that does not have the study, or the search."""
+    return Side(folder, Outcome(kind, {}, {}, {}, {}, pd.DataFrame(columns=["name", "seed"])), exists=False)

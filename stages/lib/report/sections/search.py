@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.lib.judging.outcome import Outcome, committed, of_strategies
+from stages.lib.judging.outcome import Outcome, of_strategies
 from stages.lib.judging.reported import Comparison
 from stages.lib.judging.units import unit_of
 from stages.lib.report.results import Results
@@ -28,7 +28,7 @@ def search_section(results: Results, search: Search, tables: Mapping[str, pd.Dat
         strategies: the best first.
         reported: what the source prints, in the order of params.yaml.
     """
-    outcome = of_strategies(results.study, committed(results.folder / "metrics"))
+    outcome = of_strategies(results.study, results.folder / "metrics")
     trials, winners = tables["trials"], tables["winners"]
     tried = trials[trials["strategy"] != space.DEFAULT]
     strategies = [strategy_row(search, outcome, str(name), trials, results.task) for name in winners["strategy"].unique()]
