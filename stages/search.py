@@ -52,9 +52,10 @@ def write_found(study: Study, search: Search, found: Found, metrics: Path) -> No
 
 
 def main() -> None:
-    folder: Path = arguments(__doc__).parse_args().study
+    options = arguments(__doc__, debug=True).parse_args()
+    folder: Path = options.study
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with one_line_errors("search", folder):
+    with one_line_errors("search", folder, options.debug):
         study = load_study(folder)
         search = search_of(study, folder)
         check_backend(study.replicates.backend)

@@ -76,8 +76,9 @@ def train_study(study: Study, prepared: Prepared, folder: Path, cache: Replicate
 
 
 def main() -> None:
-    folder: Path = arguments(__doc__).parse_args().study
-    with one_line_errors("train", folder):
+    options = arguments(__doc__, debug=True).parse_args()
+    folder: Path = options.study
+    with one_line_errors("train", folder, options.debug):
         study = load_study(folder)
         check_backend(study.replicates.backend)
         data = folder / "data"

@@ -12,7 +12,7 @@ from helpers.checkout import ROOT
 from helpers.imports import Import, imports_of, room_of
 
 FLOORS = (
-    ("__init__", "cli", "environment", "files", "markdown", "programs", "templates"),
+    ("__init__", "cli", "environment", "files", "markdown", "programs", "syntax", "templates"),
     ("study",),
     ("training",),
     ("data",),

@@ -16,7 +16,14 @@ NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUO
 
 
 class UserError(Exception):
-    """A mistake that the user can mend. The message says what is wrong, where, and what is allowed, in one or two lines."""
+    """A mistake that the user can mend. The message says what is wrong, where, and what is allowed, in one or two lines.
+
+    trace: the traceback of a mistake in the user's own code, for `--debug`.
+    """
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        super().__init__(message)
+        self.trace = trace
 
 
 class SettingError(UserError, ValueError):
@@ -54,10 +61,11 @@ def as_yaml(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def arguments(description: str | None, study: bool = True) -> argparse.ArgumentParser:
+def arguments(description: str | None, study: bool = True, debug: bool = False) -> argparse.ArgumentParser:
     """The parser of a stage or a tool, which may add its own options.
 
     study: whether the command takes a study's folder.
+    debug: whether it runs code of the user's, whose mistakes have a traceback.
     """
     spec = sys.modules["__main__"].__spec__
     parser = argparse.ArgumentParser(
@@ -74,21 +82,26 @@ def arguments(description: str | None, study: bool = True) -> argparse.ArgumentP
             metavar="STUDY",
             help="the study's folder, relative to the checkout's root (default: the root, the starter study)",
         )
+    if debug:
+        parser.add_argument("--debug", action="store_true", help="print the traceback of a mistake in a network of your own")
     return parser
 
 
 @contextmanager
-def one_line_errors(stage: str, study: Path | None = None) -> Iterator[None]:
+def one_line_errors(stage: str, study: Path | None = None, debug: bool = False) -> Iterator[None]:
     """End the process with exit status 1 and `STAGE: message` on standard error, if the body raises UserError.
 
     A mistake in the settings that names no file is one in the params.yaml of the folder `study`. The same goes for a disk that
-    is full or read-only, and for files of another user.
+    is full or read-only, and for files of another user. With `debug`, the traceback of a mistake in the user's own code comes
+    first.
     """
     try:
         yield
     except SettingError as error:
         sys.exit(f"{stage}: {error.below(file=study and study / 'params.yaml')}")
     except UserError as error:
+        if debug and error.trace:
+            print(error.trace, file=sys.stderr)
         sys.exit(f"{stage}: {error}")
     except OSError as error:
         if error.errno not in NOT_ALLOWED:

@@ -11,7 +11,8 @@ the study, or into FOLDER:
 
 Every format takes raw rows, as data/prepared has them: pixels or features of shape (n, ...), numbers of any type. A SavedModel
 wants a tensor to be float32. A network with two outputs answers {"joint": ..., "deep": ...}. To load a subclassed network from
-Keras's own formats, import the module that `needs` in export.json names. Noise on the test inputs is not exported.
+Keras's own formats, import the module that `needs` in export.json names. A network of your own with layers of its own needs its
+file, which is then copied to networks/NAME.py; its folder must be on Python's path. Noise on the test inputs is not exported.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ import numpy as np
 from stages.lib import environment
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.data.prepared import Prepared, read_prepared
-from stages.lib.files import read_arrays, write_json
+from stages.lib.files import read_arrays, write_json, write_text
 from stages.lib.study.load import load_study
+from stages.lib.study.networks import Network
 from stages.lib.study.recipe import Recipe
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import unknown
@@ -92,8 +94,8 @@ def architecture(text: str) -> Any:
     return json.loads(text, object_hook=lambda content: {key: value for key, value in content.items() if key != "module"})
 
 
-def trained_network(recipe: Recipe, run: Path, input_shape: tuple[int, ...], outputs: int) -> keras.Model:
-    """The network of the replicate in the folder `run`, with its weights.
+def trained_network(recipe: Recipe, run: Path, input_shape: tuple[int, ...], outputs: int, seed: int) -> keras.Model:
+    """The network of the replicate with this seed in the folder `run`, with its weights.
 
     Raises UserError if it is missing, or if params.yaml describes another network now.
     """
@@ -103,10 +105,10 @@ def trained_network(recipe: Recipe, run: Path, input_shape: tuple[int, ...], out
     if not weights.exists():
         raise UserError(f"{weights} is missing; set replicates.keep_models to all (or first, for seed 0) and run `dvc repro`")
 
-    from stages.lib.training import networks  # slow: Keras
+    from stages.lib.training import networks, own  # slow: Keras
 
-    network = networks.build(recipe.model, input_shape, outputs, seed=0)
-    if architecture(network.to_json()) != architecture((run / "model.json").read_text(encoding="utf-8")):
+    network = networks.build(recipe.model, input_shape, outputs, seed if recipe.model.network else 0)
+    if architecture(json.dumps(own.architecture(network))) != architecture((run / "model.json").read_text(encoding="utf-8")):
         raise UserError(f"{run} holds another network than params.yaml describes; run `dvc repro`, or the train stage first")
     network.load_weights(weights)
     return network
@@ -169,15 +171,19 @@ def features_of(prepared: Prepared) -> list[dict[str, Any]]:
     ]
 
 
-def needs_of(recipe: Recipe) -> list[str]:
+def needs_of(recipe: Recipe, network: keras.Model) -> list[str]:
     """The modules to import before Keras can load the network."""
-    from stages.lib.training import networks
+    from stages.lib.training import networks, own
 
+    if recipe.model.network:
+        return [] if own.is_keras_s(network) else [recipe.model.network.module]
     return [networks.__name__] if recipe.model.wide_deep.api == "subclass" else []
 
 
-def facts_of(study: Study, folder: Path, variant: str, seed: int, prepared: Prepared, model: keras.Model) -> dict[str, Any]:
-    """What a user of the export has to know."""
+def facts_of(
+    study: Study, folder: Path, variant: str, seed: int, prepared: Prepared, model: keras.Model, needs: list[str]
+) -> dict[str, Any]:
+    """What a user of the export has to know, beside the modules that it needs."""
     recipe, split = study.recipes[variant], prepared.facts["splits"]["train"]
     meaning: dict[str, Any] = {"class_names": prepared.facts["class_names"]}
     if prepared.task != "classification":
@@ -198,7 +204,7 @@ def facts_of(study: Study, folder: Path, variant: str, seed: int, prepared: Prep
             "features": features_of(prepared),
         },
         "output": {name: list(of.shape) for name, of in model.output.items()} if several else list(model.output.shape),
-        "needs": needs_of(recipe),
+        "needs": needs,
     }
 
 
@@ -216,6 +222,26 @@ def write_export(model: keras.Model, formats: list[str], facts: dict[str, Any], 
                 (target / path.name).rename(replaced / path.name)
             shutil.move(path, target / path.name)
     write_json(target / FACTS, facts)
+
+
+def _check_formats(model: keras.Model, network: Network, formats: list[str], raw: np.ndarray) -> None:
+    """Raises UserError if Keras's own formats lose what a layer of the user's keeps, or cannot be loaded."""
+    import keras
+
+    if not {"keras", "json"} & set(formats):
+        return
+    mend = "choose --formats saved_model, or mend the layer"
+    with tempfile.TemporaryDirectory() as folder:
+        _write_keras(model, Path(folder))
+        try:
+            loaded = keras.saving.load_model(Path(folder) / "model.keras")
+        except (TypeError, ValueError, NotImplementedError) as error:
+            why = " ".join(str(error).split())[:200]
+            raise UserError(f"{network.path}: Keras cannot load what it writes ({why}); {mend}") from None
+        given, found = (predictions_of(each.predict(raw, verbose=0)) for each in (model, loaded))
+    if not np.allclose(found, given, TOLERANCE, TOLERANCE, equal_nan=True):
+        wrong = "a layer keeps something that is neither a weight nor in its get_config, so it would predict something else"
+        raise UserError(f"{network.path}: {wrong}; {mend}")
 
 
 def choose_backend(backend: str, formats: list[str]) -> None:
@@ -238,11 +264,15 @@ def export(folder: Path, variant: str, seed: int, formats: list[str], target: Pa
     prepared = read_prepared(folder / "data" / "prepared")
     run = folder / "data" / "runs" / variant / str(seed)
     input_shape = prepared.splits["train"][0].shape[1:]
-    network = trained_network(recipe, run, input_shape, prepared.outputs)
+    network = trained_network(recipe, run, input_shape, prepared.outputs, seed)
     splits, view = views.of_replicate(recipe, prepared.views[study.view_of(variant)], prepared.splits, seed)
     model = with_scaling(network, recipe, view, input_shape)
     check(model, recipe, run, splits)
-    facts = facts_of(study, folder, variant, seed, prepared, model)
+    needs = needs_of(recipe, network)
+    facts = facts_of(study, folder, variant, seed, prepared, model, needs)
+    if recipe.model.network and needs:
+        _check_formats(model, recipe.model.network, formats, splits["test"][0][:SAMPLE_ROWS])
+        write_text(target / f"{needs[0].replace('.', '/')}.py", recipe.model.network.text)
     write_export(model, formats, facts, target)
     return facts
 

@@ -1,6 +1,7 @@
 """Write the dvc.yaml of every study from one template, or those of the studies that are named.
 
-Reads params.yaml and data/datasets.yaml. Pipelines differ in the tables of their task, and in whether there is a search.
+Reads params.yaml and data/datasets.yaml. Pipelines differ in the tables of their task, and in whether there is a search, or a
+folder of the study's own networks.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
 from stages.lib.files import write_text
 from stages.lib.study.load import load_study
+from stages.lib.study.networks import FOLDER
 from stages.lib.study.places import PIPELINE, STARTER, studies
 from stages.lib.templates import render
 
@@ -39,6 +41,7 @@ def pipeline(folder: Path, root: Path = Path()) -> str:
         wdir=Path(os.path.relpath(Path(), folder)).as_posix(),
         tables=[f"{name}.json" if name == "environment" else f"{name}.csv" for name in TABLES[task]],
         search=study.search is not None,
+        networks=(root / folder / FOLDER).is_dir(),
         curves=[
             (f"{split} {quality}", f"{prefix}{quality}_mean", "variants", quality),
             ("Training loss", "loss_mean", "variants_log", "loss"),

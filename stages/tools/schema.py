@@ -25,7 +25,7 @@ from stages.lib.templates import render
 DOCS = Path("docs")
 PARAMS, DATASETS, KNOBS = "schema/params.json", "schema/datasets.json", "knobs.md"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-CHANGES = {"model": "Model", "train": "Train"}
+CHANGES = {"model": "Architecture", "train": "Train"}
 """Keys of a variant that hold changes of a section -> the name of that section."""
 
 Schema = dict[str, Any]

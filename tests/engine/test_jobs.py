@@ -29,11 +29,11 @@ from stages.lib.engine import jobs
 )
 def test_convolutions_of_rows_that_are_no_such_images_are_refused(shape: tuple[int, ...], said: str) -> None:
     with pytest.raises(ValueError, match=f"conv: {said}"):
-        jobs.cost(study_with({"model": {"conv": [4]}}).model, 1, 64, 1000, shape, 1)
+        jobs.cost(study_with({"model": {"conv": [4]}}).recipes["plain"].model, 1, 64, 1000, shape, 1)
 
 
 def wide_deep(**parts: Any) -> Any:
-    return study_with({"model": {"wide_deep": {"api": "functional", **parts}}}).model
+    return study_with({"model": {"wide_deep": {"api": "functional", **parts}}}).recipes["plain"].model
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_a_refusal_names_the_variant_and_the_key() -> None:
 
 
 def test_maxout_costs_as_many_multiply_adds_as_it_has_pieces() -> None:
-    settings = study_with({"model": {"activation": "maxout", "maxout_pieces": 3, "hidden": [4, 5]}}).model
+    settings = study_with({"model": {"activation": "maxout", "maxout_pieces": 3, "hidden": [4, 5]}}).recipes["plain"].model
     assert jobs.cost(settings, 2, 10, 100, (8,), 1) == 2 * (3 * (8 * 12 + 4 * 15 + 5) * 100 + 10 * 2e7)
 
 
 def test_a_convolution_costs_more_than_a_dense_layer() -> None:
-    settings = study_with({"model": {"conv": [16, 32], "hidden": [64]}}).model
-    dense = study_with({"model": {"hidden": [512]}}).model
+    settings = study_with({"model": {"conv": [16, 32], "hidden": [64]}}).recipes["plain"].model
+    dense = study_with({"model": {"hidden": [512]}}).recipes["plain"].model
     convolution = jobs.cost(settings, 1, 64, 1000, (28, 28), 10)
     assert convolution > jobs.cost(dense, 1, 64, 1000, (28, 28), 10)
     by_hand = jobs.CONVOLUTION * (26 * 26 * 9 * 16 + 11 * 11 * 9 * 16 * 32) + 5 * 5 * 32 * 64 + 64 * 10

@@ -141,6 +141,8 @@ def test_no_default_of_a_recipe_has_changed() -> None:
         "Model.dropout_layers": "all",
         "Model.dropout_type": "dropout",
         "Model.wide_deep": WideDeep(),
+        "Model.network": None,
+        "Model.options": {},
         "WideDeep.api": "none",
         "WideDeep.wide": None,
         "WideDeep.deep": None,

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers.checkout import ROOT
 from stages.lib.engine import source
-from stages.lib.engine.source import digest_of
+from stages.lib.syntax import digest_of
 
 MODULE = '''
 """A module."""
@@ -116,7 +117,7 @@ def test_the_committed_results_are_those_of_the_present_training_code() -> None:
 
 
 def test_the_digest_is_the_same_for_every_version_of_python() -> None:
-    """For those of this machine. The module needs nothing but the standard library."""
+    """For those of this machine. It needs nothing but the standard library."""
     script = f"import runpy; print(runpy.run_path({source.__file__!r})['training_source']())"
     places = [
         "/usr/bin/python3.1[1-3]",
@@ -125,7 +126,7 @@ def test_the_digest_is_the_same_for_every_version_of_python() -> None:
     ]
     found = {Path(path).resolve() for place in places for path in glob.glob(place)}  # noqa: PTH207
     for python in {*found, Path(sys.executable)}:
-        done = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True)
+        done = subprocess.run([python, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == source.training_source(), python
 
 

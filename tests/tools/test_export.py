@@ -205,7 +205,7 @@ def test_an_export_scales_as_the_training_rows_were(studies: Path) -> None:
     folder = studies / "table"
     study, prepared = load_study(folder), read_prepared(folder / "data" / "prepared")
     recipe, view, raw = study.recipes["each_split"], prepared.views["each"], prepared.splits["test"][0]
-    network = export.trained_network(recipe, folder / "data" / "runs" / "each_split" / "0", (8,), 1)
+    network = export.trained_network(recipe, folder / "data" / "runs" / "each_split" / "0", (8,), 1, seed=0)
     model = export.with_scaling(network, recipe, view, (8,))
     assert view.own["test"] != [view.shift, view.factor]
     expected = network.predict(views.apply(view, raw, "train"), verbose=0)

@@ -19,7 +19,7 @@ from stages.lib.study.strict_yaml import read_yaml
 from stages.tools.pipelines import pipeline
 
 STAGES = ("fetch", "prepare", "train", "evaluate", "search", "plot")
-FREE = {"__init__", "cli", "environment", "files", "markdown", "study", "templates"}
+FREE = {"__init__", "cli", "environment", "files", "markdown", "study", "syntax", "templates"}
 """Rooms that a stage need not depend on: reading settings and writing files decides nothing that the parameters do not."""
 STUDIES = studies(ROOT)
 SEARCHED = Path("studies/housing")

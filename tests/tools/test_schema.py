@@ -197,7 +197,7 @@ def test_every_key_says_what_it_means_and_forbids_others() -> None:
 def test_every_key_is_on_the_page() -> None:
     page = (ROOT / "docs" / schema.KNOBS).read_text(encoding="utf-8")
     headings = {line.removeprefix("### ").lower() for line in page.splitlines() if line.startswith("### ")}
-    assert {"model", "traintestsplit", "note", "range", "csv", "file"} <= headings
+    assert {"architecture", "traintestsplit", "note", "range", "csv", "file"} <= headings
     for section in Section.__subclasses__():
         if section.__name__.lower() in headings or section in (Study, Dataset):
             for key, field in section.model_fields.items():

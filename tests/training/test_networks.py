@@ -22,7 +22,7 @@ TWO_INPUTS = {"wide": [0, 5], "deep": [2, 8]}
 
 
 def settings_with(**changes: Any) -> Model:
-    return study_with({"model": {"output_activation": "linear", "hidden": [3], **changes}}).model
+    return study_with({"model": {"output_activation": "linear", "hidden": [3], **changes}}).recipes["plain"].model
 
 
 def wide_deep(api: str, **changes: Any) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import re
 from collections import Counter
@@ -10,15 +11,18 @@ from typing import Any
 
 from distributed import CancelledError, Future, KilledWorker
 from distributed.comm import CommClosedError
+from distributed.system import memory_limit
 
+from stages.lib import environment
 from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
-from stages.lib.engine import scheduler
+from stages.lib.engine import memory, scheduler
 from stages.lib.engine.cluster import Workers
 from stages.lib.engine.conditions import differences
 from stages.lib.engine.jobs import Job
 from stages.lib.engine.roster import LOOK, Place
 from stages.lib.engine.worker import Answer, Died, Failed, Late, NoFiles, Refused, Reported, Trained, Unwanted
+from stages.lib.study.strict_yaml import at
 from stages.lib.training.result import Result
 
 ATTEMPTS = 3
@@ -28,7 +32,7 @@ ATTEMPTS = 3
 def run(
     workers: Workers, jobs: Sequence[Job], prepared: Prepared, time_limit: float, on_tick: Callable[[int], None]
 ) -> Iterator[tuple[Job, Result]]:
-    """Train the jobs and yield each as it ends.
+    """Train the jobs and yield each as it ends. Networks of one's own are all built once before anything trains.
 
     A replicate is tried again elsewhere if its worker dies or falls silent, or if it takes longer than `time_limit` seconds.
 
@@ -36,11 +40,22 @@ def run(
         on_tick: called at least every half second with the number of replicates that are being trained.
 
     Raises:
-        UserError: if training raises an exception, if a replicate ends ATTEMPTS times without a result, or if the scheduler is
-            gone.
+        UserError: if training raises an exception, if a replicate ends ATTEMPTS times without a result, if the scheduler is
+            gone, or if this machine's memory cannot hold a network of one's own.
     """
     workers.tasks.load(prepared)
-    dispatch = _Dispatch(workers, jobs, time_limit)
+    own = {(job.view, job.recipe.model): job for job in jobs if job.recipe.model.network}
+    for job, checked in _all(_Dispatch(workers, [*own.values()], time_limit, check=True), on_tick):
+        weights = json.loads(checked.files["weights.json"])
+        if not environment.scheduler():
+            with at("variants", job.variant, "model"):
+                memory.check_weights(weights, memory_limit())
+    yield from _all(_Dispatch(workers, jobs, time_limit), on_tick)
+
+
+def _all(dispatch: _Dispatch, on_tick: Callable[[int], None]) -> Iterator[tuple[Job, Result]]:
+    """Each job as it ends, until all have."""
+    workers = dispatch.workers
     try:
         while dispatch.waiting or dispatch.running:
             workers.roster.look()
@@ -62,9 +77,11 @@ def run(
 class _Dispatch:
     """The replicates that wait and those that are being trained."""
 
-    def __init__(self, workers: Workers, jobs: Sequence[Job], time_limit: float) -> None:
+    def __init__(self, workers: Workers, jobs: Sequence[Job], time_limit: float, check: bool = False) -> None:
+        """`check` has their networks built, and nothing trained."""
         self.workers = workers
         self.time_limit = time_limit
+        self.check = check
         self.waiting = sorted(jobs, key=lambda job: job.cost, reverse=True)
         self.running: dict[Future[Answer], tuple[Job, Place]] = {}
         self._ended: queue.SimpleQueue[Future[Answer]] = queue.SimpleQueue()
@@ -88,9 +105,10 @@ class _Dispatch:
             job = _next(self.waiting, traced, set(busy.values()))
             self.waiting.remove(job)
             request = {
-                "recipe": job.recipe.model_dump_json(),
+                **job.recipe.wire,
                 "view": job.view,
                 "seed": job.seed,
+                "check": self.check,
                 "cores": self.workers.cores_of(place, bool(self.waiting)),
             }
             future = self.workers.tasks.submit(place, request, self.time_limit)
@@ -113,8 +131,8 @@ class _Dispatch:
             case Trained(files, seconds, seconds_per_epoch):
                 del self.running[future]
                 return job, Result(files, seconds, seconds_per_epoch)
-            case Failed(why):
-                raise UserError(f"{job}: {plain(why)[:300]}")
+            case Failed(why, trace):
+                raise UserError(f"{job}: {plain(why)[:300]}", trace)
             case Died(why):
                 self._again(future, why)
             case Late():

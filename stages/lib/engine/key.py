@@ -64,7 +64,7 @@ def replicate_key(recipe: Recipe, view: FittedView, seed: int, fingerprint: str,
     """SHA-256 of everything that decides a replicate's result.
 
     Settings at their default are left out, so that a new setting that is off changes no key. So a default may never change: a
-    test holds all of them.
+    test holds all of them. A network of one's own counts as its name, all of its options, and what its file computes.
 
     Args:
         fingerprint: of the data, by `Prepared.fingerprint`.
@@ -72,6 +72,7 @@ def replicate_key(recipe: Recipe, view: FittedView, seed: int, fingerprint: str,
     """
     decisive = {
         "recipe": recipe.model_dump(exclude_defaults=True),
+        **({"network": recipe.model.network.source} if recipe.model.network else {}),
         "view": _FITTED_VIEW.dump_python(view, exclude_defaults=True),
         "seed": seed,
         "data": fingerprint,

@@ -24,7 +24,12 @@ COPIES = 3
 
 
 def weights_of(model: Model, input_shape: Sequence[int], outputs: int) -> int:
-    """The weights of a network's kernels. Those of biases and normalization are few beside them."""
+    """The weights of a network's kernels. Those of biases and normalization are few beside them.
+
+    0 for a network of one's own: they are counted by `check_weights`, when it has been built.
+    """
+    if model.network:
+        return 0
     height, width, channels = (*input_shape, 1)[:3] if len(input_shape) > 1 else (1, input_shape[0], 1)
     weights = 0
     for filters in model.conv:
@@ -50,7 +55,7 @@ def check(study: Study, prepared: Prepared, workers: int, available: int | None 
     available = available or memory_limit()
     for name, recipe in study.recipes.items():
         with at("variants", name, "model"):
-            _check_weights(_weights(recipe.model, prepared, study.view_of(name)), available)
+            check_weights(_weights(recipe.model, prepared, study.view_of(name)), available)
     _check_inputs(prepared, workers, available)
 
 
@@ -61,7 +66,7 @@ def check_search(study: Study, search: Search, prepared: Prepared, workers: int,
     weights, values = space.largest(study, search, lambda recipe: _weights(recipe.model, prepared, view))
     of_network = {name: value for name, value in values.items() if search.space[name].key.startswith("model.")}
     with at("search", "space"):
-        _check_weights(weights, available, f"{json.dumps(of_network)}: ")
+        check_weights(weights, available, f"{json.dumps(of_network)}: ")
     _check_inputs(prepared, workers, available)
 
 
@@ -70,7 +75,8 @@ def _weights(model: Model, prepared: Prepared, view: str) -> int:
     return weights_of(model, shape, prepared.outputs)
 
 
-def _check_weights(weights: float, available: int, tried: str = "") -> None:
+def check_weights(weights: float, available: int, tried: str = "") -> None:
+    """Raises SettingError for more weights than so many bytes can hold. `tried` begins the message."""
     if (needed := weights * FLOAT32 * COPIES) > available:
         wrong = f"{weights:.3g} weights need {_gigabytes(needed)} to be trained; this machine has {_gigabytes(available)}"
         raise SettingError(tried + wrong)

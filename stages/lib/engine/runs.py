@@ -154,6 +154,9 @@ def unchanged(study: Study, folder: Path, sections: Sequence[str]) -> Iterator[N
     yield
     now = load_study(folder)
     edited = [name for name in sections if getattr(now, name) != getattr(study, name)]
+    for name, network in study.networks.read.items():
+        if now.networks.read.get(name) != network:
+            raise UserError(f"{network.path}: edited while this trained; `dvc repro` again, what was trained is kept")
     if edited or training_source() != source:
         what = f"{folder / 'params.yaml'}: {', '.join(edited)}" if edited else "the training code"
         raise UserError(f"{what}: edited while this trained; `dvc repro` again, what was trained is kept")

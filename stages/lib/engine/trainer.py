@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import threading
+import traceback
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ import numpy as np
 
 from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.engine.key import local_environment
+from stages.lib.study.networks import Network
 from stages.lib.study.recipe import Recipe
 from stages.lib.training import views
 
@@ -98,6 +100,15 @@ def keep_to(cores: Sequence[int]) -> None:
             os.sched_setaffinity(int(thread.name), cores)
 
 
+def in_one_line(error: Exception, network: Network | None) -> str:
+    """What went wrong. A mistake in a network of one's own begins with its file, and with the line, if one of its lines ran."""
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if network is None:
+        return said
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == network.path]
+    return f"{network.path}: line {lines[-1]}: {said}" if lines else f"{network.path}: {said}"
+
+
 def serve(pipe: Connection) -> None:
     """Report, import Keras when asked, then train what is asked for. Raises queue.Empty after IDLE_SECONDS without work."""
 
@@ -110,22 +121,23 @@ def serve(pipe: Connection) -> None:
     data = StudyData(read_prepared(DATA))
     shutil.rmtree(DATA)
     try:
-        from stages.lib.training.replicate import train_replicate
+        from stages.lib.training.replicate import check_network, train_replicate
     except (ImportError, MemoryError) as error:
         say({"failed": f"Keras cannot be imported: {reason(error)}"})
         return
     say("ready")
     while True:
         request = requests.get(timeout=IDLE_SECONDS)
+        recipe = Recipe.from_wire(request)
         try:
             keep_to(request["cores"])
-            recipe = Recipe.model_validate_json(request["recipe"])
             recipe = data.resolved(recipe, request["view"], request["seed"])
             inputs = data.inputs(recipe, request["view"], request["seed"])
             with np.errstate(over="ignore", invalid="ignore"):  # a network that diverges is a result
-                result = train_replicate(recipe, request["seed"], inputs, data.prepared.outputs, data.prepared.task)
+                train = check_network if request["check"] else train_replicate
+                result = train(recipe, request["seed"], inputs, data.prepared.outputs, data.prepared.task)
         except Exception as error:  # noqa: BLE001  # the driver tells it, whatever it is
-            say({"failed": f"{type(error).__name__}: {error}"})
+            say({"failed": in_one_line(error, recipe.model.network), "trace": traceback.format_exc()})
             continue
         say({"files": list(result.files), "seconds": result.seconds, "seconds_per_epoch": result.seconds_per_epoch})
         for content in result.files.values():

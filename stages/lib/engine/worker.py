@@ -64,9 +64,10 @@ class Trained:
 
 @dataclass(frozen=True)
 class Failed:
-    """Training raised an exception."""
+    """Training raised an exception. `trace` is its traceback."""
 
     why: str
+    trace: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class Trainer:
         self.send(request)
         answer = self.receive(seconds, wanted)
         if "failed" in answer:
-            return Failed(answer["failed"])
+            return Failed(answer["failed"], answer["trace"])
         files = {name: self.pipe.recv_bytes() for name in answer["files"]}
         return Trained(files, answer["seconds"], answer["seconds_per_epoch"])
 
@@ -276,7 +277,7 @@ def train(
     Args:
         trainers: of this run on this worker.
         thread: the number of the worker's thread.
-        request: recipe, view, seed and cores.
+        request: recipe and its own network, view, seed, cores, and whether the network is only checked.
         seconds: the time limit of the replicate. The start of the trainer is not counted.
         expected: the report that a trainer must make.
         variables: as for Trainer.

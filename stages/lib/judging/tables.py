@@ -140,6 +140,8 @@ def diagnostics_of(study: Study, runs: Path) -> pd.DataFrame:
     for variant in study.variants if study.replicates.diagnostics else ():
         for seed in study.seeds(variant):
             table = pd.read_csv(runs / variant / str(seed) / "diagnostics.csv")
+            if table.empty:
+                continue
             last = table["epoch"] == table["epoch"].max()
             moment = np.where(table["epoch"] == 0, 0, np.where(last & (table["epoch"] > 1), 2, 1))
             tables.append(table.assign(variant=variant, moment=moment))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from stages.lib.cli import SettingError
 from stages.lib.study import sense, space
 from stages.lib.study.metrics import has_measure, needs_validation, of_two_outputs
+from stages.lib.study.networks import FOLDER, Networks
 from stages.lib.study.rows import RowsSplit
 from stages.lib.study.settings import Study, chain, resolve
 from stages.lib.study.strict_yaml import at, read_yaml, unknown
@@ -63,8 +64,9 @@ def load_study(folder: Path) -> Study:
     path = folder / "params.yaml"
     content = read_yaml(path)
     with at(file=path):
-        study = Study.model_validate(content)
+        study = Study.model_validate(content).with_networks(Networks(folder / FOLDER))
         _check_names(study)
+        _check_architecture(study)
         for name in sorted(study.variants, key=lambda name: len(chain(study, name))):  # parents first: they own their mistakes
             with at("variants", name):
                 resolve(study, name)
@@ -100,6 +102,15 @@ def _check_names(study: Study) -> None:
             if name not in study.claims and name not in study.variants:
                 known = [*study.claims, *study.variants]
                 raise unknown("claim or variant", name, known).below("notes", str(position), "about")
+
+
+def _check_architecture(study: Study) -> None:
+    """Raises SettingError for what `model` must say, unless every variant has a network of its own."""
+    for name in study.variants:
+        networks = [study.model.network, *(each.model["network"] for each in chain(study, name) if "network" in each.model)]
+        for key in ("hidden", "activation", "output_activation") if networks[-1] in (None, "none") else ():
+            if getattr(study.model, key) is None:
+                raise SettingError("is missing", "model", key)
 
 
 def _check_measures(study: Study) -> None:

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, WrapValidator, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    WrapValidator,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.keras_names import (
@@ -21,14 +34,31 @@ from stages.lib.study.keras_names import (
     Initializer,
     Loss,
 )
+from stages.lib.study.networks import Network, Options
 from stages.lib.study.optimizers import NameOrOptimizer, Optimizer, Schedule
 from stages.lib.study.rows import KFold, View
-from stages.lib.study.strict_yaml import Section
-from stages.lib.study.values import LARGEST, Count, Epochs, Features, NotNegative, Positive, Share, Side, Whole, Width
+from stages.lib.study.strict_yaml import Name, Section
+from stages.lib.study.values import (
+    LARGEST,
+    Count,
+    Epochs,
+    Features,
+    NetworkName,
+    NotNegative,
+    Positive,
+    Share,
+    Side,
+    Value,
+    Whole,
+    Width,
+)
 
 MOST_LAYERS = 1000
+OWN = ("network", "options")
+"""The keys that a network of one's own reads."""
 LAYERS = Field(strict=False, max_length=MOST_LAYERS)
 """A list with an item for each layer."""
+_BY_NAME = PlainSerializer(lambda network: getattr(network, "name", network) or "none")
 Monitor = Literal["none", "loss", "accuracy", "val_loss", "val_accuracy"]
 
 
@@ -55,8 +85,8 @@ class WideDeep(Section):
         return self
 
 
-class Model(Section):
-    """The architecture: convolutions, then dense layers, then the output layer."""
+class Architecture(Section):
+    """The architecture: convolutions, then dense layers, then the output layer. Or a network of your own."""
 
     conv: Annotated[tuple[Width, ...], LAYERS] = ()
     """Filters of each convolution. Each is followed by max pooling."""
@@ -64,15 +94,15 @@ class Model(Section):
     """Side of a convolution's kernel, in pixels."""
     pool_size: Side = 2
     """Side of a square of max pooling, in pixels."""
-    hidden: Annotated[tuple[Width, ...], LAYERS]
-    """Units of each dense layer."""
-    activation: HiddenActivation
+    hidden: Annotated[tuple[Width, ...] | None, LAYERS] = None
+    """Units of each dense layer. Must be given, like both activations, unless every variant has a network of its own."""
+    activation: HiddenActivation | None = None
     """The activation of every hidden layer."""
     negative_slope: NotNegative = 0.2
     """The slope of leaky_relu."""
     maxout_pieces: Annotated[int, Field(ge=2, le=1000)] = 2
     """Linear pieces of each maxout unit."""
-    output_activation: Activation
+    output_activation: Activation | None = None
     """softmax for classes, linear for a regression."""
     kernel_initializer: Initializer = "glorot_uniform"
     """How weights are drawn before training."""
@@ -88,14 +118,47 @@ class Model(Section):
     """Penalty on the squared weights of every kernel."""
     wide_deep: WideDeep = WideDeep()
     """A second way from the inputs to the output layer."""
+    network: Annotated[NetworkName, _BY_NAME] = None
+    """A network of your own, networks/NAME.py beside params.yaml. It reads options, and no other key of the model."""
+    options: dict[Name, Value] = {}
+    """Keyword arguments of the function `build` in its file, which says what they may be."""
 
     @model_validator(mode="after")
-    def _buildable(self) -> Model:
+    def _buildable(self) -> Self:
         if self.conv and self.activation == "maxout":
             raise SettingError("maxout is for dense layers; conv must be []", "activation")
-        if self.wide_deep.api != "none" and (self.conv or not self.hidden):
+        if self.wide_deep.api != "none" and (self.conv or self.hidden == ()):
             raise SettingError("needs hidden layers and no conv", "wide_deep")
         return self
+
+
+class Model(Architecture):
+    """The architecture of one variant. Beside a network of its own, only the options mean something."""
+
+    hidden: Annotated[tuple[Width, ...], LAYERS]
+    activation: HiddenActivation
+    output_activation: Activation
+    network: Annotated[Network | None, _BY_NAME] = None  # type: ignore[assignment]  # params.yaml has the name
+    options: Annotated[Options, PlainValidator(Options)] = Options()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_own(cls, value: Any, info: ValidationInfo) -> Any:
+        """A recipe that was written as JSON has the name of its network; the context then has the network."""
+        if not isinstance(value, Mapping):
+            return value
+        network = value.get("network")
+        if isinstance(network, str):
+            network = None if network == "none" else (info.context or {})[network]
+        if network is None:
+            return {key: each for key, each in value.items() if key not in OWN}
+        unread = {"hidden": (), "activation": "linear", "output_activation": "linear"}
+        return {**unread, "network": network, "options": network.checked(value.get("options", {}))}
+
+    @model_serializer(mode="wrap")
+    def _what_is_read(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if (key in OWN) == (self.network is not None)}
 
 
 class EarlyStopping(Section):
@@ -251,3 +314,15 @@ class Recipe(Section):
     backend: Backend
     jit_compile: bool
     diagnostics: bool
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """The recipe as a trainer gets it, which does not have the file of its network."""
+        network = self.model.network
+        return {"recipe": self.model_dump_json(), "network": network and [network.name, network.path, network.text]}
+
+    @classmethod
+    def from_wire(cls, content: Mapping[str, Any]) -> Recipe:
+        """What `wire` was made of."""
+        network = Network(*content["network"]) if content["network"] else None
+        return cls.model_validate_json(content["recipe"], context=network and {network.name: network})

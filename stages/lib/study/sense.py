@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from stages.lib.cli import SettingError
 from stages.lib.study import space
-from stages.lib.study.recipe import Recipe
+from stages.lib.study.recipe import OWN, Recipe
 from stages.lib.study.settings import Study
 
 ONE_OF_MANY = (
@@ -49,9 +49,14 @@ def check(study: Study, task: str) -> None:
                     _check_recipe(recipe, task, "search", "space", name)
 
 
+def _output(recipe: Recipe) -> str:
+    """The output activation. Nothing for a network of one's own, whose last layer has it."""
+    return "" if recipe.model.network else recipe.model.output_activation
+
+
 def _check_recipe(recipe: Recipe, task: str, *place: str) -> None:
     loss = recipe.train.loss
-    output = recipe.model.output_activation
+    output = _output(recipe)
     inside = () if place[0] == "search" else _OUTPUT
     if task == "regression":
         if output in CONSTANT:
@@ -67,12 +72,17 @@ def _check_recipe(recipe: Recipe, task: str, *place: str) -> None:
 def doubts(study: Study, task: str, outputs: int) -> Iterator[str]:
     """What may be meant and is seldom: a line for each pair of a loss and an output activation.
 
+    Keys of the model that no variant reads, as each has a network of its own, are named too.
+
     Args:
         outputs: classes, or 1 for a regression.
     """
+    written = [key for key in type(study.model).model_fields if key in study.model.model_fields_set and key not in OWN]
+    if written and all(recipe.model.network for recipe in study.recipes.values()):
+        yield f"model.{written[0]}: no variant reads it, since each has a network of its own"
     said: dict[str, list[str]] = {}
     for name, recipe in study.recipes.items():
-        if doubt := _doubt(recipe.train.loss, recipe.model.output_activation, task, outputs):
+        if doubt := _doubt(recipe.train.loss, _output(recipe), task, outputs):
             said.setdefault(doubt, []).append(name)
     for doubt, names in said.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -80,15 +90,17 @@ def doubts(study: Study, task: str, outputs: int) -> Iterator[str]:
 
 
 def _doubt(loss: str, output: str, task: str, outputs: int) -> str:
-    """What is seldom meant, or nothing."""
+    """What is seldom meant, or nothing. Where no output activation is known, the loss alone is looked at."""
     if task == "regression":
         if loss in OF_SHARES:
             return f"{loss} is for targets between 0 and 1"
         return f"{loss} is for targets of -1 and 1" if loss in HINGES else ""
-    if loss in HINGES:
+    if loss in HINGES and output:
         return "" if output in ("linear", "tanh") else f"{loss} is for outputs around -1 and 1, and {output} has none below 0"
     if loss == "mean_absolute_percentage_error" or loss == "mape":
         return f"{loss} divides by the target, which is 0 for all classes but one"
+    if not output:
+        return ""
     if loss in ("binary_crossentropy", "binary_focal_crossentropy") and outputs > 2 and output == "softmax":
         return f"{loss} judges each of {outputs} classes by itself, and softmax lets one win; sigmoid goes with it"
     if loss in CROSSENTROPIES and output not in PROBABILITIES:

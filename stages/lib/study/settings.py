@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from stages.lib.cli import SettingError
+from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.claims import Claim, Illustration, IllustrationName, Statistics, TextOrNote
 from stages.lib.study.keras_names import Backend
-from stages.lib.study.recipe import Model, Recipe, Train
+from stages.lib.study.networks import Networks
+from stages.lib.study.recipe import OWN, Architecture, Recipe, Train
 from stages.lib.study.rows import Data, Limits, View
 from stages.lib.study.search import Search
 from stages.lib.study.strict_yaml import Name, Section, at, listed, unknown
@@ -68,7 +69,7 @@ class Study(Section):
     """The data set, and its rows."""
     views: dict[Name, View]
     """How raw values become inputs."""
-    model: Model
+    model: Architecture
     """The architecture that every variant inherits."""
     train: Train
     """The training that every variant inherits."""
@@ -90,6 +91,17 @@ class Study(Section):
     """What we assumed, and what we found."""
     search: Search | None = None
     """What is searched for, and how."""
+    _networks: Networks = PrivateAttr(default_factory=Networks)
+
+    @property
+    def networks(self) -> Networks:
+        """The study's own networks."""
+        return self._networks
+
+    def with_networks(self, networks: Networks) -> Study:
+        """The study, which then finds its own networks there."""
+        self._networks = networks
+        return self
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:
@@ -159,6 +171,28 @@ def _retrained(train: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     return result
 
 
+def _model(study: Study, layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The model section with the changes of each layer. Options stay with their network, and go when another one comes.
+
+    Raises SettingError for a layer that sets what its network does not read.
+    """
+    model = study.model.model_dump()
+    for changes in layers:
+        before, name = model["network"], changes.get("network", model["network"]) or "none"
+        if "none" not in (before, name) and name != before:
+            model["options"] = {}
+        model = {**merged(model, changes), "network": name}
+        unread = [key for key in changes if key not in OWN and key in Architecture.model_fields]
+        if name != "none" and unread:
+            raise SettingError(f"the network {as_yaml(name)} does not read it; it reads options", "model", unread[0])
+        if name == "none" and changes.get("options"):
+            raise SettingError("is for a network of your own, which model.network names", "model", "options")
+    if model["network"] != "none":
+        with at("model", "network"):
+            model["network"] = study.networks[model["network"]]
+    return model
+
+
 def resolve(study: Study, name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """The full recipe of a variant: the study's defaults, then what each ancestor changes, then its own changes.
 
@@ -167,19 +201,17 @@ def resolve(study: Study, name: str, changes: Mapping[str, Any] | None = None) -
     Args:
         changes: some more, of model and train, as another variant that extends this one would write them.
     """
-    model = study.model.model_dump()
+    variants = chain(study, name)
     train = study.train.model_dump()
     folded = False
-    for variant in chain(study, name):
-        model = merged(model, variant.model)
+    for variant in variants:
         train = _retrained(train, variant.train)
         folded = folded if variant.k_fold is None else variant.k_fold
-    if changes:
-        model = merged(model, changes.get("model", {}))
-        train = _retrained(train, changes.get("train", {}))
+    further = changes or {}
+    train = _retrained(train, further.get("train", {}))
     content = {
         "view": study.views[study.view_of(name)],
-        "model": model,
+        "model": _model(study, [*(variant.model for variant in variants), further.get("model", {})]),
         "train": train,
         "k_fold": study.data.k_fold if folded else None,
         "backend": study.replicates.backend,

@@ -28,13 +28,13 @@ MOST_PAIRS = 20_000
 """Pairs of values of two ranges. Each takes a tenth of a millisecond."""
 MOST_POINTS = 100_000
 """Points of a grid. Optuna lists them all."""
-_NOT_SEARCHED = ("train.validation_rows", "train.best_checkpoint", "train.tensorboard")
-"""Keys that change no score, or the rows that it is measured on."""
+_NOT_SEARCHED = ("model.options", "train.validation_rows", "train.best_checkpoint", "train.tensorboard")
+"""Keys that change no score, or the rows that it is measured on, and the one that holds those of a network of one's own."""
 _CHANGE_THE_LOSS = ("train.loss", "model.l2", "model.wide_deep.auxiliary_output")
 
 
 def keys(study: Study) -> list[str]:
-    """Every key that may be searched."""
+    """Every key that may be searched. Of a network of one's own, these are its options."""
 
     def of(section: Section, prefix: str) -> Iterator[str]:
         for name in type(section).model_fields:
@@ -44,8 +44,11 @@ def keys(study: Study) -> list[str]:
             else:
                 yield f"{prefix}{name}"
 
+    own = study.recipes[study.search.variant].model.network if study.search else None
+    layers = [*of(study.model, "model."), LAYERS, UNITS]
+    options = [f"model.options.{name}" for name in own.options] if own else []
     arguments = [f"{OPTIMIZER}.{name}" for name in Optimizer.model_fields if name != "name"]
-    every = [*of(study.model, "model."), LAYERS, UNITS, *of(study.train, "train."), *arguments]
+    every = [*(["model.network", *options] if own else layers), *of(study.train, "train."), *arguments]
     return [key for key in every if key not in _NOT_SEARCHED]
 
 
@@ -86,9 +89,9 @@ def _value_at(recipe: Recipe, key: str) -> Any:
         name = recipe.train.optimizer_name
         known = {OPTIMIZER: name, **{f"{OPTIMIZER}.{each}": value for each, value in OPTIMIZER_ARGUMENTS[name].items()}}
         return recipe.train.optimizer_arguments.get(key.removeprefix(f"{OPTIMIZER}."), known.get(key))
-    value: Any = recipe
+    value: Any = recipe.model_dump()
     for part in key.split("."):
-        value = getattr(value, part)
+        value = value.get(part, "none")  # only a network of one's own is in a recipe by its name
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainSerializer, WithJsonSchema, WrapValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, WrapValidator
 
 from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.metrics import METRIC_PATTERNS, METRICS, is_fraction, is_metric
-from stages.lib.study.strict_yaml import Checked, Printed, unknown
+from stages.lib.study.strict_yaml import NAME, Checked, Name, Printed, unknown
 
 MOST = 1_000_000_000
 """The most of anything that a study may ask for. Keys whose values cost time or memory have limits of their own."""
@@ -111,6 +111,12 @@ def _filling(value: Any, _: object) -> Any:
 _FILLING_SCHEMA = {"anyOf": [{"enum": ["none", None, "median", "mean", "most_frequent"]}, {"type": "number"}]}
 Filling = Annotated[Any, WrapValidator(_filling), WithJsonSchema(_FILLING_SCHEMA)]
 """What stands for a missing value."""
+
+_NETWORK_SCHEMA = {"anyOf": [{"type": "string", "pattern": NAME}, {"enum": ["none", None]}]}
+NetworkName = Annotated[
+    Name | None, BeforeValidator(lambda name: None if name == "none" else name), WithJsonSchema(_NETWORK_SCHEMA)
+]
+"""A name, or `none`."""
 
 _SCALARS = [{"type": kind} for kind in ("number", "string", "boolean")]
 _VALUE_SCHEMA = {"anyOf": [*_SCALARS, {"type": "array", "items": {"type": "integer"}}]}

@@ -17,6 +17,8 @@ ROWS = 500
 """Gradients and activations are measured on so many training rows, the first ones."""
 NEAR = 0.01
 """A bounded activation within this distance of its bound counts as saturated."""
+COLUMNS = ("epoch", "layer", "weights_norm", "gradient_norm", "update_norm", "zero_share", "saturated_share")
+"""Of the table. A network of one's own may have no layer with a kernel, and so no rows."""
 BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
@@ -40,12 +42,20 @@ class Diagnostics:
     x: Any
     y: Any
     state: Sequence[keras.Variable] | None = None
+    own: bool = False
+    """Whether it is a network of one's own. Its activations are not measured, as a layer may count how often it is called."""
 
     def __post_init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
-        self.layers = [layer for layer in _all_layers(self.model) if hasattr(layer, "kernel")]
         positions = {id(variable): position for position, variable in enumerate(self.model.trainable_variables)}
-        self.positions = [positions[id(layer.kernel)] for layer in self.layers]
+        layers = self.model._flatten_layers(include_self=False) if self.own else _all_layers(self.model)
+        by_position: dict[int, keras.Layer] = {}
+        for layer in layers:
+            if (position := positions.get(id(getattr(layer, "kernel", None)))) is not None:
+                by_position.setdefault(position, layer)  # a wrapper comes before its layer, whose kernel it has
+        self.positions, self.layers = list(by_position), list(by_position.values())
+        names = [layer.name for layer in self.layers]
+        self.names = [layer.path if names.count(layer.name) > 1 else layer.name for layer in self.layers]
         self.snapshot()
 
     def snapshot(self) -> None:
@@ -62,13 +72,14 @@ class Diagnostics:
         activations = self._activations()
         for number, (layer, position) in enumerate(zip(self.layers, self.positions, strict=True)):
             kernel = ops.convert_to_numpy(layer.kernel)
+            gradient = gradients[position]  # None for a layer that the outputs do not depend on
             zero, saturated = _shares(activations.get(f"{layer.name}_activation"))
             self.rows.append(
                 {
                     "epoch": epoch,
-                    "layer": layer.name,
+                    "layer": self.names[number],
                     "weights_norm": _norm(kernel),
-                    "gradient_norm": _norm(ops.convert_to_numpy(gradients[position])),
+                    "gradient_norm": np.nan if gradient is None else _norm(ops.convert_to_numpy(gradient)),
                     "update_norm": _norm(kernel - self.kernels[number]) if epoch else np.nan,
                     "zero_share": zero,
                     "saturated_share": saturated,
@@ -77,7 +88,7 @@ class Diagnostics:
 
     def _activations(self) -> dict[str, tuple[str, np.ndarray]]:
         """Layer -> its kind of activation and its outputs. Empty for a subclassed model, which does not expose them."""
-        if not isinstance(self.model, keras.Sequential):
+        if self.own or not isinstance(self.model, keras.Sequential):
             return {}
         x = self.x
         activations = {}

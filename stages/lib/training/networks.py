@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from stages.lib.training import own
+
 if TYPE_CHECKING:
     from stages.lib.study.recipe import Model
 
@@ -63,7 +65,8 @@ def inputs_of(settings: Model, x: Any) -> Any:
 def build(settings: Model, input_shape: tuple[int, ...], outputs: int, seed: int) -> keras.Model:
     """A network with freshly drawn weights.
 
-    Layers have fixed names, so that two networks of the same settings have the same JSON and HDF5 bytes.
+    Layers have fixed names, so that two networks of the same settings have the same JSON and HDF5 bytes. A network of one's own
+    is built as `own.build` says, and may have layers without a seed.
 
     Args:
         settings: the architecture.
@@ -71,6 +74,8 @@ def build(settings: Model, input_shape: tuple[int, ...], outputs: int, seed: int
         outputs: classes, or 1 for a regression.
         seed: of the initial weights and of dropout.
     """
+    if settings.network:
+        return own.build(settings.network, settings, input_shape, outputs, seed)
     generator = np.random.default_rng([seed, 0])
 
     def draw() -> int:

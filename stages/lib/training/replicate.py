@@ -6,7 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import pandas as pd
 from keras import ops
 
 from stages.lib.files import arrays_to_bytes
-from stages.lib.training import augmentation, backends, diagnostics, networks, schedules
+from stages.lib.training import augmentation, backends, diagnostics, networks, own, schedules
 from stages.lib.training.result import Result
 from stages.lib.training.views import Splits
 
@@ -87,6 +87,7 @@ class Trace:
     """A network, its optimizer and the functions that train and score it.
 
     trained: the network, behind the layers that augment its inputs if there are any.
+    architecture: the content of model.json.
     """
 
     structure: Structure
@@ -94,6 +95,7 @@ class Trace:
     trained: keras.Model
     optimizer: keras.Optimizer
     compiled: backends.Compiled
+    architecture: Any
 
 
 def new_optimizer(structure: Structure, learning_rate: float) -> keras.Optimizer:
@@ -140,14 +142,29 @@ def measure_of(loss_name: str, outputs: int, task: str, label_smoothing: float) 
 
 @lru_cache(maxsize=TRACES)
 def trace(structure: Structure) -> Trace:
-    model, trained = new_models(structure, seed=0)
+    """The trace that all replicates share."""
+    return _trace(structure, seed=0)
+
+
+def trace_of(structure: Structure, seed: int) -> Trace:
+    """The trace for one replicate. A network of one's own has the shared one only if that changes no result."""
+    if structure.model.network is None:
+        return trace(structure)
+    made, shared = _trace(structure, seed), trace(structure)
+    alike = own.shares_functions(made.model, shared.model)
+    return replace(shared, architecture=made.architecture) if alike else made
+
+
+def _trace(structure: Structure, seed: int) -> Trace:
+    model, trained = new_models(structure, seed)
     optimizer = new_optimizer(structure, learning_rate=0.001)
     optimizer.build(trained.trainable_variables)
     measure = measure_of(structure.loss, structure.outputs, structure.task, structure.label_smoothing)
     model.optimizer = None  # Keras's callbacks ask for it; the real one would be saved with the weights
     compile_for = backends.COMPILERS[structure.backend]
-    compiled = compile_for(trained, optimizer, measure, structure.batch_size, structure.jit_compile)
-    return Trace(structure, model, trained, optimizer, compiled)
+    jit_compile = structure.jit_compile and (structure.model.network is None or own.is_dense(model))
+    compiled = compile_for(trained, optimizer, measure, structure.batch_size, jit_compile)
+    return Trace(structure, model, trained, optimizer, compiled, own.architecture(model))
 
 
 def reset(traced: Trace, learning_rate: float, seed: int) -> None:
@@ -247,14 +264,14 @@ def train_replicate(recipe: Recipe, seed: int, splits: Splits, outputs: int, tas
     started = time.perf_counter()
     x, y = splits["train"]
     weights = None if recipe.train.class_weights == "none" else row_weights(y, recipe.train.class_weights)
-    traced = trace(Structure.of(recipe, x.shape[1:], outputs, task, len(x)))
+    traced = trace_of(Structure.of(recipe, x.shape[1:], outputs, task, len(x)), seed)
     reset(traced, recipe.train.learning_rate, seed)  # type: ignore[arg-type]  # resolved: a number
     probe = None
     if recipe.diagnostics:
         first = slice(diagnostics.ROWS)
         inputs, labels = on_device(recipe.model, x[first]), _labels(y[first], weights if weights is None else weights[first])
-        state = traced.trained.non_trainable_variables
-        probe = diagnostics.Diagnostics(traced.model, traced.compiled.gradients, inputs, labels, state)
+        state, is_own = traced.trained.non_trainable_variables, recipe.model.network is not None
+        probe = diagnostics.Diagnostics(traced.model, traced.compiled.gradients, inputs, labels, state, is_own)
         probe.measure(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -263,12 +280,19 @@ def train_replicate(recipe: Recipe, seed: int, splits: Splits, outputs: int, tas
         files = _outputs(traced, splits)
         files["history.csv"] = _csv(history)
         if probe:
-            files["diagnostics.csv"] = _csv(probe.rows)
+            files["diagnostics.csv"] = _csv(probe.rows, diagnostics.COLUMNS)
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 files[path.relative_to(folder).as_posix()] = path.read_bytes()
     later = epoch_seconds[1:] or epoch_seconds
     return Result(files, time.perf_counter() - started, sum(later) / len(later))
+
+
+def check_network(recipe: Recipe, seed: int, splits: Splits, outputs: int, task: str) -> Result:
+    """Build the network without training it. Arguments as for `train_replicate`. Returns weights.json: how many it has."""
+    x, _ = splits["train"]
+    structure = Structure.of(recipe, x.shape[1:], outputs, task, len(x))
+    return Result({"weights.json": _json(trace_of(structure, seed).model.count_params())}, 0.0, 0.0)
 
 
 def _train_epochs(
@@ -331,13 +355,13 @@ def _outputs(traced: Trace, splits: Splits) -> dict[str, bytes]:
         return {
             "scores.json": _json(scores),
             "predictions.npz": arrays_to_bytes(predictions),
-            "model.json": _json(json.loads(traced.model.to_json())),
+            "model.json": _json(traced.architecture),
             WEIGHTS: weights.read_bytes(),
         }
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
-    return pd.DataFrame(rows).to_csv(index=False, float_format="%.9g", na_rep="nan").encode()
+def _csv(rows: list[dict[str, Any]], columns: tuple[str, ...] | None = None) -> bytes:
+    return pd.DataFrame(rows, columns=columns).to_csv(index=False, float_format="%.9g", na_rep="nan").encode()
 
 
 def _json(value: object) -> bytes:

@@ -115,7 +115,7 @@ def activations(study: Study, _: Prepared) -> Illustrated:
         values = (significant(float(function(np.array(at))) + 0.0) for at in (-4.0, 0.0, 4.0))
         rows.append((name, *values, significant(float(np.abs(slope[~kink]).max()))))
     legend(figure, [line("value", BLUE), line("slope", ORANGE, linestyle=DASHED)], inches=0.04)
-    depth = max(len(recipe.model.hidden) for recipe in study.recipes.values())
+    depth = max(len(recipe.model.hidden) for recipe in study.recipes.values()) or 1  # of networks of one's own nobody knows
     largest = float(sigmoid_slope(np.array(0.0)))
     others = max(row[-1] for row in rows[1:])
     return Illustrated(

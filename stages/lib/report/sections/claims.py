@@ -15,12 +15,12 @@ from stages.lib.report.evidence import sentences, table_of
 from stages.lib.report.results import Results
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import finite
-from stages.lib.study.recipe import Model, Train
+from stages.lib.study.recipe import Architecture, Train
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import flattened
 
 
-def knobs(view: str, model: Model, train: Train) -> dict[str, str]:
+def knobs(view: str, model: Architecture, train: Train) -> dict[str, str]:
     """Every knob with its value, as params.yaml writes it. Arguments of an optimizer are there if they are not Keras's own."""
     given = {name: value for name, value in train.optimizer_arguments.items() if name != "momentum" or not train.momentum}
     optimizer = {"optimizer": train.optimizer_name, **{f"optimizer.{name}": value for name, value in given.items()}}
@@ -34,7 +34,8 @@ def changed_knobs(study: Study, variant: str, other: str | None) -> list[tuple[s
     before = knobs(study.view_of(other) if other else "", base.model, base.train)
     after = knobs(study.view_of(variant), recipe.model, recipe.train)
     changed = [knob for knob in {**after, **before} if after.get(knob) != before.get(knob)]
-    left_out = {knob: "Keras's own" if knob.startswith("optimizer.") else "all" for knob in changed}
+    absent = "–" if bool(base.model.network) != bool(recipe.model.network) else "all"
+    left_out = {knob: "Keras's own" if knob.startswith("optimizer.") else absent for knob in changed}
     return [(knob, before.get(knob, left_out[knob]), after.get(knob, left_out[knob])) for knob in changed]
 
 
