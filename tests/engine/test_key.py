@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, create_model
 
+from helpers.networks import TINY, own_study, with_own
 from helpers.study import prepared_for, study_with
 from stages.lib.engine import key, source
 from stages.lib.engine.key import local_environment, replicate_key
@@ -65,6 +66,20 @@ def test_everything_that_decides_a_result_is_in_the_key(tmp_path: Path, monkeypa
     (tmp_path / "replicate.py").write_text("x = 1")
     monkeypatch.setattr(source, "TRAINING", tmp_path)
     assert key_of() != changed[0]
+
+
+def test_what_a_network_of_one_s_own_computes_and_its_options_are_in_the_key(tmp_path: Path) -> None:
+    view = prepared_for(study_with()).views["scaled"]
+
+    def key_with(text: str, **options: Any) -> str:
+        study = own_study(tmp_path, with_own({"variants": {"own": {"model": {"options": options}}}}), tiny=text)
+        return replicate_key(study.recipes["own"], view, 0, "data", {})
+
+    first = key_with(TINY)
+    same = TINY.replace("def build", "# A comment.\n\n\ndef build")
+    assert key_with(same) == key_with(TINY, width=4) == first
+    others = [key_with(TINY, width=5), key_with(TINY.replace("relu", "tanh")), key_with(TINY.replace("= 4", "= 5"))]
+    assert len({first, *others, key_with(TINY.replace("width: int", "width: float"))}) == 5
 
 
 def test_a_recipe_that_says_the_same_in_another_way_has_the_same_key() -> None:

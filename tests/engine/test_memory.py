@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from helpers.networks import own_study
 from helpers.search import edited
 from helpers.study import prepared_for, study_with
 from stages.lib.cli import UserError
@@ -29,6 +31,14 @@ def test_a_network_that_does_not_fit_is_said_with_the_amount() -> None:
     said = "variants.dropped.model: 1e+12 weights need 1.2e+04 GB to be trained; this machine has 16 GB"
     assert str(caught.value) == said
     memory.check(study_with(), prepared_for(study_with()), workers=2)
+
+
+def test_a_network_of_one_s_own_is_counted_when_it_has_been_built(tmp_path: Path) -> None:
+    study = own_study(tmp_path)
+    memory.check(study, prepared_for(study), workers=1, available=16 * 10**9)
+    memory.check_weights(10**9, available=16 * 10**9)
+    with pytest.raises(UserError, match=r"^2e\+09 weights need 24 GB to be trained; this machine has 16 GB"):
+        memory.check_weights(2 * 10**9, available=16 * 10**9)
 
 
 def test_inputs_that_do_not_fit_are_said_with_the_amount() -> None:

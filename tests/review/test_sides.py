@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from helpers.networks import TINY, own_study
 from helpers.study import write_params
-from stages.lib.review.sides import settings_in
+from stages.lib.review.sides import read_side, settings_in
 
 IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@b")
 SETTINGS: dict[str, Any] = {
@@ -40,3 +41,19 @@ def test_what_cannot_be_read_has_no_settings(text: str | None, tmp_path: Path) -
     if text is not None:
         (tmp_path / "params.yaml").write_text(text)
     assert settings_in(tmp_path / "params.yaml") == {}
+
+
+def test_a_side_is_read_with_the_networks_of_its_revision(tmp_path: Path) -> None:
+    folder = Path("studies/mine")
+    file = tmp_path / folder / "networks" / "tiny.py"
+    own_study(tmp_path / folder)
+    side, wrong = read_side(folder, tmp_path)
+    assert not wrong
+    before = side.recipes
+    file.write_text(f"# A comment.{TINY}")
+    assert read_side(folder, tmp_path)[0].recipes == before
+    file.write_text(TINY.replace("relu", "tanh"))
+    assert read_side(folder, tmp_path)[0].recipes != before
+    file.write_text("def build(): ...")
+    _, wrong = read_side(folder, tmp_path)
+    assert wrong.startswith("studies/mine/networks/tiny.py: line 1: build takes two arguments")

@@ -9,6 +9,7 @@ import pytest
 
 from helpers.checkout import ROOT
 from helpers.imports import closure_of, room_of
+from helpers.search import SEARCH, edited
 from helpers.study import merged, write_params
 from stages import search, train
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue
@@ -113,6 +114,19 @@ def test_losses_are_drawn_on_a_logarithmic_scale(study: Path) -> None:
     assert len(plots) == 2
     for title, plot in (item for each in plots for item in each.items()):
         assert plot["template"] == ("variants_log" if "loss" in title else "variants")
+
+
+def test_a_study_with_networks_of_its_own_watches_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "datasets.yaml").write_text((ROOT / "data" / "datasets.yaml").read_text())
+    for folder in (Path(), Path("studies/mine")):
+        (tmp_path / folder / "networks").mkdir(parents=True)
+        search = {"search": edited({"space": {"rate": SEARCH["space"]["rate"]}, "strategies": {"a": {"method": "random"}}})}
+        write_params(tmp_path / folder, {"data": {"dataset": "mnist_5k"}, "search": {**search["search"], "claims": {}}})
+        (tmp_path / "dvc.yaml").write_text(pipeline(folder, tmp_path))
+        stages = read_yaml(tmp_path / "dvc.yaml")["stages"]
+        watching = [name for name, stage in stages.items() if (folder / "networks").as_posix() in stage["deps"]]
+        assert watching == ["train", "search", "plot"]
 
 
 def test_a_study_without_validation_rows_shows_its_training_curve(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from stages.lib.study.keras_names import (
 from stages.lib.study.networks import Network, Options
 from stages.lib.study.optimizers import NameOrOptimizer, Optimizer, Schedule
 from stages.lib.study.rows import KFold, View
-from stages.lib.study.strict_yaml import Name, Section
+from stages.lib.study.strict_yaml import Name, Section, at
 from stages.lib.study.values import (
     LARGEST,
     Count,
@@ -152,8 +152,10 @@ class Model(Architecture):
             network = None if network == "none" else (info.context or {})[network]
         if network is None:
             return {key: each for key, each in value.items() if key not in OWN}
+        with at("options"):
+            options = network.checked(value.get("options", {}))
         unread = {"hidden": (), "activation": "linear", "output_activation": "linear"}
-        return {**unread, "network": network, "options": network.checked(value.get("options", {}))}
+        return {**unread, "network": network, "options": options}
 
     @model_serializer(mode="wrap")
     def _what_is_read(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -182,9 +182,11 @@ def _model(study: Study, layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if "none" not in (before, name) and name != before:
             model["options"] = {}
         model = {**merged(model, changes), "network": name}
-        unread = [key for key in changes if key not in OWN and key in Architecture.model_fields]
-        if name != "none" and unread:
-            raise SettingError(f"the network {as_yaml(name)} does not read it; it reads options", "model", unread[0])
+        for key in changes if name != "none" else ():
+            if key not in Architecture.model_fields:
+                raise unknown("key", key, Architecture.model_fields).below("model")
+            if key not in OWN:
+                raise SettingError(f"the network {as_yaml(name)} does not read it; it reads options", "model", key)
         if name == "none" and changes.get("options"):
             raise SettingError("is for a network of your own, which model.network names", "model", "options")
     if model["network"] != "none":
