@@ -22,6 +22,7 @@ from distributed import Client, LocalCluster, Security
 
 from helpers.checkout import ROOT, environment_of, stage
 from helpers.dask import Dask
+from helpers.networks import CUSTOM, own_study, with_own, write_networks
 from helpers.processes import ENDLESS, LONGER, PATIENCE, bytes_of, entries, has_ended, start, timings, until
 from helpers.search import REAL
 from helpers.study import write_study
@@ -156,6 +157,22 @@ def test_a_search_writes_what_it_writes_without_a_cluster(dask: Dask, address: s
     assert done.stderr.count(f"training on the cluster at {address}") == 1  # all rounds share its workers
     assert bytes_of(study / "metrics") == expected
     assert len(entries(there)) == len(entries(here))
+
+
+@pytest.mark.slow
+def test_a_network_of_one_s_own_trains_on_workers_that_do_not_have_its_file(dask: Dask, address: str, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    own_study(study, with_own({"variants": {"own": {"model": {"network": "custom"}}}}), custom=CUSTOM)
+    done = stage("train", study, cache=tmp_path / "here")
+    assert done.returncode == 0, done.stderr
+    expected = bytes_of(study / "data" / "runs")
+    done = stage("train", study, cache=tmp_path / "there", DASK_SCHEDULER_ADDRESS=address)
+    assert done.returncode == 0, done.stderr
+    assert timings(study)["trained"] == 4
+    assert bytes_of(study / "data" / "runs") == expected
+    write_networks(study, custom=CUSTOM.replace("super()", "supper()"))
+    line = one_line(stage("train", study, cache=tmp_path / "there", DASK_SCHEDULER_ADDRESS=address).stderr)
+    assert f"own, seed 0: {study}/networks/custom.py: line 10: NameError: name 'supper' is not defined" in line
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,7 @@ def build(inputs, outputs):
     x = layers.Dense(3, activation="relu")(Scale()(layers.Flatten()(inputs)))
     return keras.Model(inputs, layers.Dense(outputs, activation="softmax")(x))
 """
+DECORATOR = "@keras.saving.register_keras_serializable()\n"
 LOAD = """
 import sys
 import keras, numpy as np
