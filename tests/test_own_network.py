@@ -92,7 +92,7 @@ def test_show_and_the_report_name_the_options(tmp_path: Path, capsys: pytest.Cap
 def test_a_plan_judges_its_time_by_its_own_past(tmp_path: Path) -> None:
     study = own_study(tmp_path)
     prepared = train.read_prepared(tmp_path / "data" / "prepared")
-    cost = cost_of(study.recipes["own"], prepared)
+    cost = cost_of(study.recipes["own"], prepared, "scaled")
     assert cost == 3 * OWN * 120 + 4 * STEP
     timed = {"own": {"0": {"seconds": 7.0, "cost": cost}}}
     jobs = train.jobs_of(study, prepared)

@@ -110,7 +110,7 @@ def trained(recipe: Recipe, seed: int = 0) -> Result:
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_trace_is_shared_where_all_that_differs_is_in_variables(tmp_path: Path, name: str) -> None:
     recipe = recipe_of(tmp_path, name)
-    structure = replicate.Structure.of(recipe, (8, 8), 4, "classification")
+    structure = replicate.Structure.of(recipe, (8, 8), 4, "classification", 50)
     shares = replicate.trace_of(structure, 1).compiled is replicate.trace(structure).compiled
     assert shares == (name in SHARED)
     assert own.is_dense(built(recipe)) == (name in DENSE)
