@@ -1,6 +1,7 @@
 """Measure every replicate, judge every claim, and write the tables that a reviewer reads.
 
-Reads params.yaml, data/prepared (labels), data/runs and data/timings.json (the environment). Writes to metrics/:
+Reads params.yaml, data/prepared (labels), data/runs and data/timings.json (the environment). Runs the study's metrics.py if a
+claim or a reported number names one of its functions. Writes to metrics/:
 
     metrics.json      a headline for each variant; a verdict and an effect for each claim
     claims.csv        what each claim expects, its effect with its interval, and its verdict
@@ -27,6 +28,7 @@ from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.files import write_json, write_text
 from stages.lib.judging import tables
 from stages.lib.judging.claims import judge_claims
+from stages.lib.judging.own import own_metrics
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study
 
@@ -46,7 +48,7 @@ def evaluate(study: Study, prepared: Prepared, folder: Path) -> None:
     runs = folder / "data" / "runs"
     metrics = folder / "metrics"
     labels = {split: y for split, (_, y) in prepared.splits.items()}
-    by_variant, histories = tables.measure_replicates(study, runs, labels, task)
+    by_variant, histories = tables.measure_replicates(study, runs, labels, task, own_metrics(study, folder))
     replicates = pd.concat(by_variant.values())
     summary = tables.summary_of(by_variant, study.statistics.confidence)
     claims = judge_claims(study, replicates, [name for name, claim in study.claims.items() if not claim.about_time])

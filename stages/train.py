@@ -27,7 +27,7 @@ from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import Job, jobs_of
 from stages.lib.environment import check_backend
 from stages.lib.files import write_json
-from stages.lib.study import sense
+from stages.lib.study import own, sense
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study
 from stages.lib.training.result import Result
@@ -80,6 +80,7 @@ def main() -> None:
     folder: Path = options.study
     with one_line_errors("train", folder, options.debug):
         study = load_study(folder)
+        own.check_pipeline(folder)
         check_backend(study.replicates.backend)
         data = folder / "data"
         with runs.alone(data / ".train.lock"), runs.unchanged(study, folder, SECTIONS):

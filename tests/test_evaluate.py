@@ -125,6 +125,44 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
     return Made(tmp_path, monkeypatch)
 
 
+def test_a_claim_may_judge_a_metric_of_predictions_and_one_of_the_study_s_own(made: Made) -> None:
+    """The classes have five rows each; 9, 10 and 9 of ten are right, and 5, 4 and 5."""
+    (made.folder / "metrics.py").write_text('def wrong(labels, predictions):\n    """Rows."""\n    return 10.0\n')
+    claims = {
+        "balanced": {**BETTER, "metric": "test_balanced_accuracy"},
+        "own": {**BETTER, "metric": "own.wrong", "margin": 0.0},
+        "ranked": {**BETTER, "metric": "test_roc_auc"},
+    }
+    made.evaluate()
+    before = made.table("summary")
+    made.write(claims=claims)
+    made.evaluate()
+    assert made.summary("good", "test_balanced_accuracy") == made.summary("good", "test_accuracy")
+    assert made.summary("bad", "own.wrong")[:2] == [10.0, 0.0]
+    added = ["test_balanced_accuracy", "test_roc_auc", "own.wrong"]
+    assert list(made.table("replicates").columns)[-3:] == added
+    kept = made.table("summary")
+    pd.testing.assert_frame_equal(kept[~kept["metric"].isin(added)].reset_index(drop=True), before, check_dtype=False)
+    assert list(made.table("claims")["verdict"]) == ["supported", "equivalent", "supported"]
+
+
+def test_a_mistake_in_metrics_py_is_one_line(made: Made) -> None:
+    (made.folder / "metrics.py").write_text('def cost(labels, predictions):\n    """Money."""\n    return labels["a"]\n')
+    made.write(claims={"own": {**BETTER, "metric": "own.cost"}})
+    assert made.refusal().startswith("evaluate: STUDY/metrics.py: line 3: own.cost: IndexError: only integers")
+
+
+def test_rows_of_one_class_leave_a_metric_undefined_and_say_so(made: Made) -> None:
+    splits = {split: (np.zeros((ROWS, 3), np.float32), LABELS * 0) for split in ("train", "validation", "test")}
+    write_prepared(
+        Prepared(splits, {}, {"task": "classification", "class_names": ["even", "odd"]}), made.folder / "data/prepared"
+    )
+    made.write(claims={"own": {**BETTER, "metric": "test_roc_auc"}})
+    made.evaluate()
+    assert made.summary("good", "test_roc_auc")[0] == "undefined"
+    assert made.table("claims")["effect"].tolist() == ["undefined"]
+
+
 def test_metrics_hold_a_headline_for_each_variant_and_a_verdict_for_each_claim(made: Made) -> None:
     """Means of 9, 10, 9 and of 5, 4, 5 of ten; the tables are sorted and rounded."""
     made.evaluate()

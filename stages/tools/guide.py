@@ -73,7 +73,7 @@ def examples(study: Study, rows: list[dict[str, Any]]) -> dict[str, dict[str, An
 
 def ranked_example(study: Study, claims: pd.DataFrame, replicates: pd.DataFrame) -> dict[str, Any] | None:
     """A claim that is decided without means, if there is one."""
-    ranked = [str(name) for name in claims.index if claims.loc[name, "effect"] in ("never", "diverged")]
+    ranked = [str(name) for name in claims.index if claims.loc[name, "effect"] in ("never", "diverged", "undefined")]
     if not ranked:
         return None
     claim = study.claims[ranked[0]]

@@ -1,7 +1,7 @@
 """Write the dvc.yaml of every study from one template, or those of the studies that are named.
 
-Reads params.yaml and data/datasets.yaml. Pipelines differ in the tables of their task, and in whether there is a search, or a
-folder of the study's own networks.
+Reads params.yaml and data/datasets.yaml. Pipelines differ in the tables of their task, and in whether there is a search, a folder
+of the study's own networks, or a file of its own metrics.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
 from stages.lib.files import write_text
+from stages.lib.study import own
 from stages.lib.study.load import load_study
 from stages.lib.study.networks import FOLDER
 from stages.lib.study.places import PIPELINE, STARTER, studies
@@ -42,6 +43,7 @@ def pipeline(folder: Path, root: Path = Path()) -> str:
         tables=[f"{name}.json" if name == "environment" else f"{name}.csv" for name in TABLES[task]],
         search=study.search is not None,
         networks=(root / folder / FOLDER).is_dir(),
+        own=(root / folder / own.FILE).is_file(),
         curves=[
             (f"{split} {quality}", f"{prefix}{quality}_mean", "variants", quality),
             ("Training loss", "loss_mean", "variants_log", "loss"),

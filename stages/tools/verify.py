@@ -30,6 +30,7 @@ from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import Job, jobs_of
 from stages.lib.judging import replicates
 from stages.lib.judging.claims import replicates_of
+from stages.lib.judging.own import own_metrics
 from stages.lib.judging.repeated import Numbers, Run, committed_replicates, compare, differences
 from stages.lib.programs import dvc
 from stages.lib.searching.results import read_trials
@@ -60,14 +61,17 @@ def jobs_of_claim(study: Study, jobs: Sequence[Job], name: str) -> list[Job]:
 
 
 def train_replicates(
-    study: Study, prepared: Prepared, jobs: Sequence[Job], cache: ReplicateCache, start: runs.Start
+    study: Study, folder: Path, prepared: Prepared, jobs: Sequence[Job], cache: ReplicateCache, start: runs.Start
 ) -> Numbers:
     """The metrics of replicates, as evaluate writes them."""
+    functions = own_metrics(study, folder)
     labels = {split: y for split, (_, y) in prepared.splits.items()}
     numbers: dict[Run, dict[str, float]] = {}
 
     def finish(job: Job, result: Result) -> None:
-        measured = replicates.measure(study, job.variant, replicates.parse(result.files), labels, prepared.task)
+        measured = replicates.measure(
+            study, job.variant, job.seed, replicates.parse(result.files), labels, prepared.task, functions
+        )
         rounded = pd.Series(measured, dtype=float).round(DIGITS)  # pandas rounds unlike Python
         numbers[job.variant, f"seed {job.seed}"] = {str(metric): float(value) for metric, value in rounded.items()}
 
@@ -118,7 +122,7 @@ def verify(folder: Path, count: int, seed: int, claim: str | None = None, trials
     most = max(len(jobs), len(drawn) * search.folds if search else 0)
     with tempfile.TemporaryDirectory() as empty, runs.workers_on_demand(study.replicates.backend, most) as start:
         cache = ReplicateCache(Path(empty), sys.maxsize)
-        found = compare(committed, train_replicates(study, prepared, jobs, cache, start), exact)
+        found = compare(committed, train_replicates(study, folder, prepared, jobs, cache, start), exact)
         if search and drawn:
             trainer = TrialTrainer(study, search.variant, prepared, cache, start)
             again = [replace(trial, scores={}, epochs={}) for trial in drawn]

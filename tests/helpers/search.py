@@ -22,6 +22,7 @@ from stages.lib.study import space
 from stages.lib.study.recipe import Recipe
 from stages.lib.study.search import Search
 from stages.lib.study.settings import Study
+from stages.lib.training import views
 from stages.lib.training.result import Result
 
 SEARCH: dict[str, Any] = {
@@ -100,6 +101,14 @@ class Pretender:
             finish(job, pretended(job.recipe, job.seed, prepared))
 
 
+def outputs(labels: np.ndarray, accuracy: float) -> np.ndarray:
+    """Of four classes, (n, 4), with this share of rows right; NaN without an accuracy."""
+    if math.isnan(accuracy):
+        return np.full((len(labels), 4), math.nan)
+    right = np.arange(len(labels)) < round(accuracy * len(labels))
+    return np.eye(4)[np.where(right, labels, (labels + 1) % 4)]
+
+
 def pretended(recipe: Recipe, seed: int, prepared: Prepared) -> Result:
     trial = Trial("", 0, 0, {}, recipe)
     accuracy = goodness(trial) - 0.01 * np.random.default_rng(seed).random()
@@ -107,17 +116,16 @@ def pretended(recipe: Recipe, seed: int, prepared: Prepared) -> Result:
     history = pd.DataFrame({"epoch": range(1, epochs + 1), "loss": 1.0, "accuracy": 0.5})
     labels = prepared.splits["test"][1]
     scores = {"train": {"loss": "1", "accuracy": "0.5"}, "test": {"loss": "1", "accuracy": "0.5"}}
-    predictions = np.full((len(labels), 4), math.nan)
-    if not math.isnan(accuracy):
-        right = np.arange(len(labels)) < round(accuracy * len(labels))
-        predictions = np.eye(4)[np.where(right, labels, (labels + 1) % 4)]
+    predictions = {"test": outputs(labels, accuracy)}
     if recipe.k_fold or "validation" in prepared.splits:
         history = history.assign(val_loss=1 - accuracy, val_accuracy=accuracy)
+        every = {split: y for split, (_, y) in prepared.splits.items()}
+        predictions["validation"] = outputs(views.labels_of(recipe, every, seed)["validation"], accuracy)
         scores["validation"] = {"loss": f"{1 - accuracy}", "accuracy": f"{accuracy}"}
     files = {
         "history.csv": history.to_csv(index=False, na_rep="nan").encode(),
         "scores.json": json.dumps(scores).encode(),
-        "predictions.npz": arrays_to_bytes({"test": predictions}),
+        "predictions.npz": arrays_to_bytes(predictions),
     }
     return Result(files, 1.0, 1.0)
 

@@ -136,7 +136,8 @@ def test_what_is_on_demand_is_worked_out_only_where_it_is_named(task: str) -> No
     split_scores = {name: {"loss": 0.5, quality: 0.5} for name in SCORES}
     measured = replicates.metrics(Replicate(table, split_scores, PREDICTIONS), LABELS, task)
     assert not any(on_demand(name) for name in measured)
-    assert {name for name in METRICS if on_demand(name) and "<" not in name} == {"diverged", "val_loss_roughness"}
+    of_history = {name for name, metric in METRICS.items() if metric.on_demand and not metric.of_predictions}
+    assert {name for name in of_history if "<" not in name} == {"diverged", "val_loss_roughness"}
     assert on_demand("epochs_to_0.5_accuracy")
     assert on_demand("accuracy_after_epoch_1")
 
@@ -270,6 +271,7 @@ def test_other_metrics_are_not_of_the_history() -> None:
         "epochs_to_0.5_val_accuracy",
         "accuracy_after_epoch_1",
         "val_accuracy_after_epoch_10",
+        "own.cost",
     ],
 )
 def test_what_is_listed_or_follows_a_pattern_is_a_metric(name: str) -> None:
@@ -294,6 +296,10 @@ def test_what_is_listed_or_follows_a_pattern_is_a_metric(name: str) -> None:
         "accuracy_after_epoch_1.5",
         "test_accuracy_after_epoch_1",
         "accuracy_after_epoch_1\n",
+        "own.",
+        "own.Cost",
+        "own.<name>",
+        "own.cost.more",
         "",
         "accuracy",
         "Test_accuracy",
@@ -316,6 +322,10 @@ def test_anything_else_is_no_metric(name: str) -> None:
         ("generalization_gap", math.inf, "diverged"),
         ("test_rmse", math.inf, "diverged"),
         ("val_loss_roughness", math.inf, "diverged"),
+        ("test_roc_auc", -math.inf, "undefined"),
+        ("val_log_loss", math.inf, "undefined"),
+        ("own.cost", math.inf, "undefined"),
+        ("own.profit_score", -math.inf, "undefined"),
         ("epochs_to_0.9_accuracy", math.inf, "never"),
         ("epochs_to_0.9_val_accuracy", math.inf, "never"),
     ],

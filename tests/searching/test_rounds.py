@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers.search import SEARCH, Pretender, found_by, searching
+from helpers.search import SEARCH, Pretender, found_by, goodness, searching
 from helpers.study import study_with
 from stages.lib.cli import UserError
 from stages.lib.engine.plan import plan, plan_search
@@ -51,6 +52,34 @@ def test_winners_are_trained_on_all_other_rows_for_as_many_epochs_as_their_folds
     for job in refits:
         by_seed[int(job.variant.split(",")[0].split()[-1])].add(job.seed)
     assert by_seed == {0: {0, 1}, 1: {2, 3}, 2: {4, 5}}
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_a_search_may_choose_by_predictions_of_the_rows_of_each_fold(folds: int, pretender: Pretender, tmp_path: Path) -> None:
+    """Predictions were made right for the rows of the fold. Compared with the labels of others, a quarter would be right."""
+    strategies = {"blind": {"method": "random"}, "clever": {"method": "tpe"}}
+    study, settings = searching(metric="val_balanced_accuracy", folds=folds, batch=5, strategies=strategies, claims={})
+    found = found_by(study, settings, tmp_path)
+    assert pretender.rounds
+    scores = [score for trial in found.trials for score in trial.scores.values()]
+    expected = [goodness(trial) for trial in found.trials for _ in trial.scores]
+    diverged = [math.isnan(value) for value in expected]
+    assert [math.isnan(score) for score in scores] == diverged
+    pairs = zip(scores, expected, strict=True)
+    assert all(abs(score - value) < 0.1 for score, value in pairs if not math.isnan(value))
+    assert settings.judged_by == "test_balanced_accuracy"
+    assert all(0.5 < value <= 1 for values in found.tested for value in values)
+
+
+def test_a_schedule_that_waits_for_validation_rows_watches_training_rows_where_there_are_none(
+    pretender: Pretender, tmp_path: Path
+) -> None:
+    plateau = {"kind": "plateau", "monitor": "val_accuracy"}
+    study, settings = searching()
+    study = study_with({"search": SEARCH, "variants": {"plain": {"train": {"schedule": plateau}}}})
+    found_by(study, settings, tmp_path)
+    monitors = {(rows == 160, job.recipe.train.schedule.monitor) for job, rows in pretender.trained}
+    assert monitors == {(True, "accuracy"), (False, "val_accuracy")}
 
 
 def test_the_limits_shorten_a_search(pretender: Pretender, tmp_path: Path) -> None:

@@ -140,3 +140,18 @@ def test_a_study_without_validation_rows_shows_its_training_curve(tmp_path: Path
     assert "Training accuracy:" in text
     assert "metrics/confusion.csv:" in text
     assert "  search:" not in text
+
+
+def test_evaluating_depends_on_the_study_s_own_metrics_where_there_are_some(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "datasets.yaml").write_text((ROOT / "data" / "datasets.yaml").read_text())
+    folder = tmp_path / "studies" / "mine"
+    folder.mkdir(parents=True)
+    write_params(folder, {"data": {"dataset": "mnist_5k"}})
+    without = pipeline(Path("studies/mine"), tmp_path)
+    (folder / "metrics.py").write_text("")
+    added = pipeline(Path("studies/mine"), tmp_path).replace("      - studies/mine/metrics.py\n", "", 1)
+    assert added == without
+    (tmp_path / "dvc.yaml").write_text(pipeline(Path("studies/mine"), tmp_path))
+    stages = read_yaml(tmp_path / "dvc.yaml")["stages"]
+    assert [name for name, stage in stages.items() if "studies/mine/metrics.py" in stage["deps"]] == ["evaluate"]

@@ -14,9 +14,12 @@ import pandas as pd
 
 from stages.lib.cli import UserError
 from stages.lib.files import read_arrays
+from stages.lib.judging import own
+from stages.lib.judging.predictions import Function, of_predictions
 from stages.lib.study.load import measures
-from stages.lib.study.metrics import AFTER_EPOCH, EPOCHS_TO, is_metric, needs_validation, on_demand
+from stages.lib.study.metrics import AFTER_EPOCH, EPOCHS_TO, OWN, is_metric, metric_of, needs_validation, on_demand
 from stages.lib.study.settings import Study
+from stages.lib.training import views
 
 HISTORY, SCORES, PREDICTIONS = FILES = ("history.csv", "scores.json", "predictions.npz")
 
@@ -59,27 +62,49 @@ def read(folder: Path) -> Replicate:
 # Metrics
 
 
-def measure(study: Study, variant: str, replicate: Replicate, labels: Mapping[str, np.ndarray], task: str) -> dict[str, float]:
-    """The metrics of a variant's replicate; `labels` are those of the study's validation and test rows."""
+def measure(
+    study: Study,
+    variant: str,
+    seed: int,
+    replicate: Replicate,
+    labels: Mapping[str, np.ndarray],
+    task: str,
+    functions: Mapping[str, Function],
+) -> dict[str, float]:
+    """The metrics of a variant's replicate.
+
+    labels: those of the study's validation and test rows, and of its training rows.
+    functions: the study's own metrics.
+    """
     recipe = study.recipes[variant]
-    if recipe.k_fold or recipe.train.validation_rows:  # training chose validation rows of its own
+    own_rows = views.labels_of(recipe, labels, seed)
+    if recipe.k_fold or recipe.train.validation_rows:  # training chose validation rows of its own, and measured on them
         labels = {"test": labels["test"]}
-    return metrics(replicate, labels, task, metrics_on_demand(study, variant))
+    measured = metrics(replicate, labels, task, metrics_on_demand(study, variant), own_rows)
+    return measured | own.measured(functions, replicate.predictions["test"], labels["test"])
 
 
 def metrics_on_demand(study: Study, variant: str) -> list[str]:
     """The metrics that only a claim or a reported number asks for, of this variant or of another, and that it can have."""
-    named = {each.measure for each in measures(study) if is_metric(each.measure) and on_demand(each.measure)}
+    listed = {each.measure for each in measures(study) if is_metric(each.measure) and on_demand(each.measure)}
+    named = {name for name in listed if not OWN.fullmatch(name)}
     return sorted(name for name in named if study.has_validation(variant) or not needs_validation(name))
 
 
-def metrics(replicate: Replicate, labels: Mapping[str, np.ndarray], task: str, extra: Iterable[str] = ()) -> dict[str, float]:
+def metrics(
+    replicate: Replicate,
+    labels: Mapping[str, np.ndarray],
+    task: str,
+    extra: Iterable[str] = (),
+    own_rows: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, float]:
     """Every metric of a replicate but the durations.
 
     labels: split -> (n,), those of the test rows at least. Without those of the validation rows, the accuracy (or mae) that
         training measured on them counts.
     task: classification or regression.
-    extra: metrics on demand, which are of the history.
+    extra: metrics on demand, which are of the history or of predictions.
+    own_rows: the labels that predictions are compared with for these. None: `labels`.
     """
     history, scores, predictions = replicate
     quality, quality_of = ("accuracy", accuracy) if task == "classification" else ("mae", mean_absolute_error)
@@ -104,7 +129,11 @@ def metrics(replicate: Replicate, labels: Mapping[str, np.ndarray], task: str, e
     result |= best_epochs(history, task)
     if "best_val_accuracy" in result:
         result["best_val_minus_test_accuracy"] = result["best_val_accuracy"] - result["test_accuracy"]
-    return result | {name: from_history(name, history) for name in extra}
+    true = labels if own_rows is None else own_rows
+    return result | {
+        name: of_predictions(name, predictions, true) if metric_of(name).of_predictions else from_history(name, history)
+        for name in extra
+    }
 
 
 def best_epochs(history: pd.DataFrame, task: str) -> dict[str, float]:
@@ -125,7 +154,7 @@ def best_epochs(history: pd.DataFrame, task: str) -> dict[str, float]:
 
 
 def from_history(name: str, history: pd.DataFrame) -> float:
-    """A metric on demand.
+    """A metric on demand that the history alone suffices for.
 
     A level that training never reached took infinitely many epochs. The accuracy after an epoch that was not trained is NaN.
     """

@@ -12,6 +12,7 @@ import pandas as pd
 
 from stages.lib.files import read_arrays
 from stages.lib.judging import verdicts
+from stages.lib.judging.predictions import Function
 from stages.lib.judging.replicates import PREDICTIONS, measure, predicted_classes, read
 from stages.lib.study.metrics import DIGITS, is_share, rank_value, round_or_word
 from stages.lib.study.settings import Study
@@ -30,16 +31,19 @@ def csv_text(table: pd.DataFrame) -> str:
 
 
 def measure_replicates(
-    study: Study, runs: Path, labels: Mapping[str, np.ndarray], task: str
+    study: Study, runs: Path, labels: Mapping[str, np.ndarray], task: str, functions: Mapping[str, Function]
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    """For each variant a table with a row of metrics for each seed; and one table with every epoch of every replicate."""
+    """For each variant a table with a row of metrics for each seed; and one table with every epoch of every replicate.
+
+    functions: the study's own metrics.
+    """
     tables = {}
     histories = []
     for variant in study.variants:
         rows = []
         for seed in study.seeds(variant):
             replicate = read(runs / variant / str(seed))
-            rows.append({"variant": variant, "seed": seed, **measure(study, variant, replicate, labels, task)})
+            rows.append({"variant": variant, "seed": seed, **measure(study, variant, seed, replicate, labels, task, functions)})
             histories.append(replicate.history.assign(variant=variant, seed=seed))
         tables[variant] = pd.DataFrame(rows)
     return tables, pd.concat(histories)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from stages.lib.study.metrics import finite, metric_of
 
-WORDS = {"never": "never reached", "diverged": "diverged"}
+WORDS = {"never": "never reached", "diverged": "diverged", "undefined": "undefined"}
 """Word in a table -> what readers see."""
 
 
@@ -93,6 +93,7 @@ class Unit:
 ACCURACY = Unit("accuracy", "%", "points", 100, 2)
 UNITS = {
     "accuracy": ACCURACY,
+    "balanced accuracy": Unit("balanced accuracy", "%", "points", 100, 2),
     "duration": Unit("duration", "s", "s", digits=3),
     "epochs": Unit("epochs", "epochs", "epochs", digits=1),
     "share": Unit("diverged", "", ""),

@@ -20,6 +20,7 @@ from stages.lib.report.figures.style import inline
 from stages.lib.report.illustrations.illustrated import Illustrated, compare_printed, file_of, printed_numbers
 from stages.lib.report.results import Results
 from stages.lib.report.sections import claims, variants
+from stages.lib.study import own
 from stages.lib.study.metrics import metric_of
 from stages.lib.study.settings import Study
 
@@ -40,12 +41,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def metric_meanings(study: Study, headline: str) -> dict[str, str]:
+def metric_meanings(study: Study, folder: Path, headline: str) -> dict[str, str]:
     """Metric -> what it is, by name: the headline, and those of the claims, of the reported numbers and of the search."""
     claimed = [claim.metric for claim in study.claims.values()]
     printed = [metric for each in study.variants.values() for metric in each.reported]
     searched = [study.search.metric, study.search.judged_by] if study.search else []
-    return {name: metric_of(name).meaning for name in sorted({headline, *claimed, *printed, *searched})}
+    functions = {f"own.{name}": own.meaning(each) for name, each in own.functions(folder / own.FILE).items()}
+    named = sorted({headline, *claimed, *printed, *searched})
+    return {name: functions.get(name) or metric_of(name).meaning for name in named}
 
 
 def embedded(name: str, content: bytes) -> str:
@@ -101,7 +104,7 @@ def page(
         durations=durations[["seconds", "seconds_per_epoch"]].mean().assign(replicates=durations.size()),
         versions=versions(),
         fingerprint=hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:12],
-        meanings=metric_meanings(study, results.headline),
+        meanings=metric_meanings(study, results.folder, results.headline),
         fewest=FEWEST,
         fewest_ranked=FEWEST_RANKED,
         **variants.content(results),

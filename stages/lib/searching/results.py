@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -71,7 +72,7 @@ def read_trials(study: Study, search: Search, path: Path) -> list[Trial]:
         raise UserError(f"{path}: has no {', '.join(sorted(needed - set(table)))}; `dvc repro` first")
     trials = []
     for row in table.to_dict("records"):
-        if row["state"] == "complete" and "diverged" not in [row[fold] for fold in folds]:
+        if row["state"] == "complete" and not any(math.isnan(finite(row[fold])) for fold in folds):
             settings = _settings_of(search, row)
             scores = {number: float(row[fold]) for number, fold in enumerate(folds)}
             recipe = trial_recipe(study, search, settings)

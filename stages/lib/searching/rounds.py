@@ -22,9 +22,11 @@ from stages.lib.engine.progress import clock
 from stages.lib.judging import replicates
 from stages.lib.searching.strategies import Searcher
 from stages.lib.searching.trials import Trial, best_trial, default_trial, epochs_kept, fold_seed, join_rows, refit_recipe
+from stages.lib.study.metrics import on_demand
 from stages.lib.study.recipe import Recipe
 from stages.lib.study.search import Search
 from stages.lib.study.settings import Study
+from stages.lib.training import views
 from stages.lib.training.result import Result
 
 T = TypeVar("T")
@@ -59,10 +61,13 @@ class TrialTrainer:
         runs.train_missing(jobs, self.prepared, self.cache, self.study.replicates.time_limit, self.start, finish, "search")
         return [measured[str(job)] for job in jobs]
 
-    def metric(self, name: str, result: Result) -> float:
+    def metric(self, name: str, wanted: Wanted, result: Result) -> float:
         """A metric of a replicate."""
-        labels = {"test": self.prepared.splits["test"][1]}
-        return replicates.metrics(replicates.parse(result.files), labels, self.prepared.task)[name]
+        labels = {split: y for split, (_, y) in self.prepared.splits.items()}
+        own_rows = views.labels_of(wanted.recipe, labels, wanted.seed)
+        extra = [name] if on_demand(name) else []
+        test = {"test": labels["test"]}
+        return replicates.metrics(replicates.parse(result.files), test, self.prepared.task, extra, own_rows)[name]
 
     def _job(self, wanted: Wanted) -> Job:
         """Raises SettingError for a network or a training that the data do not allow."""
@@ -128,7 +133,7 @@ def score(
 
     def measure(wanted: Wanted, result: Result) -> tuple[float, int]:
         stopping = wanted.recipe.train.early_stopping
-        return trainer.metric(search.metric, result), epochs_kept(result, stopping)
+        return trainer.metric(search.metric, wanted, result), epochs_kept(result, stopping)
 
     one_by_one = searchers and search.pruning != "none"
     for folds in [[fold] for fold in range(search.folds)] if one_by_one else [list(range(search.folds))]:
@@ -149,7 +154,7 @@ def refit(trainer: TrialTrainer, search: Search, winners: Sequence[Trial]) -> li
         for winner in winners
         for number in range(refits)
     ]
-    tested = trainer.train(wanted, lambda _, result: trainer.metric(search.judged_by, result))
+    tested = trainer.train(wanted, lambda each, result: trainer.metric(search.judged_by, each, result))
     return np.reshape(tested, (len(winners), refits)).tolist()
 
 

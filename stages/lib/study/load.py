@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stages.lib.cli import SettingError
-from stages.lib.study import sense, space
+from stages.lib.study import own, sense, space
 from stages.lib.study.metrics import has_measure, needs_validation, of_two_outputs
 from stages.lib.study.networks import FOLDER, Networks
 from stages.lib.study.rows import RowsSplit
@@ -71,6 +71,9 @@ def load_study(folder: Path) -> Study:
             with at("variants", name):
                 resolve(study, name)
         _check_measures(study)
+        for place, measure, _ in measures(study):
+            with at(*place):
+                own.check(measure, folder)
         _check_rows(study)
         _check_size(study)
         if study.search:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -21,7 +21,8 @@ class Metric:
     tasks: the tasks in which it is measured.
     needs_validation: whether it is measured on validation rows.
     two_outputs: whether it needs a network with a second output, on its deep part.
-    on_demand: whether it is measured only if a claim or a reported number names it. It is then computed from the history alone.
+    on_demand: whether it is measured only if a claim or a reported number names it.
+    of_predictions: whether it is computed from predictions by scikit-learn, or by a function of the study.
     judged_by: the metric on the test rows that judges the winner of a search for this metric, if one may search for it.
     """
 
@@ -32,6 +33,7 @@ class Metric:
     needs_validation: bool = False
     two_outputs: bool = False
     on_demand: bool = False
+    of_predictions: bool = False
     judged_by: str | None = None
 
 
@@ -39,6 +41,18 @@ _accuracy = partial(Metric, quantity="accuracy", higher_is_better=True, tasks=("
 _epochs_to = partial(Metric, quantity="epochs", tasks=("classification",), on_demand=True)
 _mae = partial(Metric, quantity="mean absolute error", tasks=("regression",))
 _mse = partial(Metric, quantity="mean squared error", tasks=("regression",), two_outputs=True)
+
+
+def _of_predictions(name: str, meaning: str, quantity: str, task: Task, higher_is_better: bool = False) -> dict[str, Metric]:
+    """A metric on the test rows and on the validation rows."""
+    on_rows = partial(Metric, quantity=quantity, higher_is_better=higher_is_better, tasks=(task,), on_demand=True)
+    return {
+        f"test_{name}": on_rows(f"{meaning}; on the test rows", of_predictions=True),
+        f"val_{name}": on_rows(
+            f"{meaning}; on the validation rows", of_predictions=True, needs_validation=True, judged_by=f"test_{name}"
+        ),
+    }
+
 
 METRICS = {
     "train_loss": Metric("loss on the training rows, measured after training", "loss"),
@@ -93,10 +107,71 @@ METRICS = {
     ),
     "accuracy_after_epoch_<n>": _accuracy("running training accuracy of epoch n", on_demand=True),
     "val_accuracy_after_epoch_<n>": _accuracy("validation accuracy after epoch n", needs_validation=True, on_demand=True),
+    **_of_predictions(
+        "balanced_accuracy",
+        "mean over the classes of the share of their rows that are right",
+        "balanced accuracy",
+        "classification",
+        higher_is_better=True,
+    ),
+    **_of_predictions(
+        "f1_macro",
+        "mean over the classes of the harmonic mean of precision and recall",
+        "F1",
+        "classification",
+        higher_is_better=True,
+    ),
+    **_of_predictions(
+        "roc_auc",
+        "how often a row of a class gets a higher output for it than a row of another: mean over the classes, each against the "
+        "rest, or that of the second class of two; undefined if a class has no row",
+        "area under the ROC curve",
+        "classification",
+        higher_is_better=True,
+    ),
+    **_of_predictions(
+        "average_precision",
+        "mean precision over the recalls: mean over the classes, or that of the second class of two; undefined if a class has "
+        "no row",
+        "average precision",
+        "classification",
+        higher_is_better=True,
+    ),
+    **_of_predictions(
+        "log_loss",
+        "mean of minus the logarithm of the probability of a row's class, with outputs divided by their sum; undefined for "
+        "outputs below 0",
+        "log loss",
+        "classification",
+    ),
+    **_of_predictions(
+        "r2",
+        "1 minus the squared errors against those of the mean target; undefined if all targets are the same",
+        "R²",
+        "regression",
+        higher_is_better=True,
+    ),
+    **_of_predictions("median_absolute_error", "median absolute error, in the target's unit", "absolute error", "regression"),
+    "val_rmse": Metric(
+        "root of the mean squared error on the validation rows, in the target's unit",
+        "root mean squared error",
+        tasks=("regression",),
+        needs_validation=True,
+        on_demand=True,
+        of_predictions=True,
+        judged_by="test_rmse",
+    ),
+    "own.<name>": Metric(
+        "what the function of this name in the study's metrics.py says of the test rows; higher is better if the name ends in "
+        "`_score`",
+        "",
+        on_demand=True,
+        of_predictions=True,
+    ),
     "seconds_per_epoch": Metric("wall time of an epoch, validation included", "duration"),
     "seconds": Metric("wall time of the replicate", "duration"),
 }
-"""Name -> metric. <level> is a share such as 0.95, <n> the number of an epoch, such as 1."""
+"""Name -> metric. <level> is a share such as 0.95, <n> the number of an epoch, such as 1, <name> that of a function."""
 _RUNNING = {
     "loss": Metric("running training loss of an epoch", "loss"),
     "accuracy": _accuracy("running training accuracy of an epoch"),
@@ -105,9 +180,12 @@ _RUNNING = {
 METRIC_PATTERNS = (
     r"epochs_to_(0\.\d{1,9}|1\.0)_(accuracy|val_accuracy)",
     r"(accuracy|val_accuracy)_after_epoch_([1-9]\d{0,6})",
+    r"own\.([a-z][a-z0-9_]{0,59})",
 )
-"""Names of metrics with a level, and with the number of an epoch."""
-EPOCHS_TO, AFTER_EPOCH = map(re.compile, METRIC_PATTERNS)
+"""Names of metrics with a level, with the number of an epoch, and of the study's own."""
+EPOCHS_TO, AFTER_EPOCH, OWN = map(re.compile, METRIC_PATTERNS)
+FRACTIONS = ("accuracy", "share", "balanced accuracy", "F1", "area under the ROC curve", "average precision")
+"""Quantities between 0 and 1."""
 DIGITS = 5
 """Decimals in tables. A test set of 10,000 rows tells accuracies apart to the fourth."""
 JUDGED_BY = {name: metric.judged_by for name, metric in METRICS.items() if metric.judged_by}
@@ -115,12 +193,12 @@ JUDGED_BY = {name: metric.judged_by for name, metric in METRICS.items() if metri
 
 
 def general_name(name: str) -> str:
-    """The metric's name in METRICS: with <level> or <n> for the number in it."""
+    """The metric's name in METRICS: with <level>, <n> or <name> for what differs."""
     if match := EPOCHS_TO.fullmatch(name):
         return f"epochs_to_<level>_{match[2]}"
     if match := AFTER_EPOCH.fullmatch(name):
         return f"{match[1]}_after_epoch_<n>"
-    return name
+    return "own.<name>" if OWN.fullmatch(name) else name
 
 
 def is_metric(name: str) -> bool:
@@ -133,6 +211,10 @@ def metric_of(name: str) -> Metric:
 
     Names that are unknown here, such as those in results of another version, have no properties.
     """
+    if own := OWN.fullmatch(name):
+        return replace(
+            METRICS["own.<name>"], quantity=own[1].replace("_", " "), higher_is_better=own[1].endswith("_score")
+        )  # as scikit-learn names functions whose value is better the higher it is
     return _RUNNING.get(name) or METRICS.get(general_name(name)) or Metric(meaning="", quantity="")
 
 
@@ -158,7 +240,7 @@ def is_share(name: str) -> bool:
 
 def is_fraction(name: str) -> bool:
     """Whether the metric lies between 0 and 1, or between -1 and 1 if it is a difference."""
-    return metric_of(name).quantity in ("accuracy", "share")
+    return metric_of(name).quantity in FRACTIONS
 
 
 def on_demand(name: str) -> bool:
@@ -187,6 +269,8 @@ def round_or_word(name: str, value: float, digits: int = DIGITS) -> float | str:
     """The value as files and reports write it: rounded, or a word if it is not finite."""
     if math.isfinite(value):
         return round(value, digits) + 0.0  # never -0.0
+    if metric_of(name).of_predictions:  # which may have diverged, or be of too few classes
+        return "undefined"
     return "never" if name.startswith("epochs_to") else "diverged"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.keras_names import OPTIMIZER_ARGUMENTS
+from stages.lib.study.metrics import metric_of
 from stages.lib.study.optimizers import Optimizer
 from stages.lib.study.recipe import MOST_LAYERS, Recipe
 from stages.lib.study.search import Range, Search, Strategy
@@ -179,7 +180,7 @@ def _check_keys(study: Study, search: Search) -> None:
                 raise unknown("key", key, known)
             if key in taken:
                 raise SettingError(f"{key} is searched by {taken[key]} already")
-            if key in _CHANGE_THE_LOSS and search.metric.endswith("loss"):
+            if key in _CHANGE_THE_LOSS and metric_of(search.metric).quantity == "loss":
                 raise SettingError(f"{key} changes what the loss is; choose by another metric than {search.metric}")
         taken[key] = name
     _check_hidden_layers(study.recipes[search.variant].model.hidden, search.variant, taken)

@@ -176,6 +176,18 @@ def _held_out(splits: Splits, rows: int) -> Splits:
     return {**splits, "train": (x[:first], y[:first]), "validation": (x[first:], y[first:])}
 
 
+def _own_rows(recipe: Recipe, splits: Splits, seed: int) -> Splits:
+    """The splits of a replicate: those that are given, or some in which it has validation rows of its own."""
+    if recipe.k_fold:
+        return _fold(splits, recipe.k_fold, seed)
+    return _held_out(splits, recipe.train.validation_rows) if recipe.train.validation_rows else splits
+
+
+def labels_of(recipe: Recipe, labels: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """The labels of a replicate's own rows of each split."""
+    return {name: y for name, (_, y) in _own_rows(recipe, {name: (y, y) for name, y in labels.items()}, seed).items()}
+
+
 def of_replicate(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) -> tuple[Splits, FittedView]:
     """A replicate's own rows of each split, raw, and its view.
 
@@ -184,13 +196,10 @@ def of_replicate(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) 
         splits: raw values and labels.
         seed: the replicate's. It only chooses the fold of k-fold validation here.
     """
-    if recipe.k_fold:
-        splits = _fold(splits, recipe.k_fold, seed)
-    elif recipe.train.validation_rows:
-        splits = _held_out(splits, recipe.train.validation_rows)
-    else:
+    rows = _own_rows(recipe, splits, seed)
+    if rows is splits:
         return splits, fitted
-    return splits, fit(recipe.view, {name: x for name, (x, _) in splits.items()}, fitted.columns)
+    return rows, fit(recipe.view, {name: x for name, (x, _) in rows.items()}, fitted.columns)
 
 
 def inputs_of(recipe: Recipe, fitted: FittedView, splits: Splits, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stages.lib.judging.outcome import Outcome, of_strategies
 from stages.lib.judging.reported import Comparison
-from stages.lib.judging.units import unit_of
+from stages.lib.judging.units import finite_column, unit_of
 from stages.lib.report.results import Results
 from stages.lib.report.sections.claims import judged_claim
 from stages.lib.study import space
@@ -37,7 +38,7 @@ def search_section(results: Results, search: Search, tables: Mapping[str, pd.Dat
     return {
         "trials": len(tried),
         "pruned": int((tried["state"] == "pruned").sum()),
-        "diverged": int((tried[search.metric].astype(str) == "diverged").sum()),
+        "diverged": int(np.isnan(finite_column(tried[search.metric])).sum()),
         "seeds": winners["seed"].nunique(),
         "refits": sum(str(name).startswith("refit_") for name in winners),
         "ranges": [range_row(name, each) for name, each in search.space.items()],
