@@ -1,7 +1,7 @@
 """Write the dvc.yaml of every study from one template, or those of the studies that are named.
 
-Reads params.yaml and data/datasets.yaml. Pipelines differ in the tables of their task, and in whether there is a search, a folder
-of the study's own networks, or a file of its own metrics.
+Reads params.yaml and data/datasets.yaml. Pipelines differ in the tables of their task, and in whether there is a search, a
+folder of the study's own networks, or a file of its own metrics.
 """
 
 from __future__ import annotations
