@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 
 from helpers.checkout import ROOT
 from helpers.imports import closure_of, room_of
+from helpers.runs import write_runs
 from helpers.search import SEARCH, edited
-from helpers.study import merged, write_params
-from stages import search, train
-from stages.lib.data.catalogue import CATALOGUE, load_catalogue
+from helpers.study import blobs, csv_entry, merged, study_with, write_params, write_study
+from stages import evaluate, search, train
+from stages.lib.data import splits
+from stages.lib.data.catalogue import CATALOGUE, Dataset, load_catalogue
 from stages.lib.study.load import load_study
 from stages.lib.study.places import studies
 from stages.lib.study.settings import Study
@@ -97,6 +100,42 @@ def test_training_and_searching_name_the_sections_that_they_watch() -> None:
     stages = stages_of(SEARCHED)
     assert parameters(SEARCHED, stages["train"]) == list(train.SECTIONS)
     assert parameters(SEARCHED, stages["search"]) == list(search.SECTIONS)
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The sections of a study that are read from here on. Checks of a whole study change no result, so they are left out."""
+    read: set[str] = set()
+
+    def noted(study: Study, name: str) -> Any:
+        if name in Study.model_fields:
+            read.add(name)
+        return object.__getattribute__(study, name)
+
+    monkeypatch.setattr(Study, "__getattribute__", noted, raising=False)
+    for module, check in ((splits, "check_task"), (splits, "_check_folds"), (evaluate, "check_task")):
+        monkeypatch.setattr(module, check, lambda *_: None)
+    return read
+
+
+def test_prepare_names_the_sections_that_it_reads(reading: set[str]) -> None:
+    study = study_with()
+    reading.clear()
+    splits.prepare(study, Dataset.model_validate(csv_entry("0" * 64, "file:///nowhere")), {"all": blobs(240)})
+    assert reading == set(parameters(Path(), stages_of(Path())["prepare"]) or ())
+
+
+def test_evaluate_names_every_section_that_it_reads(reading: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folds = {"data": {"k_fold": {"folds": 3, "repeats": 1, "seed": 0}}, "variants": {"noisy": {"k_fold": True}}}
+    folder = write_study(tmp_path / "study", folds)
+    write_runs(folder, folds)
+    study = load_study(folder)
+    assert study.recipes["noisy"].k_fold  # made once, of `data` and of what only train reads
+    reading.clear()
+    monkeypatch.setattr(evaluate, "load_study", lambda _: study)
+    monkeypatch.setattr(sys, "argv", ["evaluate", str(folder)])
+    evaluate.main()
+    assert {*reading, "data"} == set(parameters(Path(), stages_of(Path())["evaluate"]) or ())
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=str)
