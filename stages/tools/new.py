@@ -125,7 +125,13 @@ class New:
         write_text(self.folder / PIPELINE, pipeline(FOLDER / self.name, self.root))
 
     def exists(self) -> bool:
-        return (self.folder / SETTINGS).exists() or self.name in load_catalogue(self.catalogue)
+        """Whether the study is there. Raises UserError if another study's data set has its name."""
+        study = (self.folder / SETTINGS).exists()
+        if not study and self.name in load_catalogue(self.catalogue):
+            raise UserError(
+                f"{self.catalogue} has a data set {self.name} already; choose another name, or --dataset {self.name}"
+            )
+        return study
 
     def compare(self, paths: Sequence[Path], update: bool) -> list[str]:
         """What has changed in the files since the entry was written. With `update`, the entry gets their checksums.
@@ -152,8 +158,7 @@ class New:
                 if file.sha256 != dataset.files[role].sha256
             ]
             lines += entries.differences(self.old_parts(dataset, folder / "old"), parts)
-            if (self.folder / SETTINGS).exists():
-                prepare(load_study(self.folder), now, parts)
+            prepare(load_study(self.folder), now, parts)
         if not update:
             print(*lines, sep="\n")
             raise UserError(f"{self.catalogue} keeps the old checksum; --update writes the new one")
@@ -253,10 +258,11 @@ def main(given: Sequence[str] | None = None) -> None:
         study = New(options.name, Path())
         if sum(map(bool, (options.files, options.dataset, options.template))) != 1:
             raise UserError("give files, or --dataset, or --template: one of the three")
-        if options.files and not options.force and study.exists():
+        exists = study.exists() if options.files else (study.folder / SETTINGS).exists()
+        if exists and options.files and not options.force:
             print(*study.compare(options.files, options.update), sep="\n")
             return
-        if (study.folder / SETTINGS).exists() and not options.force:
+        if exists and not options.force:
             raise UserError(f"{study.folder} exists; --force writes it anew")
         answers = Answers(options.target, options.task, settings_of(options.reader), ask if sys.stdin.isatty() else None)
         if options.files:

@@ -84,7 +84,10 @@ def test_links_and_devices_in_a_tar_are_refused_wherever_they_lead(tmp_path: Pat
         link = tarfile.TarInfo("link")
         link.type, link.linkname = kind, target
         archive.addfile(link)
-    assert refusal(tmp_path, file.getvalue()) == "refused: the archive's member 'link' is a link or a device, not a file"
+    assert (
+        refusal(tmp_path, file.getvalue())
+        == "refused: the archive's member 'link' is a link or a device, not a file; pack the file itself"
+    )
 
 
 @pytest.mark.parametrize(("kind", "is_file"), [(0, True), (stat.S_IFREG, True), (stat.S_IFLNK, False), (stat.S_IFIFO, False)])

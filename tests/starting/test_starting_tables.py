@@ -48,6 +48,7 @@ PLAIN = table("a,b,label", "{0},{1},{label}")
         (table("a,day,label", "{0},2024-01-1{label},{label}"), {"dates": ["day"]}),
         (table("a,day,label", "{0},2{label}.12.2024,{label}"), {"dates": ["day"], "date_format": "%d.%m.%Y"}),
         (table("a,day,label", "{0},12/2{label}/2024,{label}"), {"dates": ["day"], "date_format": "%m/%d/%Y"}),
+        (table("a,pay,label", '{0},"1,{i:03}",{label}'), {"thousands": ","}),
         (
             table("a;pay;label", "{i},5;1.{i:03},5;{label}"),
             {"delimiter": ";", "decimal": ",", "thousands": "."},

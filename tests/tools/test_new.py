@@ -132,11 +132,19 @@ def test_a_copy_of_a_study(root: Path) -> None:
         (("../my flowers.csv",), "my flowers.csv: which of its columns is to be predicted: length, width, colour, kind?"),
         (("../my flowers.csv", "--reader", "header"), "--reader 'header' must be KEY=VALUE, such as delimiter=';'"),
         (("../my flowers.csv", "--member", "x"), "my flowers.csv: member 'x' needs an archive"),
+        (("https://example.org/flowers.csv",), "https:/example.org/flowers.csv: is on the web; give a copy of it"),
     ],
 )
 def test_a_mistake_is_one_line(root: Path, given: tuple[str, ...], said: str) -> None:
     assert said in refused(*given)
     assert not (root / "studies").exists()
+
+
+@pytest.mark.parametrize("option", [(), ("--force",)])
+def test_another_study_s_data_set_stays(root: Path, option: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit, match="has a data set other already; choose another name, or --dataset other"):
+        new.main(["other", "../my flowers.csv", *option])
+    assert (root / "data" / "datasets.yaml").read_text() == CATALOGUE
 
 
 def test_a_name_must_be_one() -> None:

@@ -67,7 +67,9 @@ class Archive:
             if member.is_folder:
                 continue
             if not member.is_file:
-                raise ArchiveError(f"refused: the archive's member {member.name!r} is a link or a device, not a file")
+                raise ArchiveError(
+                    f"refused: the archive's member {member.name!r} is a link or a device, not a file; pack the file itself"
+                )
             if path in self._files:
                 raise ArchiveError(f"refused: the archive's member {member.name!r} is in it twice")
             self._files[path] = member

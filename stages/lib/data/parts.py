@@ -90,6 +90,8 @@ def _checked(raw: Raw, task: str) -> Raw:
         if not ((y == 0) | (y == 1)).all() or not (y.sum(axis=1) == 1).all():
             raise UserError(f"{path}: targets of shape {y.shape} must be one-hot: one 1 in each row, and 0 elsewhere")
         y = y.argmax(axis=1)
+    if task == "regression" and y.ndim == 2:
+        raise UserError(f"{path}: targets of shape {y.shape}; a study predicts one number a row, so choose a column")
     if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or x.size == 0:
         raise UserError(f"{path}: inputs of shape {x.shape}, targets of shape {y.shape}; must be (n, ...) and (n,)")
     if task == "classification" and y.dtype.kind == "b":

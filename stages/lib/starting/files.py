@@ -19,6 +19,7 @@ from stages.lib.starting.images import ENDINGS, look_at_images
 from stages.lib.starting.tables import look_at_table
 
 TABLES = {".parquet": "parquet", ".xlsx": "excel"}
+WEB = ("http:", "https:")
 TESTS = re.compile(r"(^|[^a-z])(test|t10k|eval)", re.IGNORECASE)
 """What the name of a file to test on has."""
 
@@ -61,7 +62,8 @@ def opened(path: Path, root: Path, folder: Path, member: str | None, answers: An
             pack_up(path, member, target)
             return Given(target, source, None, "images")
         if not path.is_file():
-            raise UserError(f"{path}: {'is no regular file' if path.exists() else 'does not exist'}")
+            there = "is no regular file" if path.exists() else "does not exist"
+            raise UserError(f"{path}: {'is on the web; give a copy of it' if path.parts[0] in WEB else there}")
         kind = kind_of(path)
         if kind == "archive":
             names = files_in(path)

@@ -155,7 +155,8 @@ def signs(rows: Rows, delimiter: str) -> dict[str, str]:
         decimal = "," if sign == "." else "."
         grouped = [match for cell in cells if (match := GROUPED.match(cell)) and match[1] == sign]
         sure = any(match[0].count(sign) > 1 or match.string[match.end() :].startswith(decimal) for match in grouped)
-        if grouped and (sure or sign in "' ") and delimiter not in (sign, decimal):
+        sure |= sign in "' " or sign == delimiter  # which a cell only holds in quotes
+        if grouped and sure and delimiter != decimal:
             return {"thousands": name, **({"decimal": ","} if sign == "." else {})}
     points = any("." in cell and NUMBER.fullmatch(cell) for cell in cells)
     commas = delimiter != "," and any(DECIMAL_COMMA.fullmatch(cell) for cell in cells)

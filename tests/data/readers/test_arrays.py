@@ -100,6 +100,12 @@ def test_npz_refused(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
     assert refusal.startswith(f"{tmp_path / 'arrays'}: {said}")
 
 
+def test_several_targets_are_refused(tmp_path: Path) -> None:
+    reader = {"kind": "npz", "parts": {"all": ["x", "y"]}}
+    said = message(read, tmp_path, reader, {"arrays": npz(tmp_path, x=[[1], [2]], y=[[1, 2], [3, 4]])}, task="regression")
+    assert said.endswith("targets of shape (2, 2); a study predicts one number a row, so choose a column")
+
+
 def test_npz_must_be_an_archive(tmp_path: Path) -> None:
     reader = {"kind": "npz", "parts": {"all": ["x", "y"]}}
     said = f"{tmp_path / 'arrays'}: not an NPZ file, which is a zip archive; .npy files are inputs and targets, a file each"

@@ -157,8 +157,8 @@ def test_a_quoted_cell_may_hold_delimiters(tmp_path: Path) -> None:
             {},
             "column 1 has no name in the header, as the index of ~ put 0 under leave_out, or name the column",
         ),
-        ("a,a,label\n1,2,0\n", {}, "the header names column 'a' twice"),
-        ("a, a ,label\n1,2,0\n", {}, "the header names column 'a' twice"),
+        ("a,a,label\n1,2,0\n", {}, "the header names column 'a' twice; rename one of them"),
+        ("a, a ,label\n1,2,0\n", {}, "the header names column 'a' twice; rename one of them"),
         (
             ROWS.replace("1.5", "0x1F"),
             {},

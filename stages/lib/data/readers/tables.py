@@ -56,7 +56,8 @@ class Csv(Table):
     @model_validator(mode="after")
     def _signs_differ(self) -> Csv:
         thousands = " " if self.thousands == "blank" else self.thousands
-        if self.delimiter == self.decimal or thousands in (self.decimal, self.delimiter):
+        quoted = self.quote != "none"  # which may hold a delimiter, as "1,234" does
+        if self.delimiter == self.decimal or thousands == self.decimal or (thousands == self.delimiter and not quoted):
             key = "delimiter" if self.delimiter == self.decimal else "thousands"
             raise SettingError(f"{getattr(self, key)!r} has another meaning here already", key)
         return self

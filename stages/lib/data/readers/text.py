@@ -178,7 +178,7 @@ def _check_header(names: Sequence[str], path: Path) -> None:
     """Raises UserError for a header that names a column twice, or that looks like a row of data."""
     for number, name in enumerate(names):
         if name and name != "nan" and name in names[:number]:
-            raise UserError(f"{path}: the header names column {as_yaml(name)} twice")
+            raise UserError(f"{path}: the header names column {as_yaml(name)} twice; rename one of them")
     numbered = [str(number) for number in range(len(names))]  # as pandas writes columns without names
     if names != numbered and all(_is_number(name) for name in names):
         raise UserError(f"{path}: the header holds nothing but numbers, as a row of data does; set header: false")
