@@ -90,7 +90,7 @@ def test_a_cached_replicate_counts_once() -> None:
 def test_nothing_is_said_of_what_nobody_knows() -> None:
     assert {each.seconds for each in planned().values()} == {None}
     without_data = plan(study_with(), None, lambda _: 1.0, {"plain": {"0": {"seconds": 4.0, "cost": 40.0}}})
-    assert [(each.cached, each.seconds) for each in without_data] == [(None, 4.0), (None, None), (None, None)]
+    assert {(each.cached, each.seconds) for each in without_data} == {(None, None)}
     assert wall_time(without_data, 2) is None
 
 

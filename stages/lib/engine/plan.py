@@ -55,12 +55,17 @@ def plan(study: Study, jobs: Sequence[Job] | None, cached: Callable[[str], float
     for job in jobs or ():
         by_variant[job.variant].append(job)
     held = {job.key: seconds for job in jobs or () if (seconds := cached(job.key)) is not None}
-    past = {variant: _past(by_variant[variant], held, timed.get(variant, {})) for variant in study.variants}
-    overall = _rate([pair for pairs in past.values() for pair in pairs]) if jobs else None
+    past: dict[str, list[tuple[float, float]]] = {variant: [] for variant in study.variants}
+    for job in jobs or ():
+        if job.key in held:
+            past[job.variant].append((held[job.key], job.cost))
+        elif noted := timed.get(job.variant, {}).get(str(job.seed)):
+            past[job.variant].append((noted["seconds"], noted.get("cost", job.cost)))
+    overall = _rate([pair for pairs in past.values() for pair in pairs])
     plans = []
     earlier: set[str] = set()
     for variant, own_jobs in by_variant.items():
-        cost = own_jobs[0].cost if own_jobs else 1.0
+        cost = own_jobs[0].cost if own_jobs else 0.0
         own_rate = _rate(past[variant])
         rate = overall if own_rate is None else own_rate
         plans.append(
@@ -76,17 +81,6 @@ def plan(study: Study, jobs: Sequence[Job] | None, cached: Callable[[str], float
         )
         earlier.update(job.key for job in own_jobs)
     return plans
-
-
-def _past(
-    jobs: Sequence[Job], held: Mapping[str, float], timed: Mapping[str, Mapping[str, float]]
-) -> list[tuple[float, float]]:
-    """Seconds and cost of a variant's past replicates. One without a noted cost is taken to have cost what it does now."""
-    cost = jobs[0].cost if jobs else 1.0
-    by_seed = {str(job.seed): (held[job.key], cost) for job in jobs if job.key in held}
-    for seed, entry in timed.items():
-        by_seed.setdefault(seed, (entry["seconds"], entry.get("cost", cost) if jobs else 1.0))
-    return list(by_seed.values())
 
 
 def _rate(pairs: Sequence[tuple[float, float]]) -> float | None:
