@@ -8,11 +8,10 @@ a pull request, and prints its path. No stage of a pipeline does this, because t
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import SequenceMatcher
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,6 +27,8 @@ from stages.lib.review.sides import absent, read_side, settings_in
 from stages.lib.study.places import FOLDER, SETTINGS, STARTER, studies
 
 TARGET = Path("review.md")
+ALIKE = 0.7
+"""Share of lines that the settings of a renamed study have kept. Two committed studies have 0.53 in common."""
 
 
 @contextmanager
@@ -56,23 +57,20 @@ def commit_of(base: str) -> str:
     raise UserError(f"unknown revision {base!r}; {hint}")
 
 
-def renamed_studies(commit: str, gone: set[Path], come: set[Path]) -> dict[Path, Path]:
-    """New folder -> old folder, by the files that Git finds renamed. Files that were not added to Git count too."""
-    if not (gone and come):
-        return {}
-    with tempfile.TemporaryDirectory() as folder:
-        index = Path(folder) / "index"
-        own = Path(git("rev-parse", "--git-path", "index").strip())
-        if own.exists():
-            shutil.copyfile(own, index)
-        git("add", "--intent-to-add", "--", str(FOLDER), index=index)
-        options = ("--name-status", "--diff-filter=R", "--relative", "-z", "-M", "-l0")
-        fields = git("diff", *options, commit, "--", str(FOLDER), index=index).split("\0")
-    studies_of = [FOLDER / Path(path).parts[1] for path in fields if path.startswith(f"{FOLDER}/")]
-    votes = Counter(zip(studies_of[::2], studies_of[1::2], strict=True))  # old and new, in turn
+def renamed_studies(root: Path, gone: set[Path], come: set[Path]) -> dict[Path, Path]:
+    """New folder -> old folder, of the studies whose settings are mostly the same lines.
+
+    root: the folder with the base's files.
+    """
+
+    def likeness(old: Path, new: Path) -> float:
+        before, after = ((place / SETTINGS).read_text(errors="replace").splitlines() for place in (root / old, new))
+        return SequenceMatcher(a=before, b=after, autojunk=False).ratio()
+
     found: dict[Path, Path] = {}
-    for (old, new), _ in sorted(votes.items(), key=lambda each: (-each[1], each[0])):
-        if old in gone and new in come and new not in found and old not in found.values():
+    alike = {(old, new): likeness(old, new) for old in sorted(gone) for new in sorted(come)}
+    for (old, new), ratio in sorted(alike.items(), key=lambda each: -each[1]):
+        if ratio > ALIKE and new not in found and old not in found.values():
             found[new] = old
     return found
 
@@ -114,13 +112,13 @@ def about(base: str, commit: str) -> list[str]:
     return sentences
 
 
-def pairs_of(commit: str, root: Path) -> tuple[list[Pair], list[str]]:
+def pairs_of(root: Path) -> tuple[list[Pair], list[str]]:
     """Every study on both sides, and what is wrong with the base's settings. Raises UserError for a mistake in the head's.
 
     root: the folder with the base's files.
     """
     before, after = set(studies(root)), set(studies())
-    was = {study: study for study in before & after} | renamed_studies(commit, before - after, after - before)
+    was = {study: study for study in before & after} | renamed_studies(root, before - after, after - before)
     pairs, notes = [], []
     for study in sorted(after):
         head, wrong = read_side(study)
@@ -151,7 +149,7 @@ def review(base: str) -> str:
     if STARTER not in studies():
         raise UserError(f"{SETTINGS} does not exist; is this the checkout's root?")
     with files_of(commit) as root:
-        pairs, notes = pairs_of(commit, root)
+        pairs, notes = pairs_of(root)
         other = changed_settings(CATALOGUE, root)
     return markdown(pairs, base, commit, [*about(base, commit), *notes], other, linker(commit))
 
