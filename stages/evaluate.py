@@ -23,7 +23,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.lib.cli import UserError, arguments, one_line_errors
+from stages.lib.cli import arguments, one_line_errors, written_by
 from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.files import write_json, write_text
 from stages.lib.judging import tables
@@ -35,10 +35,8 @@ from stages.lib.study.settings import Study
 
 def environment_of(timings: Path) -> dict[str, Any]:
     """What of the machine and its software decided the results, as the train stage noted it."""
-    try:
+    with written_by("train"):
         environment: dict[str, Any] = json.loads(timings.read_text(encoding="utf-8"))["environment"]
-    except FileNotFoundError:
-        raise UserError(f"{timings} is missing; run `dvc repro`, or the train stage first") from None
     return environment
 
 

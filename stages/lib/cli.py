@@ -88,6 +88,15 @@ def arguments(description: str | None, study: bool = True, debug: bool = False) 
 
 
 @contextmanager
+def written_by(stage: str) -> Iterator[None]:
+    """Raises UserError if the body misses a file that the stage should have written."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing; run `dvc repro`, or the {stage} stage first") from None
+
+
+@contextmanager
 def one_line_errors(stage: str, study: Path | None = None, debug: bool = False) -> Iterator[None]:
     """End the process with exit status 1 and `STAGE: message` on standard error, if the body raises UserError.
 

@@ -14,14 +14,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from stages.lib.cli import UserError, arguments, one_line_errors
+from stages.lib.cli import UserError, arguments, one_line_errors, written_by
 from stages.lib.files import write_text
 from stages.lib.searching.rounds import search_of
 from stages.lib.study import space
 from stages.lib.study.load import load_study
 from stages.lib.study.search import Search
 from stages.lib.study.settings import Study
-from stages.lib.study.strict_yaml import NAME
+from stages.lib.study.strict_yaml import NAME, NO_NAME
 
 
 def adopt(folder: Path, name: str) -> None:
@@ -29,14 +29,10 @@ def adopt(folder: Path, name: str) -> None:
     path = folder / "params.yaml"
     study = load_study(folder)
     search = search_of(study, folder)
-    try:
+    with written_by("search"):
         winner: dict[str, Any] = json.loads((folder / "metrics" / "search.json").read_text(encoding="utf-8"))["winner"]
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing; run `dvc repro`, or the search stage first") from None
     if not re.fullmatch(NAME, name):
-        raise UserError(
-            f"{name!r} is not a valid name: use a lower-case letter, then lower-case letters, digits or underscores"
-        )
+        raise UserError(f"{name!r} {NO_NAME}")
     if name in study.variants:
         raise UserError(f"{path} has a variant {name} already; choose another name")
     if set(winner["settings"]) != set(search.space):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from stages.lib.cli import UserError, arguments, one_line_errors
+from stages.lib.cli import UserError, arguments, one_line_errors, written_by
 from stages.lib.files import write_text
 from stages.lib.judging.claims import values_of
 from stages.lib.judging.verdicts import CLOSE, FEWEST, FEWEST_RANKED, Verdict, difference_interval
@@ -89,11 +89,9 @@ def ranked_example(study: Study, claims: pd.DataFrame, replicates: pd.DataFrame)
 def parts(folder: Path) -> dict[str, str]:
     """Marker -> what stands between it and its end. Raises UserError if the study was not run."""
     study = load_study(folder)
-    try:
+    with written_by("evaluate"):
         claims = pd.read_csv(folder / "metrics" / "claims.csv", keep_default_na=False).set_index("claim", drop=False)
         replicates = pd.read_csv(folder / "metrics" / "replicates.csv")
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing; run `dvc repro` first") from None
     numbers = {name: claims[name].map(finite) for name in ("effect", "low", "high")}
     rows = [{str(name): value for name, value in row.items()} for row in claims.assign(**numbers).to_dict("records")]
     values: dict[str, object] = {

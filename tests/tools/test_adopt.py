@@ -56,7 +56,7 @@ def test_a_variant_is_adopted_where_the_file_ends_with_the_variants() -> None:
 @pytest.mark.parametrize(
     ("name", "winner", "message"),
     [
-        ("Found", {"settings": {}}, "'Found' is not a valid name"),
+        ("Found", {"settings": {}}, "'Found' is no name"),
         ("found", {"settings": {"width": 3}}, r"another search\.space than the search that was run"),
         ("found", None, r"search\.json is missing; run `dvc repro`"),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.lib.cli import UserError
+from stages.lib.cli import written_by
 from stages.lib.files import arrays_to_bytes, read_arrays, write_bytes, write_json
 from stages.lib.training.views import FittedView
 
@@ -73,9 +73,7 @@ def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 def read_prepared(folder: Path) -> Prepared:
     """What `write_prepared` wrote. Raises UserError if the prepare stage has not run."""
-    try:
+    with written_by("prepare"):
         splits = {split: read_split(folder, split) for split in SPLITS if (folder / f"{split}.npz").exists()}
         views = {name: FittedView(**view) for name, view in json.loads((folder / "views.json").read_text()).items()}
         return Prepared(splits, views, json.loads((folder / "facts.json").read_text()))
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing; run `dvc repro`, or the prepare stage first") from None

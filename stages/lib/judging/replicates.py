@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from stages.lib.cli import UserError
+from stages.lib.cli import written_by
 from stages.lib.files import read_arrays
 from stages.lib.judging import own
 from stages.lib.judging.predictions import Function, of_predictions
@@ -53,10 +53,8 @@ def parse(files: Mapping[str, bytes]) -> Replicate:
 
 def read(folder: Path) -> Replicate:
     """The replicate in a folder of data/runs. Raises UserError if it is not there."""
-    try:
+    with written_by("train"):
         return parse({name: (folder / name).read_bytes() for name in FILES})
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing; run `dvc repro`, or the train stage first") from None
 
 
 # Metrics

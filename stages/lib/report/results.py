@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.lib.cli import UserError
+from stages.lib.cli import UserError, written_by
 from stages.lib.judging.claims import COLUMNS, judge_claims, values_of
 from stages.lib.judging.reported import Comparison, single_runs
 from stages.lib.judging.tables import HEADLINES
@@ -97,11 +97,9 @@ class Results:
 
 def read_table(path: Path, stage: str) -> pd.DataFrame:
     """A table that a stage wrote. Only an empty cell is empty: a variant may be called nan, and a class NA."""
-    try:
+    with written_by(stage):
         names = dict.fromkeys(("variant", "class", "strategy"), str)
         return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=names)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; run `dvc repro`, or the {stage} stage first") from None
 
 
 def require(names: Collection[str], present: Collection[str], path: Path, stage: str) -> None:
@@ -112,10 +110,8 @@ def require(names: Collection[str], present: Collection[str], path: Path, stage:
 
 def read_timings(study: Study, path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
     """timings.json, and the durations of the study's replicates."""
-    try:
+    with written_by("train"):
         timings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; run `dvc repro`, or the train stage first") from None
     require(study.variants, timings["replicates"], path, "train")
     rows = [
         {"variant": variant, "seed": int(seed), **seconds}
