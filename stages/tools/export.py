@@ -8,11 +8,13 @@ the study, or into FOLDER:
   model.json and model.weights.h5  for keras.models.model_from_json, then load_weights
   export.json                      what goes in and what comes out: features in their order with their ranges in the training
                                    rows, class names in the order of the outputs or the target, the view, the shapes
+  predict.py and encoding.json     of a table: `python predict.py TABLE` predicts raw rows of it, without this project
 
-Every format takes raw rows, as data/prepared has them: pixels or features of shape (n, ...), numbers of any type. A SavedModel
-wants a tensor to be float32. A network with two outputs answers {"joint": ..., "deep": ...}. To load a subclassed network from
-Keras's own formats, import the module that `needs` in export.json names. A network of your own with layers of its own needs its
-file, which is then copied to networks/NAME.py; its folder must be on Python's path. Noise on the test inputs is not exported.
+Every format takes raw rows, as data/prepared has them: pixels or features of shape (n, ...), numbers of any type. Those of a
+table with categories or missing values take encoded columns, which predict.py makes. A SavedModel wants a tensor to be float32.
+A network with two outputs answers {"joint": ..., "deep": ...}. To load a subclassed network from Keras's own formats, import
+the module that `needs` in export.json names. A network of your own with layers of its own needs its file, which is then copied
+to networks/NAME.py; its folder must be on Python's path. Noise on the test inputs is not exported.
 """
 
 from __future__ import annotations
@@ -31,14 +33,17 @@ import numpy as np
 
 from stages.lib import environment
 from stages.lib.cli import UserError, arguments, one_line_errors
+from stages.lib.data.catalogue import CATALOGUE, load_catalogue
 from stages.lib.data.prepared import Prepared, read_prepared
+from stages.lib.data.readers.table import Table
 from stages.lib.files import read_arrays, write_json, write_text
 from stages.lib.study.load import load_study
 from stages.lib.study.networks import Network
 from stages.lib.study.recipe import Recipe
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import unknown
-from stages.lib.training import views
+from stages.lib.training import encoding, views
+from stages.tools import predict
 
 if TYPE_CHECKING:
     import keras
@@ -117,16 +122,18 @@ def trained_network(recipe: Recipe, run: Path, input_shape: tuple[int, ...], out
 def with_scaling(network: keras.Model, recipe: Recipe, view: views.FittedView, input_shape: tuple[int, ...]) -> keras.Model:
     """The network behind its view: raw rows in, predictions out. Two outputs become a dictionary.
 
-    The shift and the factor are separate layers, because training rounds after each of them.
+    The shift and the factor are separate layers, because training rounds after each of them. An encoded view has them among
+    its encoded columns, which go in as they are.
     """
     import keras
 
     from stages.lib.training import networks
 
-    shift, factor = views.scale_of(view, "train")
-    raw = keras.Input(input_shape, name="raw")
-    shifted = keras.layers.Rescaling(1.0, (-shift).tolist(), name="shift")(raw)
-    scaled = keras.layers.Rescaling(factor.tolist(), name="factor")(shifted)
+    raw = scaled = keras.Input(input_shape, name="encoded" if view.encoding else "raw")
+    if not view.encoding:
+        shift, factor = views.scale_of(view, "train")
+        shifted = keras.layers.Rescaling(1.0, (-shift).tolist(), name="shift")(raw)
+        scaled = keras.layers.Rescaling(factor.tolist(), name="factor")(shifted)
     inputs = networks.inputs_of(recipe.model, scaled)
     outputs = network(list(inputs) if isinstance(inputs, tuple) else inputs)
     if isinstance(outputs, list | tuple):
@@ -140,19 +147,26 @@ def predictions_of(outputs: Any) -> np.ndarray:
     return np.concatenate([np.asarray(part) for part in parts], axis=-1)
 
 
-def check(model: keras.Model, recipe: Recipe, run: Path, splits: views.Splits) -> None:
+def rows_for(view: views.FittedView, raw: np.ndarray) -> np.ndarray:
+    """Some rows as the exported network takes them: encoded if the view encodes them, else raw."""
+    rows = raw[:SAMPLE_ROWS]
+    return views.apply(view, rows, "train") if view.encoding else rows
+
+
+def check(model: keras.Model, recipe: Recipe, view: views.FittedView, run: Path, splits: views.Splits) -> None:
     """Raises UserError if the export does not predict what the replicate predicted.
 
     Noise is on the test rows alone, so validation rows are compared if the view has noise. A view that is fitted on each split
     scales the test rows unlike the training rows, so nothing is compared.
 
     splits: the rows of the replicate.
+    view: the replicate's.
     """
     predictions = read_arrays(run / "predictions.npz")
     split = "validation" if recipe.view.test_noise else "test"
     if recipe.view.fit_on == "each_split" or split not in predictions:
         return
-    found = predictions_of(model.predict(splits[split][0][:SAMPLE_ROWS], verbose=0))
+    found = predictions_of(model.predict(rows_for(view, splits[split][0]), verbose=0))
     expected = predictions[split][:SAMPLE_ROWS]
     scale = np.abs(expected).max(initial=1e-9)
     if found.shape != expected.shape or not np.allclose(found, expected, TOLERANCE, TOLERANCE * scale, equal_nan=True):
@@ -164,11 +178,15 @@ def features_of(prepared: Prepared) -> list[dict[str, Any]]:
     rows = prepared.splits["train"][0]
     if rows.ndim != 2:
         return []
-    names = prepared.facts.get("feature_names") or [None] * rows.shape[1]
-    return [
-        {"name": name, "smallest": float(column.min()), "largest": float(column.max())}
-        for name, column in zip(names, rows.T, strict=True)
-    ]
+    columns = prepared.facts.get("columns", [])
+    names = prepared.facts.get("feature_names") or [column["name"] for column in columns] or [None] * rows.shape[1]
+    features: list[dict[str, Any]] = []
+    for number, name in enumerate(names):
+        known = rows[:, number][~np.isnan(rows[:, number])]
+        ends = {"smallest": float(known.min()), "largest": float(known.max())} if len(known) else {}
+        values = {"values": columns[number]["values"]} if columns and columns[number]["values"] else {}
+        features.append({"name": name, **(values or ends)})
+    return features
 
 
 def needs_of(recipe: Recipe, network: keras.Model) -> list[str]:
@@ -206,6 +224,49 @@ def facts_of(
         "output": {name: list(of.shape) for name, of in model.output.items()} if several else list(model.output.shape),
         "needs": needs,
     }
+
+
+def encoding_of(study: Study, folder: Path, prepared: Prepared, view: views.FittedView) -> dict[str, Any] | None:
+    """What predict.py has to know of a table: how it is read, its inputs, and their encoding. None for data that are no table.
+
+    Raises UserError if the raw files are gone, since the order of the columns is in them.
+    """
+    dataset = load_catalogue(CATALOGUE).get(study.data.dataset) if CATALOGUE.exists() else None
+    if dataset is None or not isinstance(reader := dataset.reader, Table):
+        return None
+    path = folder / "data" / "raw" / next(iter(dataset.files.values())).name
+    if not path.exists():
+        raise UserError(f"{path}: missing; run the fetch stage")
+    names = list(reader.frame(path, dataset.class_names).columns)
+    described = prepared.facts.get("columns", [])
+    inputs = []
+    for number, place in enumerate(reader.places(path)):
+        column = described[number] if described else {"name": str(place), "kind": "number", "values": []}
+        ratio = reader.ratios.get(place) if isinstance(place, str) and place not in names else None
+        inputs.append({**column, "place": place, "ratio": ratio})
+    options = reader.model_dump(mode="json")
+    options["missing"] = [str(token) for token in reader.missing]
+    return {
+        "reader": {"leave_out_last": 0, **options},
+        "names": names if reader.has_header else [],
+        "width": len(names),
+        "inputs": inputs,
+        "dtype": prepared.facts["splits"]["train"]["type"],
+        "shape": prepared.facts["splits"]["train"]["shape"][1:],
+        "class_names": prepared.facts["class_names"],
+        "encoding": view.encoding,
+        "shift": view.shift,
+        "factor": view.factor,
+    }
+
+
+def write_predictor(facts: Mapping[str, Any], target: Path) -> None:
+    """Write encoding.json, predict.py and the module that it needs, which need not this project."""
+    own, theirs = "from stages.lib.training import encoding as encodings", "import encoding as encodings"
+    write_json(target / predict.ENCODING, facts)
+    source = Path(predict.__file__).read_text(encoding="utf-8")
+    write_text(target / "predict.py", source.replace(own, theirs))
+    write_text(target / "encoding.py", Path(encoding.__file__).read_text(encoding="utf-8"))
 
 
 def write_export(model: keras.Model, formats: list[str], facts: dict[str, Any], target: Path) -> None:
@@ -263,17 +324,23 @@ def export(folder: Path, variant: str, seed: int, formats: list[str], target: Pa
     recipe = study.recipes[variant]
     prepared = read_prepared(folder / "data" / "prepared")
     run = folder / "data" / "runs" / variant / str(seed)
-    input_shape = prepared.splits["train"][0].shape[1:]
-    network = trained_network(recipe, run, input_shape, prepared.outputs, seed)
     splits, view = views.of_replicate(recipe, prepared.views[study.view_of(variant)], prepared.splits, seed)
+    recipe = views.resolved(recipe, view)
+    input_shape = views.shape_of(view, prepared.splits["train"][0])
+    network = trained_network(recipe, run, input_shape, prepared.outputs, seed)
     model = with_scaling(network, recipe, view, input_shape)
-    check(model, recipe, run, splits)
+    check(model, recipe, view, run, splits)
     needs = needs_of(recipe, network)
+    encoded = encoding_of(study, folder, prepared, view)
     facts = facts_of(study, folder, variant, seed, prepared, model, needs)
+    if view.encoding:
+        facts["input"]["encoded"] = encoding.names(view.encoding)
     if recipe.model.network and needs:
-        _check_formats(model, recipe.model.network, formats, splits["test"][0][:SAMPLE_ROWS])
+        _check_formats(model, recipe.model.network, formats, rows_for(view, splits["test"][0]))
         write_text(target / f"{needs[0].replace('.', '/')}.py", recipe.model.network.text)
     write_export(model, formats, facts, target)
+    if encoded:
+        write_predictor(encoded, target)
     return facts
 
 
@@ -289,6 +356,8 @@ def main() -> None:
         with quiet():
             facts = export(options.study, options.variant, options.seed, options.formats, target)
         print(f"{target}: {', '.join(options.formats)} and {FACTS}")
+        if (target / "predict.py").exists():
+            print(f"`python {target / 'predict.py'} TABLE` predicts raw rows.")
         if facts["needs"] and {"keras", "json"} & set(options.formats):
             print(f"Import {facts['needs'][0]} before you load it from Keras's own formats; the SavedModel does not need it.")
 

@@ -104,7 +104,10 @@ def numbers(encoding: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:
 
 
 def others(encoding: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:
-    """The encoded columns of raw rows (n, columns) after the numbers, (n, others), float32."""
+    """The encoded columns of raw rows (n, columns) after the numbers, (n, others), float32.
+
+    A code behind the last is a value that the data never had. It has no column.
+    """
     columns, fills = encoding["columns"], encoding["fills"]
     parts = [np.isnan(rows[:, encoding["indicators"]])]
     category = {number: _codes(rows[:, number], fills[number]) for number in range(len(columns)) if columns[number]["values"]}
@@ -114,7 +117,9 @@ def others(encoding: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:
             parts.append(codes[:, None])
             continue
         known, rare = hot[number]
-        table = np.zeros((len(columns[number]["values"]) + 1, len(known) + bool(rare)), bool)  # the last row is for NONE
+        table = np.zeros(
+            (len(columns[number]["values"]) + 1, len(known) + bool(rare)), bool
+        )  # the last row is for NONE and new values
         table[known, np.arange(len(known))] = True
         table[rare, len(known) :] = True
         parts.append(table[codes])
@@ -122,7 +127,7 @@ def others(encoding: Mapping[str, Any], rows: np.ndarray) -> np.ndarray:
         size = len(columns[second]["values"]) or 2
         a, b = (_codes(rows[:, number], fills[number]) for number in (first, second))
         known = np.array([one * size + other for one, other in pairs], np.int64)
-        parts.append(np.where((a < 0) | (b < 0), NONE, a * size + b)[:, None] == known)
+        parts.append(np.where((a < 0) | (b < 0) | (b >= size), NONE, a * size + b)[:, None] == known)
     return np.concatenate(parts, axis=1, dtype=np.float32, casting="unsafe")
 
 

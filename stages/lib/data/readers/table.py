@@ -240,6 +240,11 @@ class Table(Reader):
             [number for number, place in enumerate(places) if place in dates],
         )
 
+    def places(self, path: Path) -> list[Place]:
+        """The inputs of a file in their order: columns by name, or by position if they have none, and ratios by name."""
+        chosen = self._chosen(self.frame(path), path)
+        return [cells.name if isinstance(cells.name, str) else int(str(cells.name)) for cells in chosen.inputs]
+
     def _ratio(self, frame: pd.DataFrame, name: str, dividend: Place, divisor: Place, path: Path) -> pd.Series[Any]:
         """One column divided by another, (rows,). Raises UserError for a divisor of 0."""
         names = list(frame.columns)
