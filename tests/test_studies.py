@@ -1,4 +1,4 @@
-"""The six tutorials: their settings against what the sources print, and all of them end to end on a few generated rows."""
+"""The studies: six tutorials against what their sources print, one of our own, and all of them end to end on a few rows."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ from stages.lib.training import networks
 STUDIES = ("keras_tips", "keras_demo", "performance", "digits_workflow", "fashion", "housing")
 VARIANTS = dict(zip(STUDIES, (13, 11, 19, 8, 14, 14), strict=True))
 CLAIMS = dict(zip(STUDIES, (15, 13, 19, 12, 9, 4), strict=True))
+OWN = ("titanic",)
+"""Studies that ask our own questions."""
+ALL = (*STUDIES, *OWN)
 SEARCHED = ("housing",)
 """Studies that have a search."""
 PIXELS = (28, 28)
@@ -47,7 +50,7 @@ TURNED = {
 
 @pytest.fixture(scope="module")
 def studies() -> dict[str, Study]:
-    return {name: load_study(ROOT / "studies" / name) for name in STUDIES}
+    return {name: load_study(ROOT / "studies" / name) for name in ALL}
 
 
 def parameters(study: Study, variant: str, input_shape: tuple[int, ...], outputs: int) -> list[int]:
@@ -61,8 +64,8 @@ def parameters(study: Study, variant: str, input_shape: tuple[int, ...], outputs
 # What params.yaml says
 
 
-def test_there_are_no_other_tutorials() -> None:
-    assert {path.parent.name for path in (ROOT / "studies").glob("*/params.yaml")} == set(STUDIES)
+def test_there_are_no_other_studies() -> None:
+    assert {path.parent.name for path in (ROOT / "studies").glob("*/params.yaml")} == set(ALL)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -72,14 +75,14 @@ def test_every_study_has_the_variants_and_the_claims_of_its_source(name: str, st
     assert len(study.claims) == CLAIMS[name]
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", ALL)
 def test_every_study_agrees_with_its_data_set(name: str, studies: dict[str, Study]) -> None:
     task = load_catalogue(ROOT / CATALOGUE)[studies[name].data.dataset].task
     assert task == ("regression" if name == "housing" else "classification")
     check_task(studies[name], task)  # raises for a measure that the task does not have
 
 
-@pytest.mark.parametrize("folder", [".", *(f"studies/{name}" for name in STUDIES)])
+@pytest.mark.parametrize("folder", [".", *(f"studies/{name}" for name in ALL)])
 def test_the_knobs_that_people_turn_can_be_set_on_the_command_line(folder: str) -> None:
     """`-S` refuses a key that the file does not hold; rare ones are left out, and set with `-S ++KEY=VALUE`."""
     content = read_yaml(ROOT / folder / "params.yaml")
@@ -90,12 +93,12 @@ def test_the_knobs_that_people_turn_can_be_set_on_the_command_line(folder: str) 
         assert set(knobs.split()) <= set(content[section])
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", ALL)
 def test_nothing_is_limited(name: str, studies: dict[str, Study]) -> None:
     assert set(studies[name].limits.model_dump().values()) == {None}
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", ALL)
 def test_no_text_is_longer_than_a_sentence_or_two(name: str, studies: dict[str, Study]) -> None:
     study = studies[name]
     tips = [variant.tip for variant in study.variants.values()] + [claim.says for claim in study.claims.values()]
@@ -120,11 +123,12 @@ SEVERAL = {
     "digits_workflow": {"conv_3_slim"},
     "fashion": {"alpha_dropout"},
     "housing": {"wide_deep", "wide_deep_class", "wide_deep_inputs"},
+    "titanic": {"wide_deep"},
 }
 """Variants that turn several knobs against their parent, because they have to, or because their source does."""
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_variant_turns_one_knob(name: str, studies: dict[str, Study]) -> None:
     found = set()
     for variant, settings in studies[name].variants.items():
@@ -352,7 +356,7 @@ def test_an_altered_original_stops_its_study_in_one_clear_line_and_no_other(smok
     ]
     assert "wrong content: SHA-256 expected" in smoke.altered
     assert "Traceback" not in smoke.altered
-    assert smoke.still_there == set(STUDIES) - {ALTERED}
+    assert smoke.still_there == set(ALL) - {ALTERED}
 
 
 @pytest.mark.slow
@@ -362,7 +366,7 @@ def test_the_next_run_does_only_what_is_missing(smoke: Smoke) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", ALL)
 def test_every_study_runs_end_to_end(name: str, smoke: Smoke, studies: dict[str, Study]) -> None:
     study, folder = studies[name], smoke.study(name)
     metrics = smoke.checkout.json(f"studies/{name}/metrics/metrics.json")
@@ -380,7 +384,7 @@ def test_every_study_runs_end_to_end(name: str, smoke: Smoke, studies: dict[str,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", ALL)
 def test_every_illustration_is_drawn(name: str, smoke: Smoke, studies: dict[str, Study]) -> None:
     drawn = {path.name for path in (smoke.study(name) / "metrics" / "figures").glob("*.[sp][vn]g")}
     assert {Path(each).stem for each in drawn} >= {f"illustration_{each}" for each in studies[name].illustrations}
@@ -401,7 +405,7 @@ def test_a_third_run_has_nothing_to_do(smoke: Smoke) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", ALL)
 def test_dvc_shows_the_plots_of_every_study(name: str, smoke: Smoke) -> None:
     shown = smoke.checkout.run("dvc", "plots", "show", "--out", f"plots_{name}", f"studies/{name}/dvc.yaml")
     assert "index.html" in shown

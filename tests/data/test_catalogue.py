@@ -21,7 +21,7 @@ from stages.lib.data.catalogue import AnyReader, Dataset, load_catalogue, pick
 
 def test_shipped_catalogue_is_valid() -> None:
     catalogue = load_catalogue(ROOT / "data" / "datasets.yaml")
-    shipped = [catalogue[name] for name in ("mnist_5k", "mnist", "fashion_mnist", "california_housing")]
+    shipped = [catalogue[name] for name in ("mnist_5k", "mnist", "fashion_mnist", "california_housing", "titanic")]
     assert all(entry.description and entry.target for entry in shipped)
     assert len(catalogue["fashion_mnist"].class_names) == 10
 
