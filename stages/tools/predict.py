@@ -218,7 +218,12 @@ def predict(table: Path, folder: Path) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    spec = sys.modules["__main__"].__spec__  # there is none where this file is a copy
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {spec.name.replace('.tools.', '.tools ')}" if spec else None,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("table", metavar="TABLE", type=Path, help="the table to predict")
     parser.add_argument("--to", metavar="FILE", type=Path, help="a CSV file to write (default: standard output)")
     own = Path(__file__).resolve().parent
