@@ -38,7 +38,9 @@ def write_found(study: Study, search: Search, found: Found, metrics: Path) -> No
     """Write the tables and search.json."""
     confidence = study.statistics.confidence
     winners = results.winners_table(search, found.winners, found.tested, confidence)
-    claims = results.judge_strategies(search, results.scores_of(search, found.winners, found.tested), confidence)
+    claims = results.judge_strategies(
+        search, results.scores_of(search, found.winners, found.tested), confidence, study.looks is not None
+    )
     shares = results.importance(search, found.trials)
     tables = {
         "trials": results.trials_table(search, found.trials),

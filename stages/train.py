@@ -8,7 +8,7 @@ Reads data/prepared and params.yaml. Writes data/timings.json, and into data/run
 * best.weights.h5 and logs/, if train.best_checkpoint and train.tensorboard are on.
 
 A replicate that was trained before, here or in another checkout, comes from the user's cache. So an interrupted run goes on
-where it stopped.
+where it stopped. Where looks are planned, a claim is judged after each, and only what undecided claims need is trained.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from stages.lib import environment
@@ -25,25 +27,38 @@ from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.engine import cluster, memory, runs
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import Job, jobs_of
+from stages.lib.engine.looks import Looks
 from stages.lib.environment import check_backend
 from stages.lib.files import write_json
+from stages.lib.judging.own import own_metrics
+from stages.lib.judging.predictions import Function
 from stages.lib.study import own, sense
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study
 from stages.lib.training.result import Result
 
 SECTIONS = ("data", "model", "train", "views", "replicates", "limits", "variants", "claims")
-"""The sections of params.yaml that this stage depends on, by dvc.yaml."""
+"""The sections of params.yaml that this stage depends on, by dvc.yaml; where looks are planned, also `statistics`."""
 
 
-def train_study(study: Study, prepared: Prepared, folder: Path, cache: ReplicateCache) -> dict[str, Any]:
-    """Put every replicate into `folder` and return the timings. Replicates that the cache does not hold are trained."""
+def train_study(
+    study: Study,
+    prepared: Prepared,
+    folder: Path,
+    cache: ReplicateCache,
+    functions: Mapping[str, Function] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Put every replicate that is needed into `folder` and return the timings. What the cache does not hold is trained.
+
+    functions: the study's own metrics, by which claims are judged where looks are planned.
+    """
     started = time.perf_counter()
     jobs = jobs_of(study, prepared)
     if not environment.scheduler():
         memory.check(study, prepared, cluster.worker_count(len(jobs)))
     shutil.rmtree(folder, ignore_errors=True)
     keep = study.replicates.keep_models
+    looks = Looks(study, jobs, prepared, functions)
     timings: dict[str, dict[str, dict[str, float]]] = {variant: {} for variant in study.variants}
 
     def finish(job: Job, result: Result) -> None:
@@ -54,14 +69,21 @@ def train_study(study: Study, prepared: Prepared, folder: Path, cache: Replicate
             "seconds_per_epoch": round(result.seconds_per_epoch, 4),
             "cost": round(job.cost),
         }
+        looks.add(job, result)
 
+    all_totals = []
     with runs.workers_on_demand(study.replicates.backend) as start:
-        totals = runs.train_missing(jobs, prepared, cache, study.replicates.time_limit, start, finish)
+        while missing := looks.missing():
+            all_totals.append(runs.train_missing(missing, prepared, cache, study.replicates.time_limit, start, finish))
+            looks.advance()
+    totals = runs.added(all_totals)
     wall = time.perf_counter() - started
-    shared = len(jobs) - totals.trained - totals.cached
+    shared = len(looks.rows) - totals.trained - totals.cached
     equal = f", {shared} the same as others" if shared else ""
     done = f"{totals.trained} replicates trained, {totals.cached} from the cache{equal}, in {wall:.1f} s"
     print(f"train: {done}", file=sys.stderr, flush=True)
+    if study.looks:
+        print(f"train: {looks.summary()}", file=sys.stderr, flush=True)
     return {
         "replicates": timings,
         "stage": {
@@ -83,12 +105,14 @@ def main() -> None:
         own.check_pipeline(folder)
         check_backend(study.replicates.backend)
         data = folder / "data"
-        with runs.alone(data / ".train.lock"), runs.unchanged(study, folder, SECTIONS):
+        sections = (*SECTIONS, "statistics") if study.looks else SECTIONS
+        with runs.alone(data / ".train.lock"), runs.unchanged(study, folder, sections):
             prepared = read_prepared(data / "prepared")
             check_task(study, prepared.task)
             for doubt in sense.doubts(study, prepared.task, prepared.outputs):
                 print(f"train: {folder / 'params.yaml'}: {doubt}", file=sys.stderr, flush=True)
-            timings = train_study(study, prepared, data / "runs", ReplicateCache.of_user())
+            functions = own_metrics(study, folder) if study.looks else {}
+            timings = train_study(study, prepared, data / "runs", ReplicateCache.of_user(), functions)
             write_json(data / "timings.json", timings)
 
 

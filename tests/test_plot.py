@@ -396,3 +396,20 @@ def test_a_note_stands_in_the_cards_of_what_it_is_about_and_leads_to_them(plotte
     first, second = part('id="notes"', "</ul>").split("<li>")[1:]
     assert "<a" not in first
     assert re.findall(r'href="([^"]+)"', second) == ["#claim-noise_hurts", "#variant-noisy"]
+
+
+def test_a_page_with_planned_looks_says_when_claims_were_decided_and_what_would_decide_others(tmp_path: Path) -> None:
+    """Made-up replicates do not differ, so the claim about noise stays open; that of a level is decided at once."""
+    level = {"says": "High.", "variant": "plain", "metric": "test_accuracy", "expect": "at_least", "threshold": 0.1}
+    constant = {**level, "metric": "train_loss", "expect": "at_most", "threshold": 1.0}  # 0.5 of every replicate
+    claims = {"level": {**level, "exploratory": True}, "constant": constant, "dropout_takes_longer": TIMED}
+    changes = {"statistics": {"looks": [5, 7]}, "claims": claims}
+    plot_study(tmp_path / "study", changes, "", {})
+    page = " ".join((tmp_path / "study" / "data" / "report.html").read_text(encoding="utf-8").split())
+    assert "It was decided at the look after 5 replicates." in page
+    assert "The last look was after 7 replicates. If the truth is what was measured, " in page
+    assert "exploratory: found in the replicates that judge it" in page
+    columns = (tmp_path / "study" / "metrics" / "claims.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert "no interval" in page
+    assert columns.endswith(",threshold,margin,by,decided_after")
+    assert (tmp_path / "study" / "metrics" / "figures" / "claims.svg").is_file()

@@ -16,8 +16,10 @@ from stages.lib.data.splits import prepare
 from stages.lib.engine import cluster, memory, plan
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import jobs_of
+from stages.lib.engine.looks import Looks, due_lines, from_cache
 from stages.lib.environment import check_backend
 from stages.lib.files import sha256_of
+from stages.lib.judging.own import own_metrics
 from stages.lib.study import sense
 from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study
@@ -50,8 +52,16 @@ def show_plan(study: Study, folder: Path) -> None:
         timed = json.loads((folder / "data" / "timings.json").read_text())["replicates"]
     except FileNotFoundError:
         timed = {}
-    plans = plan.plan(study, jobs, ReplicateCache.of_user().seconds, timed)
-    print(*plan.lines(plans, cluster.worker_count(sum(each.to_train for each in plans))), sep="\n")
+    cache = ReplicateCache.of_user()
+    looks = Looks(study, jobs, prepared, own_metrics(study, folder)) if study.looks and prepared and jobs else None
+    if looks:
+        from_cache(looks, lambda key: cache.get(key, lambda note: print(f"plan: {note}", file=sys.stderr)))
+        jobs = looks.needed()
+    plans = plan.plan(study, jobs, cache.seconds, timed)
+    workers = cluster.worker_count(sum(each.to_train for each in plans))
+    print(*plan.lines(plans, workers), sep="\n")
+    if looks:
+        print(*due_lines(looks, plans, max(workers, 1)), sep="\n")
     if study.search:
         searched = plan.plan_search(study, study.search, plans, jobs, prepared)
         if prepared and not environment.scheduler():

@@ -28,6 +28,12 @@ def test_commands_name_the_study(folder: Path, commands: list[str]) -> None:
     assert found[:2] == commands
 
 
+def test_more_replicates_are_a_further_look_where_looks_are_planned() -> None:
+    study = study_with({"statistics": {"looks": [5, 10]}})
+    found = [command for _, command in claim_commands(study, "noise_hurts", Path())]
+    assert found[-1] == "dvc exp run --temp -S statistics.looks='[5,10,20]' plot"
+
+
 def test_a_claim_about_time_is_timed_again() -> None:
     study = study_with({"claims": {"dropout_takes_longer": TIMED}})
     found = [command for _, command in claim_commands(study, "dropout_takes_longer", Path())]

@@ -47,7 +47,7 @@ def plan(study: Study, jobs: Sequence[Job] | None, cached: Callable[[str], float
     """The plan of each variant. Seconds are proportional to cost, by the variant's own past or else by that of all others.
 
     Args:
-        jobs: all replicates of the study. None if the data are not there, which decide them.
+        jobs: the replicates that the study needs. None if the data are not there, which decide them.
         cached: key -> seconds of the cached replicate, None if it is not cached.
         timed: the replicates of data/timings.json.
     """
@@ -71,7 +71,7 @@ def plan(study: Study, jobs: Sequence[Job] | None, cached: Callable[[str], float
         plans.append(
             Plan(
                 variant=variant,
-                replicates=len(study.seeds(variant)),
+                replicates=len(own_jobs) if jobs else len(study.seeds(variant)),
                 cached=sum(job.key in held for job in own_jobs) if jobs else None,
                 seconds=None if rate is None else rate * cost,
                 guessed=own_rate is None,

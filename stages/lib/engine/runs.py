@@ -38,6 +38,16 @@ class Totals(NamedTuple):
     seconds: float
 
 
+def added(totals: Sequence[Totals]) -> Totals:
+    """The totals of several runs, one after the other, by the same workers."""
+    return Totals(
+        trained=sum(each.trained for each in totals),
+        cached=sum(each.cached for each in totals),
+        workers=max((each.workers for each in totals), default=0),
+        seconds=sum(each.seconds for each in totals),
+    )
+
+
 def write_replicate(folder: Path, result: Result, keep_model: bool) -> None:
     for name, content in result.files.items():
         if keep_model or not name.endswith(WEIGHTS):

@@ -21,6 +21,8 @@ from stages.lib.study.metrics import AFTER_EPOCH, EPOCHS_TO, OWN, is_metric, met
 from stages.lib.study.settings import Study
 from stages.lib.training import views
 
+COLLAPSED = "collapsed"
+"""The metric that says which networks are no better than a constant."""
 HISTORY, SCORES, PREDICTIONS = FILES = ("history.csv", "scores.json", "predictions.npz")
 
 
@@ -86,6 +88,8 @@ def metrics_on_demand(study: Study, variant: str) -> list[str]:
     """The metrics that only a claim or a reported number asks for, of this variant or of another, and that it can have."""
     listed = {each.measure for each in measures(study) if is_metric(each.measure) and on_demand(each.measure)}
     named = {name for name in listed if not OWN.fullmatch(name)}
+    if study.looks:
+        named.add(COLLAPSED)
     return sorted(name for name in named if study.has_validation(variant) or not needs_validation(name))
 
 
@@ -128,10 +132,14 @@ def metrics(
     if "best_val_accuracy" in result:
         result["best_val_minus_test_accuracy"] = result["best_val_accuracy"] - result["test_accuracy"]
     true = labels if own_rows is None else own_rows
-    return result | {
-        name: of_predictions(name, predictions, true) if metric_of(name).of_predictions else from_history(name, history)
-        for name in extra
-    }
+    for name in extra:
+        if name == COLLAPSED:
+            result[name] = float(collapsed(predictions["test"], labels["test"], task))
+        elif metric_of(name).of_predictions:
+            result[name] = of_predictions(name, predictions, true)
+        else:
+            result[name] = from_history(name, history)
+    return result
 
 
 def best_epochs(history: pd.DataFrame, task: str) -> dict[str, float]:

@@ -30,6 +30,12 @@ def csv_text(table: pd.DataFrame) -> str:
     return table.round(DIGITS).to_csv(index=False, lineterminator="\n")
 
 
+def trained_seeds(study: Study, runs: Path, variant: str) -> list[int]:
+    """The seeds of a variant that count: all or, where looks are planned, those that the train stage found to be needed."""
+    seeds, first = study.seeds(variant), study.first_seeds(variant)
+    return [seed for seed in seeds if seed in first or (runs / variant / str(seed)).is_dir()]
+
+
 def measure_replicates(
     study: Study, runs: Path, labels: Mapping[str, np.ndarray], task: str, functions: Mapping[str, Function]
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
@@ -41,7 +47,7 @@ def measure_replicates(
     histories = []
     for variant in study.variants:
         rows = []
-        for seed in study.seeds(variant):
+        for seed in trained_seeds(study, runs, variant):
             replicate = read(runs / variant / str(seed))
             rows.append({"variant": variant, "seed": seed, **measure(study, variant, seed, replicate, labels, task, functions)})
             histories.append(replicate.history.assign(variant=variant, seed=seed))
@@ -87,7 +93,7 @@ def curves_of(histories: pd.DataFrame) -> pd.DataFrame:
 
 def finite_predictions(study: Study, runs: Path, variant: str) -> Iterator[np.ndarray]:
     """The test predictions (n, outputs) of a variant's replicates, without those that diverged."""
-    for seed in study.seeds(variant):
+    for seed in trained_seeds(study, runs, variant):
         predictions = read_arrays(runs / variant / str(seed) / PREDICTIONS)["test"]
         if np.isfinite(predictions).all():
             yield predictions
@@ -142,7 +148,7 @@ def diagnostics_of(study: Study, runs: Path) -> pd.DataFrame:
     """
     tables = []
     for variant in study.variants if study.replicates.diagnostics else ():
-        for seed in study.seeds(variant):
+        for seed in trained_seeds(study, runs, variant):
             table = pd.read_csv(runs / variant / str(seed) / "diagnostics.csv")
             if table.empty:
                 continue

@@ -13,7 +13,7 @@ import pandas as pd
 
 from stages.lib.study.metrics import finite, metric_of
 
-WORDS = {"never": "never reached", "diverged": "diverged", "undefined": "undefined"}
+WORDS = {"never": "never reached", "diverged": "diverged", "undefined": "undefined", "none": "none"}
 """Word in a table -> what readers see."""
 
 

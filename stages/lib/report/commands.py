@@ -26,16 +26,16 @@ def stage_of(folder: Path, stage: str) -> str | None:
     return target_of(folder, stage) if is_place(folder) else None
 
 
-def judging_again(folder: Path, key: str, seeds: int, counted: str) -> Commands:
+def judging_again(folder: Path, key: str, seeds: int, counted: str, value: str = "") -> Commands:
     """How to judge again, and by more seeds: the value of a key of params.yaml. Nothing if no dvc.yaml has the study.
 
-    counted: what the report calls them.
+    counted: what the report calls them. value: of the key, if it is not their number.
     """
     target = stage_of(folder, "plot")
     if target is None:
         return []
     settings = "" if folder == STARTER else f"{(folder / SETTINGS).as_posix()}:"
-    more = f"dvc exp run --temp -S {settings}{key}={seeds} {target}"
+    more = f"dvc exp run --temp -S {settings}{key}={value or seeds} {target}"
     return [
         ("judge it again, and write this page", f"dvc repro {target}"),
         (f"judge it by {seeds} {counted}, in a temporary copy of the checkout", more),
@@ -52,7 +52,11 @@ def claim_commands(study: Study, name: str, folder: Path) -> Commands:
     elif train:
         timed = f"{NO_CACHE}dvc repro --force --single-item {train}"
         found.append(("time it again, with an empty replicate cache", timed))
-    again = judging_again(folder, "replicates.seeds", 2 * study.claim_seeds(claim), "replicates")
+    if looks := study.statistics.looks:
+        more = [*looks, 2 * looks[-1]]
+        again = judging_again(folder, "statistics.looks", more[-1], "replicates", f"'[{','.join(map(str, more))}]'")
+    else:
+        again = judging_again(folder, "replicates.seeds", 2 * study.claim_seeds(claim), "replicates")
     return found + (again or [("judge it again", command_of("stages.evaluate", folder))])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.lib.judging.planned import NO_END
 from stages.lib.judging.units import WORDS
 from stages.lib.markdown import code, escape
 from stages.lib.review.changes import Change
@@ -46,7 +47,11 @@ def effect_cell(side: Side, claim: str) -> str:
     row = side.outcome.verdicts.get(claim)
     if row is None:
         return ""
-    interval = "by rank" if math.isnan(finite(row["low"])) else f"{figure(row['low'])} to {figure(row['high'])}"
+    interval = (
+        ("no interval" if row["low"] == NO_END else "by rank")
+        if math.isnan(finite(row["low"]))
+        else f"{figure(row['low'])} to {figure(row['high'])}"
+    )
     return f"{figure(row['effect'])} ({interval})"
 
 

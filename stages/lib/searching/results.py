@@ -124,12 +124,17 @@ def scores_of(search: Search, winners: Sequence[Trial], tested: Tested) -> Score
     return found
 
 
-def judge_strategies(search: Search, scores: Scores, confidence: float) -> pd.DataFrame:
-    """One row for each claim, as in evaluate's claims.csv; the replicates of a strategy are its seeds."""
+def judge_strategies(search: Search, scores: Scores, confidence: float, planned: bool = False) -> pd.DataFrame:
+    """One row for each claim, as in evaluate's claims.csv; the replicates of a strategy are its seeds.
+
+    planned: whether the study plans looks. Strategies are looked at once, by the same rules.
+    """
     groups = {
         name: [[rank_value(claim.metric, value) for value in scores[each][claim.metric]] for each in claim.variants]
         for name, claim in search.claims.items()
     }
+    if planned:
+        return claims.table_at_one_look(search.claims, groups, confidence)
     return claims.table(search.claims, groups, confidence)
 
 

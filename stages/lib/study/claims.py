@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.metrics import is_time
 from stages.lib.study.strict_yaml import TWO, Name, Section, one_of
-from stages.lib.study.values import Finite, MetricName, Replications, check_share
+from stages.lib.study.values import Finite, Look, MetricName, Replications, check_share
 
 Expect = Literal["higher", "lower", "same", "at_least", "at_most"]
 ILLUSTRATIONS = (
@@ -43,6 +44,8 @@ class Claim(Section):
     """What the source says."""
     ours: bool = False
     """A statement that is not in the source."""
+    exploratory: bool = False
+    """Whether it was found in the replicates that judge it, and not said before."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Claim:
@@ -86,6 +89,15 @@ class Statistics(Section):
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
     """Confidence of every interval."""
+    looks: Annotated[tuple[Look, ...], Field(strict=False, min_length=1, max_length=10)] | None = None
+    """Replicates after which undecided claims are judged, such as `[5, 10, 20]`. Without it claims are judged once."""
+
+    @field_validator("looks")
+    @classmethod
+    def _rising(cls, looks: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if looks and any(later <= earlier for earlier, later in pairwise(looks)):
+            raise SettingError(f"{list(looks)} must rise: each look has more replicates than the one before")
+        return looks
 
 
 class Illustration(Section):

@@ -75,6 +75,7 @@ def load_study(folder: Path) -> Study:
             with at(*place):
                 own.check(measure, folder)
         _check_rows(study)
+        _check_looks(study)
         _check_size(study)
         if study.search:
             with at("search"):
@@ -124,6 +125,15 @@ def _check_measures(study: Study) -> None:
                 raise SettingError(f"{measure} needs validation rows, and data.split sets none apart", *place)
             if of_two_outputs(measure) and not study.recipes[name].model.wide_deep.auxiliary_output:
                 raise SettingError(f"{measure} needs wide_deep.auxiliary_output, which {name} has not", *place)
+
+
+def _check_looks(study: Study) -> None:
+    """Raises SettingError for a claim that asks for replicates of its own, where looks are planned."""
+    for name, claim in study.claims.items():
+        if claim.seeds and study.statistics.looks:
+            raise SettingError(
+                "statistics.looks says by how many replicates claims are judged; leave it out", "claims", name, "seeds"
+            )
 
 
 def _check_size(study: Study) -> None:

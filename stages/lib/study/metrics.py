@@ -21,7 +21,7 @@ class Metric:
     tasks: the tasks in which it is measured.
     needs_validation: whether it is measured on validation rows.
     two_outputs: whether it needs a network with a second output, on its deep part.
-    on_demand: whether it is measured only if a claim or a reported number names it.
+    on_demand: whether it is measured only if a claim or a reported number names it, or if looks are planned (collapsed).
     of_predictions: whether it is computed from predictions by scikit-learn, or by a function of the study.
     judged_by: the metric on the test rows that judges the winner of a search for this metric, if one may search for it.
     """
@@ -100,6 +100,9 @@ METRICS = {
         on_demand=True,
     ),
     "diverged": Metric("1 if the loss of any epoch is not a finite number, else 0", "share", on_demand=True),
+    "collapsed": Metric(
+        "1 if the predictions of the test rows are no better than a constant's or not finite, else 0", "share", on_demand=True
+    ),
     "epochs": Metric("epochs trained", "epochs"),
     "epochs_to_<level>_accuracy": _epochs_to("epochs until the running training accuracy reached the level"),
     "epochs_to_<level>_val_accuracy": _epochs_to(

@@ -22,6 +22,8 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """NumPy's and scikit-learn's seeds have 32 bits."""
 Replications = Annotated[int, Field(ge=1, le=1000)]
 """How often something is repeated. A thousand replicates tell differences of a tenth of a standard deviation apart."""
+Look = Annotated[int, Field(ge=2, le=1000)]
+"""Replicates after which a claim is judged. One has no deviation."""
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
 Width = Annotated[int, Field(ge=1, le=1_000_000)]
 """Units or filters of a layer."""

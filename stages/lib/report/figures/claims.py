@@ -156,7 +156,7 @@ def _draw_effect(axes: Axes, y: int, row: Row) -> None:
             place, arrow = (0.985, ">") if edge > 0 else (0.015, "<")
             axes.plot(place, y, arrow, color=ZONE, markersize=4, transform=beside)
     if math.isnan(row.low):
-        text = "no interval: " + WORDS.get(row.claim["effect"], row.claim["effect"])
+        text = f"no interval: {WORDS.get(row.claim['effect'], row.claim['effect'])}"
         over_the_zero_line = {"facecolor": "white", "edgecolor": "none", "pad": 2}
         axes.text(0.5, y, text, transform=beside, ha="center", va="center", color=colour, bbox=over_the_zero_line)
     else:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from stages.lib.judging.planned import price_of
+from stages.lib.judging.price import MOST
 from stages.lib.judging.units import Unit, short_number, unit_of
 from stages.lib.judging.verdicts import FEWEST
 from stages.lib.report.evidence import sentences, table_of
@@ -127,6 +129,40 @@ def judged_claim(claim: Claim, row: Mapping[Any, Any], task: str) -> dict[str, A
     }
 
 
+def look_sentences(results: Results, claim: Claim, row: Mapping[Any, Any], table: pd.DataFrame) -> list[str]:
+    """Where looks are planned: what the verdict is about, after how many replicates it was found, or what would decide.
+
+    table: the replicates.
+    """
+    if not results.study.looks:
+        return []
+    said = [ABOUT[row["by"]]] if row["by"] in ABOUT else []
+    if row["verdict"] != "inconclusive":
+        return [*said, f"It was decided at the look after {row['replicates']} replicates."]
+    said.append(f"The last look was after {row['replicates']} replicates.")
+    price = price_of(results.study, claim, table) or {}
+    if (even := price.get(0.5)) and (likely := price.get(0.9)):
+        said.append(
+            f"If the truth is what was measured, a look after {even:,} replicates decides with an even chance, and one after"
+            f" {likely:,} with a chance of 90 %."
+        )
+    elif price:
+        said.append(f"If the truth is what was measured, {MOST:,} replicates would not decide with an even chance.")
+    return said
+
+
+ABOUT = {
+    "median": "It is about the median of single runs, or of their differences seed by seed: a mean says nothing here.",
+    "share": "It is about a share of runs.",
+}
+
+
 def judged_claims(results: Results, table: pd.DataFrame) -> list[dict[str, Any]]:
     """table: `claims` or `timed` of the results."""
-    return [judged_claim(results.study.claims[row["claim"]], row, results.task) for row in table.to_dict("records")]
+    found = []
+    for row in table.to_dict("records"):
+        claim = results.study.claims[row["claim"]]
+        replicates = results.durations if claim.about_time else results.replicates
+        judged = judged_claim(claim, row, results.task)
+        found.append({**judged, "holds": [*judged["holds"], *look_sentences(results, claim, row, replicates)]})
+    return found
