@@ -137,9 +137,27 @@ def test_what_is_on_demand_is_worked_out_only_where_it_is_named(task: str) -> No
     measured = replicates.metrics(Replicate(table, split_scores, PREDICTIONS), LABELS, task)
     assert not any(on_demand(name) for name in measured)
     of_history = {name for name, metric in METRICS.items() if metric.on_demand and not metric.of_predictions}
-    assert {name for name in of_history if "<" not in name} == {"diverged", "val_loss_roughness"}
+    assert {name for name in of_history if "<" not in name} == {"collapsed", "diverged", "val_loss_roughness"}
     assert on_demand("epochs_to_0.5_accuracy")
     assert on_demand("accuracy_after_epoch_1")
+
+
+# Collapse
+
+
+@pytest.mark.parametrize(("right", "expected"), [(4, True), (5, True), (6, False)])
+def test_a_network_that_is_no_better_than_the_most_frequent_class_has_collapsed(right: int, expected: bool) -> None:
+    """Of ten rows, five are of class 0."""
+    labels = np.array([0] * 5 + [1] * 3 + [2] * 2)
+    answers = np.where(np.arange(10) < right, labels, (labels + 1) % 3)
+    assert replicates.collapsed(np.eye(3)[answers], labels, "classification") is expected
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0.0, True), (0.5, False), (1.0, False), (3.0, True), (np.inf, True)])
+def test_a_regression_that_is_no_better_than_the_mean_has_collapsed(scale: float, expected: bool) -> None:
+    """Targets -1 and 1 with mean 0 and variance 1: a prediction of 3 times the target is off by 2."""
+    targets = np.array([-1.0, 1, -1, 1])
+    assert replicates.collapsed((scale * targets)[:, None], targets, "regression") is expected
 
 
 # A regression's squared errors

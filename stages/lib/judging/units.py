@@ -96,7 +96,6 @@ UNITS = {
     "balanced accuracy": Unit("balanced accuracy", "%", "points", 100, 2),
     "duration": Unit("duration", "s", "s", digits=3),
     "epochs": Unit("epochs", "epochs", "epochs", digits=1),
-    "share": Unit("diverged", "", ""),
 }
 """Quantity -> its unit. Other quantities have none."""
 
@@ -106,4 +105,6 @@ def unit_of(metric: str, task: str) -> Unit:
     quantity = metric_of(metric).quantity
     if quantity == "accuracy or loss":
         quantity = "accuracy" if task == "classification" else "loss"
+    if quantity == "share":
+        return Unit(metric, "", "")
     return UNITS.get(quantity) or Unit(quantity or metric.replace("_", " "), "", "")
