@@ -194,14 +194,16 @@ def test_trainers_end_with_the_run_that_dask_kept_them_for() -> None:
 # How a process ended
 
 
-def ended(tmp_path: Path, code: str, seconds: float = 60.0) -> Answer:
+def ended(tmp_path: Path, code: str, seconds: float = 60.0, ends: bool = True) -> Answer:
     """The answer when the process of a trainer does this in the place of training."""
     files = {f"{folder}/__init__.py": b"" for folder in ("stages", "stages/lib", "stages/lib/engine")}
     script = f"import json, os, resource, signal, sys\nfrom multiprocessing.connection import Connection\n{code}\n"
     trainer = REAL({**files, "stages/lib/engine/trainer.py": script.encode()}, {}, str(tmp_path))
     trainer.ready = "pipe" not in code
     answer = worker._answer(trainer, REQUEST, seconds, EXPECTED, lambda: True)
-    assert trainer.process.poll() is not None
+    assert (trainer.process.poll() is not None) == ends
+    if not ends:
+        trainer.end()
     return answer
 
 
@@ -234,6 +236,25 @@ def test_a_limit_of_the_user_is_said_beside_the_signal(tmp_path: Path, monkeypat
     monkeypatch.setattr(worker.resource, "getrlimit", lambda _: (1_500_000_000, 0))
     answer = ended(tmp_path, "os.kill(os.getpid(), signal.SIGSEGV)")
     assert answer == Died("its process was ended by signal 11 (`ulimit -v` allows it 1.5 GB)")
+
+
+@pytest.mark.parametrize(
+    ("why", "told"),
+    [
+        ("MemoryError: std::bad_alloc", "MemoryError: std::bad_alloc (`ulimit -v` allows it 1.5 GB)"),
+        ("ValueError: no", "ValueError: no"),
+    ],
+)
+def test_a_limit_of_the_user_is_said_beside_a_lack_of_memory_alone(
+    why: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.resource, "getrlimit", lambda _: (1_500_000_000, 0))
+    connect = "pipe = Connection(int(sys.argv[1])); say = lambda it: pipe.send_bytes(json.dumps(it).encode())"
+    code = (
+        f"{connect}; say({EXPECTED}); pipe.recv_bytes(); say('ready'); pipe.recv_bytes(); say({ {'failed': why, 'trace': ''} })"
+    )
+    answer = ended(tmp_path, f"{code}; pipe.recv_bytes()", ends=False)
+    assert answer == Failed(told, "")
 
 
 def test_keras_that_cannot_be_imported_is_one_short_line(tmp_path: Path) -> None:

@@ -180,7 +180,8 @@ class Trainer:
         self.send(request)
         answer = self.receive(seconds, wanted)
         if "failed" in answer:
-            return Failed(answer["failed"], answer["trace"])
+            why = str(answer["failed"])
+            return Failed(why + (_limit() if "MemoryError" in why or "allocate memory" in why else ""), answer["trace"])
         files = {name: self.pipe.recv_bytes() for name in answer["files"]}
         return Trained(files, answer["seconds"], answer["seconds_per_epoch"])
 
