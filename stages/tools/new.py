@@ -217,7 +217,10 @@ def ask(question: str, choices: Sequence[str]) -> str:
     """The answer that somebody types."""
     hint = f" [{'/'.join(choices)}]" if 0 < len(choices) <= 6 else ""
     while True:
-        said = input(f"{question}{hint} ").strip()
+        try:
+            said = input(f"{question}{hint} ").strip()
+        except EOFError:
+            raise UserError(f"{question} There is no answer") from None
         if said and (not choices or said in choices):
             return said
 

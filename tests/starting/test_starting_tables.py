@@ -225,6 +225,21 @@ def test_of_several_packed_files_one_must_be_named(tmp_path: Path) -> None:
     assert "an archive of 2 files; which is the data: a.csv, b.csv? Say it by --member NAME." in refusal(tmp_path, files)
 
 
+def test_a_table_of_pixels_is_one_of_pictures(tmp_path: Path) -> None:
+    names = ",".join(f"pixel{number}" for number in range(64))
+    rows = "".join(f"{row % 2},{','.join(str((row * number) % 256) for number in range(64))}\n" for row in range(40))
+    begun = begin(tmp_path, {"digits.csv": f"label,{names}\n{rows}"})
+    assert begun.reader == {"kind": "csv", "target": "label", "header": True, "dtype": "uint8", "shape": [8, 8]}
+    assert begun.said[2] == "pictures: each row has 8 x 8 pixels from 0 to 255"
+    assert "convolution_helps" in begun.study.claims
+
+
+def test_columns_are_left_out_in_a_line_for_each_reason(tmp_path: Path) -> None:
+    said = begin(tmp_path, {"mine.csv": table("a,b,c,d,label", "{0},7,7,name {i},{label}")}).said
+    assert "left out: b, c, '7' in every row" in said
+    assert "left out: d, 40 different texts in 40 rows" in said
+
+
 def test_two_tables_are_parts(tmp_path: Path) -> None:
     begun = begin(tmp_path, {"my_test.csv": PLAIN, "my_train.csv": table("a,b,label", "{0},{1},{label}", 60)})
     assert {role: file.name for role, file in begun.dataset.files.items()} == {"train": "my_train.csv", "test": "my_test.csv"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,10 @@ ALSO_MISSING = ". -- --- * na n/a N.A. n.a. #N/A #NA <NA> NAN -nan none None NON
 """Text among numbers that stands for no value, and that the reader does not take for such by itself."""
 MOST_VALUES = 50
 """Values of a category that one may have without being asked."""
+MOST_NAMED = 12
+"""Columns that a line names."""
+SIDE = 8
+"""Pixels of the smallest square pictures in a table."""
 DATE_FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y")
 NUMBER_NAMES = re.compile(r"(.*[_ ])?(id|index|nr|no|row)|unnamed.*", re.IGNORECASE)
 """Names of columns that number the rows."""
@@ -48,7 +53,12 @@ def look_at_table(path: Path, kind: str, answers: Answers) -> Seen:
     if options.get("row_names"):
         left_out.append("left out: the first column, a name or number of each row")
     seen = look_at_target(_numbers(frame.iloc[:, place], options), _called(names[place]), path, answers)
-    seen.said = [_how(options), *seen.said, *left_out, *_sort_out(frame, place, options)]
+    seen.said = [_how(options), *seen.said, *left_out]
+    if side := _pixels(frame.drop(columns=frame.columns[place]), options):
+        options |= {"dtype": "uint8", "shape": [side, side]}
+        seen.said.append(f"pictures: each row has {side} x {side} pixels from 0 to 255")
+    else:
+        seen.said += _sort_out(frame, place, options)
     _date_format(frame, options, path, answers)
     seen.reader = options
     return seen
@@ -67,11 +77,27 @@ def _numbers(cells: pd.Series[Any], options: dict[str, Any]) -> pd.Series[Any]:
     return cells if (parsed.isna() & cells.notna()).any() else parsed
 
 
+def _pixels(features: pd.DataFrame, options: dict[str, Any]) -> int:
+    """The side of the square pictures that rows seem to be: as many whole numbers from 0 to 255. 0 if they are none."""
+    side = math.isqrt(features.shape[1])
+    if side**2 != features.shape[1] or side < SIDE or options.keys() & {"shape", "features", "leave_out", "categories"}:
+        return 0
+    if any(cells.dtype.kind not in "iu" for _, cells in features.items()):
+        return 0
+    pixels = features.to_numpy()
+    return side if pixels.min() >= 0 and 16 <= pixels.max() <= 255 else 0
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
 def _sort_out(frame: pd.DataFrame, target: int, options: dict[str, Any]) -> list[str]:
     """Add the columns of categories and dates, and those to leave out, to the reader's settings. Returns what to say of it."""
     chosen = {each for key in ("categories", "dates", "leave_out") for each in options.get(key, ())}
     features = options.get("features") or frame.columns
-    said = []
+    left_out: dict[str, list[str]] = {}  # reason -> columns
     words: list[str] = []
     names: list[Any] = list(frame.columns)
     for number, name in enumerate(names):
@@ -83,7 +109,8 @@ def _sort_out(frame: pd.DataFrame, target: int, options: dict[str, Any]) -> list
         if key:
             options[key] = [*options.get(key, ()), number if name == "" else name]
         if why:
-            said.append(f"left out: {_called(name)}, {why}")
+            left_out.setdefault(why, []).append(_called(name))
+    said = [f"left out: {_listed(columns)}, {why}" for why, columns in left_out.items()]
     if words and "missing" not in options:
         options["missing"] = [*cells_of.MISSING, *dict.fromkeys(words)]
         said.append(f"missing: {', '.join(map(repr, dict.fromkeys(words)))} among numbers")
@@ -194,11 +221,8 @@ def described(columns: Sequence[Any], missing: Sequence[int], rows: int) -> list
         named = [column for column in columns if column.kind == kind]
         if named:
             texts = [f"{column.name} ({len(column.values)} values)" if kind == "category" else column.name for column in named]
-            more = f" and {len(texts) - 12} more" if len(texts) > 12 else ""
-            lines.append(f"{words}: {', '.join(texts[:12])}{more}")
+            lines.append(f"{words}: {_listed(texts)}")
     if columns and any(missing):
         absent = [f"{column.name} in {number}" for column, number in zip(columns, missing, strict=True) if number]
-        lines.append(
-            f"missing: {', '.join(absent[:8])}{f' and {len(absent) - 8} more' if len(absent) > 8 else ''} of {rows} rows"
-        )
+        lines.append(f"missing: {_listed(absent)} of {rows} rows")
     return lines
