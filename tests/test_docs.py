@@ -28,8 +28,12 @@ from helpers.crew import Crew
 from helpers.processes import ENDLESS, PATIENCE
 from helpers.study import csv_entry, write_params
 from stages import evaluate, fetch, prepare, train
+from stages.lib.data.readers.columns import MISSING
+from stages.lib.data.readers.tables import Csv
 from stages.lib.engine import cluster, dispatch, runs
 from stages.lib.engine.worker import Late
+from stages.lib.study.recipe import WideDeep
+from stages.lib.study.rows import GroupSplit, TimeSplit, View
 from stages.lib.study.settings import Study, merged
 from stages.lib.study.strict_yaml import read_yaml
 from stages.tools import export
@@ -439,3 +443,22 @@ def test_a_message_is_the_one_that_users_meet(
 
 def test_every_message_of_the_page_is_provoked() -> None:
     assert len(blocks("troubleshooting.md", "text")) == len(PROVOKED)
+
+
+# tables.md
+
+
+def test_the_examples_of_tables_are_valid_and_name_every_key_of_a_reader() -> None:
+    found = [yaml(block) for block in blocks("tables.md", "yaml")]
+    assert [list(each) for each in found] == [["reader"], ["views"], ["model"], ["split"], ["split"]]
+    reader, views, model, groups, time = (next(iter(each.values())) for each in found)
+    read = Csv.model_validate(reader)
+    assert read.categories == {"sex": (), "deck": ("lower", "upper")}
+    usual = {"columns", "ratios", "target_divisor", "features", "dtype", "shape", "quote"}
+    assert set(reader) == set(Csv.model_fields) - usual
+    assert View.model_validate(views["filled"]).crosses == (("sex", "deck"),)
+    WideDeep.model_validate(model["wide_deep"])
+    GroupSplit.model_validate(groups)
+    TimeSplit.model_validate(time)
+    listed = page("tables.md").partition("Without `missing`, these cells have no value: nothing")[2].partition(".")[0]
+    assert {"", *re.findall(r"`([^`]+)`", listed)} == set(MISSING)

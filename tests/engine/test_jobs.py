@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from helpers.study import prepared_for, study_with
 from stages.lib.cli import UserError
+from stages.lib.data.prepared import Prepared
 from stages.lib.engine import jobs
+from stages.lib.engine.trainer import StudyData
+from stages.lib.study.rows import View
+from stages.lib.training import views
 
 
 @pytest.mark.parametrize(
@@ -68,3 +73,25 @@ def test_a_convolution_costs_more_than_a_dense_layer() -> None:
     assert convolution > jobs.cost(dense, 1, 64, 1000, (28, 28), 10)
     by_hand = jobs.CONVOLUTION * (26 * 26 * 9 * 16 + 11 * 11 * 9 * 16 * 32) + 5 * 5 * 32 * 64 + 64 * 10
     assert convolution == pytest.approx(3 * by_hand * 1000 + 16 * 2e7)
+
+
+def test_words_of_wide_and_deep_need_a_view_with_crosses() -> None:
+    """And a network is priced by its encoded columns: a sex, two values, and their crosses with true and false."""
+    rows = np.array([[0, 1], [1, 0], [1, 1]] * 4, np.float64)
+    columns = [
+        {"name": "sex", "kind": "category", "values": ("f", "m"), "ordered": False},
+        {"name": "alone", "kind": "boolean", "values": (), "ordered": False},
+    ]
+    study = study_with({"model": {"wide_deep": {"api": "functional", "wide": "crosses", "deep": "columns"}}})
+    crossed = views.fit(View(crosses=(("sex", "alone"),)), {"train": rows}, columns)
+    plain = views.fit(View(), {"train": rows}, columns)
+    splits = {name: (rows, np.arange(12) % 2) for name in ("train", "test")}
+    prepared = Prepared(splits, {"crossed": crossed, "plain": plain}, {"task": "classification", "class_names": ["a", "b"]})
+    recipe = study.recipes["plain"]
+    assert views.resolved(recipe, crossed).model.wide_deep.wide == (3, 6)
+    assert jobs.cost_of(recipe, prepared, "crossed") > 0
+    with pytest.raises(UserError, match=r"^wide_deep\.wide: crosses needs a view with crosses, and plain has none$"):
+        jobs.cost_of(recipe, prepared, "plain")
+    data = StudyData(prepared)
+    assert data.resolved(recipe, "crossed", 0).model.wide_deep.deep == (0, 3)
+    assert data.inputs(recipe, "crossed", 0)["test"][0].shape == (12, 6)
