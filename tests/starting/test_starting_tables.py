@@ -213,6 +213,14 @@ def test_a_sign_for_a_missing_value_is_pointed_at_and_can_be_named(tmp_path: Pat
     assert "missing: a in 1 of 40 rows" in begun.said
 
 
+def test_what_the_user_says_of_columns_counts(tmp_path: Path) -> None:
+    content = table("a,b,sex,day,label", "{0},{1},{three},1{label}.12.2024,{label}")
+    reader = {"categories": ["b"], "leave_out": ["day"], "header": True}
+    begun = begin(tmp_path, {"mine.csv": content}, Answers(reader=reader))
+    assert (begun.reader["categories"], begun.reader["leave_out"]) == (["b", "sex"], ["day"])
+    assert "date_format" not in begun.reader
+
+
 @pytest.mark.parametrize("pack", ["gzip", "zip"])
 def test_a_table_may_be_packed(tmp_path: Path, pack: str) -> None:
     content = gzip.compress(PLAIN.encode()) if pack == "gzip" else zipped({"mine/all.csv": PLAIN.encode(), ".hidden": b""})

@@ -11,6 +11,7 @@ import pytest
 from helpers.checkout import ROOT, Checkout, copy_tree, is_result
 from helpers.datasets import message
 from helpers.starting import CATALOGUE, checkout, table
+from stages import fetch
 from stages.lib.data.catalogue import load_catalogue
 from stages.lib.study.load import load_study
 from stages.tools import new
@@ -58,6 +59,17 @@ def test_a_study_of_a_file(root: Path, capsys: pytest.CaptureFixture[str]) -> No
     study = load_study(root / "studies" / "flowers")
     assert (len(study.variants), len(study.claims)) == (3, 1)
     assert "python -m stages.train studies/flowers" in (root / "studies" / "flowers" / "dvc.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["50%.csv", "a%20b.csv", "a#1.csv", "a?b.csv", "~x.csv", "a:b.csv", "\u00f6 1.csv"])
+@pytest.mark.parametrize("inside", [True, False])
+def test_whatever_the_file_is_called_the_fetch_stage_finds_it(root: Path, name: str, inside: bool) -> None:
+    path = Path(name) if inside else Path("..", name)
+    path.write_text(FLOWERS)
+    run(str(path), "--target", "kind")
+    fetch.main(["studies/flowers"])
+    (fetched,) = (root / "studies" / "flowers" / "data" / "raw").iterdir()
+    assert fetched.read_text() == FLOWERS
 
 
 def test_nothing_is_overwritten_unasked(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -160,7 +160,7 @@ def path_of(source: str) -> Path:
         raise SourceError("is on another machine; file:///FOLDER/FILE is on this one")
     text = text[1:] if text.startswith("/~") else text
     try:
-        paths = [Path(each).expanduser() for each in (text, unquote(text))]
+        paths = [Path(each).expanduser() if each.startswith("~") else Path(each) for each in (text, unquote(text))]
     except RuntimeError as error:  # such as for ~nobody
         raise SourceError(str(error)) from None
     return next((path for path in paths if path.exists()), paths[0])
