@@ -214,15 +214,16 @@ def table_lines(parts: Parts) -> list[str]:
 
 
 def ask(question: str, choices: Sequence[str]) -> str:
-    """The answer that somebody types."""
-    hint = f" [{'/'.join(choices)}]" if 0 < len(choices) <= 6 else ""
+    """The answer that somebody types: one of the choices, if there are some."""
+    hint = "" if all(choice in question for choice in choices) else f" [{'/'.join(choices)}]"
     while True:
         try:
             said = input(f"{question}{hint} ").strip()
         except EOFError:
             raise UserError(f"{question} There is no answer") from None
-        if said and (not choices or said in choices):
+        if said in choices or (said and not choices):
             return said
+        print(unknown("answer", said, choices))
 
 
 def settings_of(given: Sequence[str]) -> dict[str, Any]:

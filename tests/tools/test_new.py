@@ -169,10 +169,18 @@ def test_settings_of_the_reader_are_yaml() -> None:
     assert new.settings_of(given) == {"header": True, "delimiter": "\t", "missing": [-999, "x"], "comment": "#", "quote": "|"}
 
 
-def test_a_question_is_asked_until_its_answer_is_one_of_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = iter(["", "maybe", "yes"])
+def test_a_question_is_asked_until_its_answer_is_one_of_the_choices(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = iter(["no_", "no"])
     monkeypatch.setattr("builtins.input", lambda _: next(said))
-    assert new.ask("Is it?", ("yes", "no")) == "yes"
+    assert new.ask("Is it?", ("yes", "no")) == "no"
+    assert capsys.readouterr().out == "unknown answer 'no_' (did you mean 'no'?); known: yes, no\n"
+
+
+def test_no_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert message(new.ask, "Is it?", ("yes", "no")) == "Is it? There is no answer"
 
 
 @pytest.mark.slow
