@@ -150,7 +150,7 @@ def _too_small(conv: Sequence[int], input_shape: Sequence[int]) -> str:
         return f"{wrong}if rows are (channels, height, width), set channels: first in the data set's reader"
     wrong += "fewer, or a smaller kernel_size or pool_size, do"
     sequences = len(input_shape) == 2 and input_shape[0] != input_shape[1]
-    return f"{wrong}; sequences of (steps, channels) need a network of your own" if sequences else wrong
+    return f"{wrong}; sequences of (steps, channels) need a network of your own (docs/own-network.md)" if sequences else wrong
 
 
 def _check_wide_deep(model: Model, input_shape: Sequence[int]) -> None:
