@@ -27,7 +27,7 @@ from stages.lib.training import views
         ),
         (
             (50, 2),
-            r"\[4\] leave .* 50 x 2 pixels; fewer, or .*, do; sequences of \(steps, channels\) need a network of your own \(docs/own-network.md\)$",
+            r"\[4\] leave .* do; sequences of \(steps, channels\) need a network of your own \(docs/own-network.md\)$",
         ),
         ((2, 2), r"\[4\] leave nothing of 2 x 2 pixels; fewer, or a smaller kernel_size or pool_size, do$"),
     ],
