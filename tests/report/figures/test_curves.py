@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers.figures import words
-from stages.lib.report.figures.curves import gradient_norms, gradients, learning_curves, thinned
+from stages.lib.report.figures.curves import curve_measures, gradient_norms, gradients, learning_curves, thinned
 from stages.lib.report.figures.style import svg
 
 
@@ -92,3 +92,9 @@ def test_sixteen_deep_variants_stay_small() -> None:
     table = diagnostics_of(**{f"variant_{number}": [[0.5**layer for layer in range(21)]] * 3 for number in range(16)})
     figure = gradients(table, dict.fromkeys(table["variant"].unique(), "relu"))
     assert len(svg(figure)) < 300_000
+
+
+def test_a_learning_rate_is_in_the_table_and_is_no_curve_of_what_is_measured() -> None:
+    names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    curves = pd.DataFrame({f"{name}_mean": [0.5] for name in names})
+    assert curve_measures(curves) == ["loss", "accuracy"]

@@ -47,9 +47,9 @@ COLUMNS = 4
 
 
 def curve_measures(curves: pd.DataFrame) -> list[str]:
-    """What is measured on the training rows: loss, and accuracy or mae."""
+    """What is measured on the training rows: loss, and accuracy or mae. A learning rate is set, and by some variants alone."""
     means = [name.removesuffix("_mean") for name in curves.columns if name.endswith("_mean")]
-    return [name for name in means if not name.startswith("val_")]
+    return [name for name in means if not name.startswith("val_") and name != "learning_rate"]
 
 
 def kinds(curves: pd.DataFrame, measure: str) -> list[str]:
