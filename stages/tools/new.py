@@ -31,12 +31,13 @@ from stages.lib.data.download import obtain
 from stages.lib.data.parts import Parts, read_parts
 from stages.lib.data.readers.images import Images
 from stages.lib.data.splits import prepare
-from stages.lib.files import write_text
+from stages.lib.files import write_bytes, write_text
 from stages.lib.starting import entries
 from stages.lib.starting.answers import Answers, Seen
 from stages.lib.starting.files import Given, in_roles, look_at, opened
 from stages.lib.starting.proposal import propose
 from stages.lib.starting.tables import described
+from stages.lib.study import networks, own
 from stages.lib.study.load import load_study
 from stages.lib.study.places import FOLDER, PIPELINE, SETTINGS, STARTER, studies
 from stages.lib.study.strict_yaml import NAME, NO_NAME, at, unknown
@@ -87,11 +88,14 @@ class New:
         return [f"{dataset.task}: {dataset.title}", *table_lines(parts)]
 
     def from_template(self, template: str) -> list[str]:
-        """Write a copy of another study."""
+        """Write a copy of another study, with its own networks and metrics."""
         known = {"starter": STARTER, **{place.name: place for place in studies(self.root) if place != STARTER}}
         if template not in known:
             raise UserError(str(unknown("study", template, known)))
-        text = (self.root / known[template] / SETTINGS).read_text(encoding="utf-8")
+        folder = self.root / known[template]
+        for path in [*folder.glob(f"{networks.FOLDER}/*.py"), *folder.glob(own.FILE)]:
+            write_bytes(self.folder / path.relative_to(folder), path.read_bytes())
+        text = (folder / SETTINGS).read_text(encoding="utf-8")
         self.write(re.sub(r"(?m)^(# yaml-language-server: \$schema=)(\.\./)*", r"\1../../", text, count=1))
         return [f"template: {template}, with its data set and its variants"]
 

@@ -127,7 +127,12 @@ def test_a_study_of_the_catalogue_s_data(root: Path, capsys: pytest.CaptureFixtu
 def test_a_copy_of_a_study(root: Path) -> None:
     shutil.copy(ROOT / "data" / "datasets.yaml", root / "data" / "datasets.yaml")
     shutil.copy(ROOT / "params.yaml", root / "params.yaml")
+    for name in ("networks/mine.py", "metrics.py"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text('"""Mine."""\n')
     run("--template", "starter")
+    copied = {path.relative_to(root / "studies" / "flowers").as_posix() for path in root.glob("studies/flowers/**/*.py")}
+    assert copied == {"networks/mine.py", "metrics.py"}
     text = (root / "studies" / "flowers" / "params.yaml").read_text()
     assert text == (ROOT / "params.yaml").read_text().replace("$schema=docs", "$schema=../../docs")
     assert (root / "studies" / "flowers" / "dvc.yaml").is_file()
