@@ -48,8 +48,9 @@ def evaluate(study: Study, prepared: Prepared, folder: Path) -> None:
     labels = {split: y for split, (_, y) in prepared.splits.items()}
     by_variant, histories = tables.measure_replicates(study, runs, labels, task, own_metrics(study, folder))
     replicates = pd.concat(by_variant.values())
-    summary = tables.summary_of(by_variant, study.statistics.confidence)
-    claims = judge_claims(study, replicates, [name for name, claim in study.claims.items() if not claim.about_time])
+    summary = tables.summary_of(by_variant, study.statistics.confidence, study.looks is not None)
+    judged = [name for name, claim in study.claims.items() if not claim.about_time]
+    claims = judge_claims(study, replicates, judged, tables.per_row(runs, labels["test"]))
     written = {"claims": claims, "summary": summary, "replicates": replicates, "curves": tables.curves_of(histories)}
     if task == "classification":
         written["confusion"] = tables.confusion_of(study, runs, labels["test"], prepared.facts["class_names"])

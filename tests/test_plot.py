@@ -411,5 +411,6 @@ def test_a_page_with_planned_looks_says_when_claims_were_decided_and_what_would_
     assert "exploratory: found in the replicates that judge it" in page
     columns = (tmp_path / "study" / "metrics" / "claims.csv").read_text(encoding="utf-8").splitlines()[0]
     assert "no interval" in page
-    assert columns.endswith(",threshold,margin,by,decided_after")
+    assert columns.endswith(",threshold,margin,by,decided_after,rows_low,rows_high,on_other_rows")
+    assert "for other seeds and other rows" in page
     assert (tmp_path / "study" / "metrics" / "figures" / "claims.svg").is_file()

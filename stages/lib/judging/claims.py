@@ -15,13 +15,16 @@ from stages.lib.study.settings import Study
 COLUMNS = "claim verdict effect low high close replicates metric expect threshold margin".split()
 
 
-def judge_claims(study: Study, replicates: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+def judge_claims(
+    study: Study, replicates: pd.DataFrame, names: Sequence[str], per_row: planned.PerRow | None = None
+) -> pd.DataFrame:
     """A row for each of the named claims, with COLUMNS; where looks are planned, also with planned.ADDED.
 
     replicates: has the columns variant and seed, and one for each of the claims' metrics.
+    per_row: gives what is measured of single test rows, for planned looks.
     """
     if study.looks:
-        return pd.DataFrame(planned.judge_at_looks(study, replicates, names), columns=[*COLUMNS, *planned.ADDED])
+        return pd.DataFrame(planned.judge_at_looks(study, replicates, names, per_row), columns=[*COLUMNS, *planned.ADDED])
     claims = {name: study.claims[name] for name in names}
     groups = {name: values_of(study, claim, replicates) for name, claim in claims.items()}
     return table(claims, groups, study.statistics.confidence)
@@ -49,7 +52,7 @@ def table_at_one_look(
     rows = []
     for name, claim in claims.items():
         asked = (claim.expect, claim.margin, claim.threshold, 1 - confidence)
-        share, bounds = is_share(claim.metric), planned.bounds_of(claim)
+        share, bounds = is_share(claim.metric), planned.bounds_of(claim.metric, len(claim.variants) == 2)
         judged = looks.judge(groups[name], *asked, share=share, bounds=bounds)
         rows.append(planned.row_of(name, claim, judged, min(map(len, groups[name]))))
     return pd.DataFrame(rows, columns=[*COLUMNS, *planned.ADDED])

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from stages.lib.judging import looks
 from stages.lib.judging.price import chance_by_mean, chance_by_median, seeds_needed
 from stages.lib.judging.replicates import COLLAPSED
-from stages.lib.judging.wider import k_fold_factor, spread_out
+from stages.lib.judging.wider import k_fold_factor, seeds_and_rows_limits, spread_out
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import higher_is_better, is_share, metric_of, rank_value, round_or_word
 from stages.lib.study.settings import Study
 
-ADDED = ["by", "decided_after"]
+OF_ROWS = ["rows_low", "rows_high", "on_other_rows"]
+ADDED = ["by", "decided_after", *OF_ROWS]
 """Columns of claims.csv that exist only where looks are planned: what the verdict is about, and after how many replicates it
-was found, which is empty if no look decided."""
+was found, which is empty if no look decided. Of means of test rows also the interval for other seeds and other rows together,
+and the verdict by it."""
+PerRow = Callable[[Claim, str, int], np.ndarray | None]
+"""(claim, variant, number of seeds) -> what the claim's metric is the mean of, (seeds, test rows); None for other metrics."""
 NO_END = "none"
 """The ends of an interval of a median that too few replicates leave without any."""
 
@@ -94,7 +99,7 @@ def judge(study: Study, claim: Claim, groups: Sequence[pd.DataFrame], alpha: flo
         collapsed,
         is_share(claim.metric),
         shares_networks(study, claim.variants),
-        bounds_of(claim),
+        bounds_of(claim.metric, len(claim.variants) == 2),
     )
 
 
@@ -108,22 +113,54 @@ def shares_networks(study: Study, variants: Sequence[str]) -> bool:
     return same[0] == same[1]
 
 
-def bounds_of(claim: Claim) -> tuple[float, float]:
-    """The smallest and the largest value that a claim's effect can have."""
-    if metric_of(claim.metric).quantity != "accuracy":
+def bounds_of(metric: str, difference: bool) -> tuple[float, float]:
+    """The smallest and the largest value that a metric can have, or the difference of two."""
+    if metric_of(metric).quantity != "accuracy":
         return -math.inf, math.inf
-    low, high = (0.0 if higher_is_better(claim.metric) else -1.0), 1.0
-    return (low, high) if len(claim.variants) == 1 else (low - high, high - low)
+    low, high = (0.0 if higher_is_better(metric) else -1.0), 1.0
+    return (low - high, high - low) if difference else (low, high)
 
 
-def judge_at_looks(study: Study, replicates: pd.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
+def ends_of(metric: str, values: np.ndarray, alpha: float) -> dict[str, float | str]:
+    """The ends of the interval of the mean of a variant's replicates, for a table: NO_END if they agree, or are too few."""
+    found = looks.limits([values], alpha, bounds=bounds_of(metric, difference=False))
+    if found.typical or math.isnan(float(found.low)):
+        return {"low": NO_END, "high": NO_END}
+    return {"low": round_or_word(metric, float(found.low)), "high": round_or_word(metric, float(found.high))}
+
+
+def on_other_rows(study: Study, claim: Claim, found: Progress, per_row: PerRow) -> dict[str, Any]:
+    """The columns OF_ROWS, at the look that decided or was the last; empty for medians, shares, folds and other metrics.
+
+    The interval is no narrower than that of the seeds alone, so a verdict may become inconclusive, and never another one.
+    """
+    folded = any(study.recipes[variant].k_fold for variant in claim.variants)
+    scores = [per_row(claim, variant, found.replicates) for variant in claim.variants] if not folded else [None]
+    groups = [each for each in scores if each is not None and np.isfinite(each).all()]
+    if found.judged is None or found.judged.by != "mean" or len(groups) < len(scores):
+        return dict.fromkeys(OF_ROWS, "")
+    if shares_networks(study, claim.variants):
+        groups = [groups[1] - groups[0]]
+    low, high = seeds_and_rows_limits(groups, (1 - study.statistics.confidence) / len(plan_of(study, claim)))
+    low, high = min(low, found.judged.low), max(high, found.judged.high)
+    bounds = bounds_of(claim.metric, len(claim.variants) == 2)
+    low, high = max(low, bounds[0]), min(high, bounds[1])
+    code = int(looks.decide(np.asarray(low), np.asarray(high), claim.expect, claim.margin, claim.threshold or 0.0))
+    ends = (round_or_word(claim.metric, end) for end in (low, high))
+    return dict(zip(OF_ROWS, (*ends, looks.VERDICTS[code]), strict=True))
+
+
+def judge_at_looks(
+    study: Study, replicates: pd.DataFrame, names: Sequence[str], per_row: PerRow | None = None
+) -> list[dict[str, Any]]:
     """A row of claims.csv for each of the named claims. One without replicates is inconclusive."""
     rows = []
     for name in names:
         claim = study.claims[name]
         found = progress_of(study, claim, replicates)
         judged = found.judged or looks.Judged("inconclusive", math.nan, math.nan, math.nan, False, "mean")
-        rows.append(row_of(name, claim, judged, found.replicates))
+        of_rows = on_other_rows(study, claim, found, per_row) if per_row else dict.fromkeys(OF_ROWS, "")
+        rows.append(row_of(name, claim, judged, found.replicates) | of_rows)
     return rows
 
 

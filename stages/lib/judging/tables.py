@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from stages.lib.files import read_arrays
+from stages.lib.judging import planned as planned_looks
 from stages.lib.judging import verdicts
 from stages.lib.judging.predictions import Function
 from stages.lib.judging.replicates import PREDICTIONS, measure, predicted_classes, read
+from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import DIGITS, is_share, rank_value, round_or_word
 from stages.lib.study.settings import Study
 
@@ -36,6 +38,27 @@ def trained_seeds(study: Study, runs: Path, variant: str) -> list[int]:
     return [seed for seed in seeds if seed in first or (runs / variant / str(seed)).is_dir()]
 
 
+def per_row(runs: Path, labels: np.ndarray) -> Callable[[Claim, str, int], np.ndarray | None]:
+    """A function, as planned.PerRow: whether each test row was predicted correctly, or its absolute error.
+
+    labels: of the test rows.
+    """
+
+    def scores(claim: Claim, variant: str, seeds: int) -> np.ndarray | None:
+        if claim.metric not in ("test_accuracy", "test_mae"):
+            return None
+        found = []
+        for seed in range(seeds):
+            predictions = read_arrays(runs / variant / str(seed) / PREDICTIONS)["test"]
+            if claim.metric == "test_accuracy":
+                found.append((predicted_classes(predictions) == labels).astype(np.float64))
+            else:
+                found.append(np.abs(predictions[:, 0].astype(np.float64) - labels))
+        return np.stack(found)
+
+    return scores
+
+
 def measure_replicates(
     study: Study, runs: Path, labels: Mapping[str, np.ndarray], task: str, functions: Mapping[str, Function]
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
@@ -55,10 +78,13 @@ def measure_replicates(
     return tables, pd.concat(histories)
 
 
-def summary_of(tables: Mapping[str, pd.DataFrame], confidence: float) -> pd.DataFrame:
+def summary_of(tables: Mapping[str, pd.DataFrame], confidence: float, planned: bool = False) -> pd.DataFrame:
     """The mean, standard deviation and interval of every metric of every variant, over its replicates.
 
     If a value is not finite, the mean is the worst value, and a word stands for the others. A single value has no deviation: 0.
+
+    planned: whether looks are planned. Then intervals are by their rules: an accuracy's ends at 0 and 1, and values that agree
+        have none.
     """
     rows = []
     for variant, table in tables.items():
@@ -73,6 +99,8 @@ def summary_of(tables: Mapping[str, pd.DataFrame], confidence: float) -> pd.Data
                 "high": interval.high,
             }
             rounded = {name: round_or_word(metric, number) for name, number in spread.items()}
+            if planned and not is_share(metric) and np.isfinite(values).all():
+                rounded |= planned_looks.ends_of(metric, values, 1 - confidence)
             rows.append({"variant": variant, "metric": metric, "replicates": len(table), **rounded})
     return pd.DataFrame(rows)
 

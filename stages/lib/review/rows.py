@@ -57,7 +57,10 @@ def effect_cell(side: Side, claim: str) -> str:
 
 def verdict_cell(side: Side, claim: str) -> str:
     row = side.outcome.verdicts.get(claim)
-    return f"{escape(row['verdict'])}{' (close)' if row['close'] == 'True' else ''}" if row else "not judged"
+    if row is None:
+        return "not judged"
+    after = f" after {escape(row['decided_after'])} replicates" if row.get("decided_after") else ""
+    return f"{escape(row['verdict'])}{after}{' (close)' if row['close'] == 'True' else ''}"
 
 
 def verdict_rows(pairs: Iterable[Pair]) -> Iterator[Row]:

@@ -138,7 +138,8 @@ def look_sentences(results: Results, claim: Claim, row: Mapping[Any, Any], table
         return []
     said = [ABOUT[row["by"]]] if row["by"] in ABOUT else []
     if row["verdict"] != "inconclusive":
-        return [*said, f"It was decided at the look after {row['replicates']} replicates."]
+        said.append(f"It was decided at the look after {row['replicates']} replicates.")
+        return [*said, *_rows_sentence(results, claim, row)]
     said.append(f"The last look was after {row['replicates']} replicates.")
     price = price_of(results.study, claim, table) or {}
     if (even := price.get(0.5)) and (likely := price.get(0.9)):
@@ -149,6 +150,16 @@ def look_sentences(results: Results, claim: Claim, row: Mapping[Any, Any], table
     elif price:
         said.append(f"If the truth is what was measured, {MOST:,} replicates would not decide with an even chance.")
     return said
+
+
+def _rows_sentence(results: Results, claim: Claim, row: Mapping[Any, Any]) -> list[str]:
+    """Whether a verdict holds on other test rows too, if that is known."""
+    if row["on_other_rows"] not in HOLDS:
+        return []
+    interval = unit_of(claim.metric, results.task).interval(row["rows_low"], row["rows_high"])
+    if row["on_other_rows"] == row["verdict"]:
+        return [f"It holds for other test rows like these, too: {interval} is the interval for other seeds and other rows."]
+    return [f"It holds on these test rows: {interval}, the interval for other seeds and other rows, does not decide."]
 
 
 ABOUT = {
