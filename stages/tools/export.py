@@ -241,7 +241,8 @@ def encoding_of(study: Study, folder: Path, prepared: Prepared, view: views.Fitt
     described = prepared.facts.get("columns", [])
     inputs = []
     for number, place in enumerate(reader.places(path)):
-        column = described[number] if described else {"name": str(place), "kind": "number", "values": []}
+        name = place if isinstance(place, str) else f"column_{place + 1}"
+        column = described[number] if described else {"name": name, "kind": "number", "values": []}
         ratio = reader.ratios.get(place) if isinstance(place, str) and place not in names else None
         inputs.append({**column, "place": place, "ratio": ratio})
     options = reader.model_dump(mode="json")
@@ -333,6 +334,9 @@ def export(folder: Path, variant: str, seed: int, formats: list[str], target: Pa
     needs = needs_of(recipe, network)
     encoded = encoding_of(study, folder, prepared, view)
     facts = facts_of(study, folder, variant, seed, prepared, model, needs)
+    if encoded:
+        for feature, each in zip(facts["input"]["features"], encoded["inputs"], strict=False):  # none for rows of pixels
+            feature["name"] = each["name"]
     if view.encoding:
         facts["input"]["encoded"] = encoding.names(view.encoding)
     if recipe.model.network and needs:

@@ -39,6 +39,8 @@ def cells_of(path: Path, how: Mapping[str, Any]) -> pd.DataFrame:
         frame = pd.read_excel(path, sheet_name=how["sheet"], header=header, skiprows=how["skip_lines"], keep_default_na=False)
     else:
         frame = _text_of(path, how)
+    if how.get("header", True):
+        frame.columns = pd.Index([re.sub(r"^Unnamed: \d+$", "", str(name).strip()) for name in frame.columns], dtype=object)
     frame = frame.iloc[: len(frame) - how["leave_out_last"]].reset_index(drop=True)
     stripped: pd.DataFrame = frame.apply(lambda column: column.map(_stripped))
     return stripped

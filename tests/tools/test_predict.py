@@ -204,14 +204,19 @@ def test_numbers_without_names_predict_too(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     export.export(Path("study"), "plain", 0, ["keras"], tmp_path / "out")
     facts = json.loads((tmp_path / "out" / "encoding.json").read_text())
-    assert [(each["name"], each["place"], each["ratio"]) for each in facts["inputs"]] == [("1", 1, None), ("r", "r", [0, 1])]
+    assert [(each["name"], each["place"], each["ratio"]) for each in facts["inputs"]] == [
+        ("column_2", 1, None),
+        ("r", "r", [0, 1]),
+    ]
+    named = json.loads((tmp_path / "out" / "export.json").read_text())["input"]["features"]
+    assert [feature["name"] for feature in named] == ["column_2", "r"]
     with np.load(tmp_path / "study" / "data" / "runs" / "plain" / "0" / "predictions.npz") as archive:
         expected = archive["test"][:, 0]
     (tmp_path / "new.csv").write_text("".join(line.rpartition(",")[0] + "\n" for line in text.splitlines()[32:]))
     found = predict.predict(tmp_path / "new.csv", tmp_path / "out")
     np.testing.assert_allclose(found["prediction"], expected, rtol=1e-4)
     (tmp_path / "new.csv").write_text("1,none\n")
-    with pytest.raises(predict.TableError, match="row 1: 1 is missing; the network needs it"):
+    with pytest.raises(predict.TableError, match="row 1: column_2 is missing; the network needs it"):
         predict.predict(tmp_path / "new.csv", tmp_path / "out")
 
 

@@ -197,11 +197,12 @@ def test_excel(tmp_path: Path) -> None:
 
     table = pd.DataFrame({"a": [1, None, 3], "size": [1, 2, None], "y": [0.5, 1.5, 2.5]})
     table["day"] = [pd.Timestamp(day) for day in ("2024-01-01", "2024-01-02T12:00", "1970-01-01")]
+    table = table.rename(columns={"a": 2024})
     table.to_excel(tmp_path / "made.xlsx", index=False, startrow=2, sheet_name="answers")
     reader = {"kind": "excel", "target": "y", "categories": ["size"], "dates": ["day"], "skip_lines": 2, "sheet": "answers"}
     content = {"all": (tmp_path / "made.xlsx").read_bytes()}
     parts = read(tmp_path, reader, content, task="regression")
     np.testing.assert_array_equal(parts["all"][0], [[1, 0, 19723], [np.nan, 1, 19724.5], [3, np.nan, 0]])
-    assert [column.values for column in parts.columns] == [(), ("1", "2"), ()]
+    assert [(column.name, column.values) for column in parts.columns] == [("2024", ()), ("size", ("1", "2")), ("day", ())]
     said = message(read, tmp_path, {**reader, "sheet": "other"}, content, task="regression")
     assert said.startswith(f"{tmp_path / 'all'}: not a table in an Excel file: ")

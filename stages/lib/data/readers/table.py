@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -150,6 +151,8 @@ class Table(Reader):
             if len(self.columns) != known.shape[1]:
                 raise UserError(f"{path}: has {known.shape[1]} columns, where {len(self.columns)} are named")
             known.columns = pd.Index(self.columns, dtype=object)
+        elif self.has_header:  # a spreadsheet may name a column 2024, and pandas an unnamed one
+            known.columns = pd.Index([re.sub(r"^Unnamed: \d+$", "", str(name).strip()) for name in known.columns], dtype=object)
         if self.leave_out_last >= len(known):
             raise UserError(f"{path}: has {len(known)} rows, and leave_out_last is {self.leave_out_last}")
         known = known.iloc[: len(known) - self.leave_out_last]
