@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ from helpers.runs import TIMED, complete_facts, waves, write_runs
 from helpers.study import study_with, write_study
 from stages import evaluate, plot
 from stages.lib.cli import UserError
+from stages.lib.data.prepared import read_prepared
 from stages.lib.report.illustrations.registry import illustrate
 from stages.lib.report.page import embedded
 
@@ -72,7 +74,22 @@ RICH: dict[str, Any] = {
         name: {"says": "It <says> so."} for name in ("sigmoid_saturation", "losses", "label_grid", "weight_updates")
     },
 }
-FACTS = {"description": "Grey <blobs>.", "feature_names": ["left", "right"], "first_rows": [[-1.5, 2.0, 3.0]]}
+COLUMNS = [
+    {"name": "left", "kind": "number", "values": [], "ordered": False, "missing": 1234},
+    {
+        "name": "right",
+        "kind": "category",
+        "values": [f"<{letter}>" for letter in "abcdefghijklmn"],
+        "ordered": False,
+        "missing": 0,
+    },
+]
+FACTS = {
+    "description": "Grey <blobs>.",
+    "feature_names": ["left", "right"],
+    "first_rows": [[-1.5, 2.0, 3.0], [None, "<b>", 0.0]],
+    "columns": COLUMNS,
+}
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +143,36 @@ def test_every_figure_is_drawn_and_small(plotted: Callable[..., Path]) -> None:
     }
     assert all(0 < len(content) < 300_000 for content in drawn.values())
     assert drawn["views.png"].startswith(b"\x89PNG")
+
+
+def cells(text: str, caption: str) -> list[list[str]]:
+    """The rows of the table whose caption begins so, as they are read."""
+    table = text[text.index(f"{caption}") :].partition("</table>")[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", table, flags=re.DOTALL)
+    return [[unescape(re.sub(r"<[^>]+>", "", cell)).strip() for cell in re.findall(r"<t[hd].*?</t[hd]>", row)] for row in rows]
+
+
+def test_the_report_counts_the_rows_of_each_class(rich: Path) -> None:
+    prepared = read_prepared(rich / "data" / "prepared")
+    found = cells(page(rich), "Rows of each class")
+    counts = {split: np.bincount(y, minlength=4).tolist() for split, (_, y) in prepared.splits.items()}
+    assert plot.rows_of_classes(prepared) == counts
+    order = ("train", "validation", "test")
+    names = prepared.facts["class_names"]
+    expected = [[name, *(str(counts[split][label]) for split in order)] for label, name in enumerate(names)]
+    largest = int(np.argmax(counts["train"]))
+    shares = [f"{100 * counts[split][largest] / sum(counts[split]):.1f} %" for split in order]
+    assert found[-5:] == [*expected, [f"always {names[largest]}", *shares]]
+
+
+def test_the_report_lists_the_columns_of_a_table_and_what_is_missing(rich: Path) -> None:
+    text = page(rich)
+    found = cells(text, "The columns of the table before any view")
+    values = "<a>, <b>, <c>, <d>, <e>, <f>, <g>, <h>, <i>, <j>, <k>, <l> and 2 more"
+    assert found[-2:] == [["left", "number", "", "1,234"], ["right", "category", values, "0"]]
+    first = cells(text, "The first rows of the data set")
+    assert first[-2:] == [["−1.5", "2", "3"], ["missing", "<b>", "0"]]
+    assert "<b>" not in text.partition("The columns of the table")[2]
 
 
 def test_every_figure_is_on_the_page(plotted: Callable[..., Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -500,3 +501,16 @@ def test_an_unknown_data_set_is_refused_in_one_line(run_stage: Path) -> None:
     with pytest.raises(SystemExit) as caught:
         prepare.main()
     assert "unknown data set 'blob' (did you mean 'blobs'?); known: blobs" in str(caught.value.code)
+
+
+def test_the_stage_says_which_class_has_few_rows(
+    run_stage: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x, y = blobs(220)
+    y[y == 3] = 0
+    y[:6] = 3
+    monkeypatch.setattr(prepare, "read_parts", lambda *_: {"all": (x, y)})
+    write_params(run_stage)
+    prepare.main()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"prepare: data\.split: class 3 \([34] in train, 1 in validation, 1 in test\): few rows", said)
