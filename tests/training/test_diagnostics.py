@@ -17,6 +17,7 @@ from keras import ops
 
 from helpers.study import study_with
 from helpers.training import diverging
+from stages.lib.judging import tables
 from stages.lib.report import evidence
 from stages.lib.study.recipe import Recipe
 from stages.lib.training import diagnostics, replicate
@@ -117,6 +118,10 @@ def test_gradients_of_hidden_layers_are_those_of_finite_differences() -> None:
             slopes.append((losses[0] - losses[1]) / (2 * step))
         variable.assign(kernel)
         assert row["gradient_norm"] == pytest.approx(norm(np.array(slopes)), rel=5e-3)
+
+
+def test_the_table_of_all_variants_has_the_same_columns() -> None:
+    assert tables.DIAGNOSTICS == ["variant", *diagnostics.COLUMNS]
 
 
 def test_only_the_first_training_rows_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
