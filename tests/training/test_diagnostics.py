@@ -121,7 +121,7 @@ def test_gradients_of_hidden_layers_are_those_of_finite_differences() -> None:
 
 
 def test_the_table_of_all_variants_has_the_same_columns() -> None:
-    assert tables.DIAGNOSTICS == ["variant", *diagnostics.COLUMNS]
+    assert ["variant", *diagnostics.COLUMNS] == tables.DIAGNOSTICS
 
 
 def test_only_the_first_training_rows_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
