@@ -1,7 +1,7 @@
 """A plain Keras script to compare with: one replicate after the other, `fit` with Keras's default settings.
 
 It trains the replicates of a study, and needs its data/prepared: `python -m benchmarks.plain [STUDY]`. The study's networks
-must have one input and one output.
+must have one input and one output, and their training no weights, smoothing or augmentation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def train(recipe: Recipe, fitted: views.FittedView, prepared: Prepared, seed: in
     """Train one replicate and return its quality on each split."""
     import keras
 
-    from stages.lib.training import networks
+    from stages.lib.training import networks, replicate
 
     one_hot = prepared.task == "classification" and not recipe.train.loss.startswith("sparse")
     splits: dict[str, tuple[Any, Any]] = {}
@@ -30,9 +30,10 @@ def train(recipe: Recipe, fitted: views.FittedView, prepared: Prepared, seed: in
     x, y = splits["train"]
     keras.utils.set_random_seed(seed)
     model = networks.build(recipe.model, x.shape[1:], prepared.outputs, seed)
-    optimizer = {"class_name": recipe.train.optimizer, "config": {"learning_rate": recipe.train.learning_rate}}
+    structure = replicate.Structure.of(recipe, x.shape[1:], prepared.outputs, prepared.task, len(x))
+    optimizer = replicate.new_optimizer(structure, float(recipe.train.learning_rate))
     quality = "accuracy" if prepared.task == "classification" else "mae"
-    model.compile(optimizer=keras.optimizers.get(optimizer), loss=recipe.train.loss, metrics=[quality])
+    model.compile(optimizer=optimizer, loss=recipe.train.loss, metrics=[quality])
     stopping = recipe.train.early_stopping
     callbacks = []
     if stopping.monitor != "none":

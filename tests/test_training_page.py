@@ -38,6 +38,23 @@ def test_an_example_is_a_study(example: dict[str, Any], tmp_path: Path) -> None:
     assert found == {name: expected[name] for name in named}
 
 
+TURNS = re.findall(r"^\| (?:`(optimizer: .*?)`|nothing) \| (.*) \|$", PAGE, re.M)
+
+
+@pytest.mark.parametrize(
+    ("before", "turn"), [(before, turn) for before, turns in TURNS for turn in re.findall(r"-S ([^`]*)`", turns)]
+)
+def test_a_turn_of_the_page_is_one_that_dvc_makes(before: str, turn: str, tmp_path: Path) -> None:
+    from dvc.utils.hydra import apply_overrides
+
+    train = {**SMALL["train"], **YAML(typ="safe", pure=True).load(before or "{}")}
+    with (tmp_path / "params.yaml").open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump({**SMALL, "train": train}, file)
+    plain = load_study(tmp_path).recipes["plain"]
+    apply_overrides(tmp_path / "params.yaml", [turn.strip("'")])
+    assert load_study(tmp_path).recipes["plain"] != plain
+
+
 def test_the_table_of_schedules_names_the_keys_of_each_kind() -> None:
     rows = {kind: set(re.findall(r"`(\w+)`", keys)) for kind, keys in re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", PAGE, re.M)}
     rows["constant"] = set()
