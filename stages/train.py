@@ -75,7 +75,7 @@ def train_study(
     with runs.workers_on_demand(study.replicates.backend) as start:
         while missing := looks.missing():
             all_totals.append(runs.train_missing(missing, prepared, cache, study.replicates.time_limit, start, finish))
-            looks.advance()
+            looks.advance(max(1, *(each.workers for each in all_totals)))
     totals = runs.added(all_totals)
     wall = time.perf_counter() - started
     shared = len(looks.rows) - totals.trained - totals.cached

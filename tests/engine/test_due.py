@@ -98,6 +98,21 @@ def test_the_cheapest_look_comes_first(tmp_path: Path, trained: list[str]) -> No
     assert [job for job in later[6:] if job.startswith("noisy")] == [f"noisy, seed {seed}" for seed in (8, 9, 10, 11)]
 
 
+def test_looks_that_are_due_fill_the_workers(tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same is trained, in fewer rounds."""
+    rounds: list[int] = []
+    whole = runs.train_missing
+
+    def counted(jobs: Sequence[Job], *given: Any) -> runs.Totals:
+        rounds.append(len(jobs))
+        return whole(jobs, *given)._replace(workers=5)
+
+    monkeypatch.setattr(runs, "train_missing", counted)
+    train_it(tmp_path)
+    assert rounds == [15, 6, 8]
+    assert len(trained) == 29
+
+
 @pytest.mark.parametrize("after", [3, 15, 17, 22])
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
     after: int, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch

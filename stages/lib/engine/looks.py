@@ -91,9 +91,14 @@ class Looks:
                 found.append(Due(name, progress.next, [job for job in needed if (job.variant, job.seed) not in self.rows]))
         return sorted(found, key=lambda due: (due.cost, due.claim))
 
-    def advance(self) -> None:
-        """Want what the cheapest look that is due needs, if one is."""
-        for due in self.due()[:1]:
+    def advance(self, at_once: int = 1) -> None:
+        """Want what the cheapest look that is due needs, and the next ones until so many replicates can train at once.
+
+        Every look that is due is needed, whatever the others find.
+        """
+        for due in self.due():
+            if len(self.missing()) >= at_once:
+                return
             for job in due.jobs:
                 self.wanted[job.variant] = max(self.wanted[job.variant], job.seed + 1)
 
