@@ -85,7 +85,8 @@ def test_show_and_the_report_name_the_options(tmp_path: Path, capsys: pytest.Cap
     }
     assert changed_knobs(study, "wide_residual", "residual") == [("options.width", "8", "16")]
     mixed = own_study(tmp_path, with_own(), tiny=TINY)
-    assert changed_knobs(mixed, "own", "plain")[0] == ("network", "–", "tiny")
+    options = [("options.width", "–", "4"), ("options.dropout", "–", "0.0")]
+    assert changed_knobs(mixed, "own", "plain") == [("network", "–", "tiny"), *options]
     assert ("hidden", "–", "[16]") in changed_knobs(mixed, "plain", "own")
 
 

@@ -35,8 +35,9 @@ def changed_knobs(study: Study, variant: str, other: str | None) -> list[tuple[s
     base, recipe = study.recipes[other] if other else study, study.recipes[variant]
     before = knobs(study.view_of(other) if other else "", base.model, base.train)
     after = knobs(study.view_of(variant), recipe.model, recipe.train)
-    changed = [knob for knob in {**after, **before} if after.get(knob) != before.get(knob)]
-    absent = "–" if bool(base.model.network) != bool(recipe.model.network) else "all"
+    other_keys = bool(base.model.network) != bool(recipe.model.network)  # those of a network of one's own, or of layers
+    changed = [knob for knob in (after if other_keys else {**after, **before}) if after.get(knob) != before.get(knob)]
+    absent = "–" if other_keys else "all"
     left_out = {knob: "Keras's own" if knob.startswith("optimizer.") else absent for knob in changed}
     return [(knob, before.get(knob, left_out[knob]), after.get(knob, left_out[knob])) for knob in changed]
 
