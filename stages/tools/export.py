@@ -292,18 +292,18 @@ def _check_formats(model: keras.Model, network: Network, formats: list[str], raw
 
     if not {"keras", "json"} & set(formats):
         return
-    mend = "choose --formats saved_model, or mend the layer"
     with tempfile.TemporaryDirectory() as folder:
         _write_keras(model, Path(folder))
         try:
             loaded = keras.saving.load_model(Path(folder) / "model.keras")
-        except (TypeError, ValueError, NotImplementedError) as error:
-            why = " ".join(str(error).split())[:200]
-            raise UserError(f"{network.path}: Keras cannot load what it writes ({why}); {mend}") from None
+        except (TypeError, ValueError, NotImplementedError):
+            needed = "@keras.saving.register_keras_serializable() and, for arguments, get_config"
+            wrong = f"Keras cannot load what it writes; classes of your own need {needed}"
+            raise UserError(f"{network.path}: {wrong}; or choose --formats saved_model") from None
         given, found = (predictions_of(each.predict(raw, verbose=0)) for each in (model, loaded))
     if not np.allclose(found, given, TOLERANCE, TOLERANCE, equal_nan=True):
         wrong = "a layer keeps something that is neither a weight nor in its get_config, so it would predict something else"
-        raise UserError(f"{network.path}: {wrong}; {mend}")
+        raise UserError(f"{network.path}: {wrong}; choose --formats saved_model, or mend the layer")
 
 
 def choose_backend(backend: str, formats: list[str]) -> None:
