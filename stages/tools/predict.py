@@ -40,7 +40,7 @@ def cells_of(path: Path, how: Mapping[str, Any]) -> pd.DataFrame:
     else:
         frame = _text_of(path, how)
     if how.get("header", True):
-        frame.columns = pd.Index([re.sub(r"^Unnamed: \d+$", "", str(name).strip()) for name in frame.columns], dtype=object)
+        frame.columns = pd.Index([_as_name(name) for name in frame.columns], dtype=object)
     frame = frame.iloc[: len(frame) - how["leave_out_last"]].reset_index(drop=True)
     stripped: pd.DataFrame = frame.apply(lambda column: column.map(_stripped))
     return stripped
@@ -72,6 +72,10 @@ def _text_of(path: Path, how: Mapping[str, Any]) -> pd.DataFrame:
         frame.columns = pd.RangeIndex(frame.shape[1])
     rows: pd.DataFrame = frame[(frame.fillna("") != "").any(axis=1)]
     return rows
+
+
+def _as_name(cell: object) -> str:
+    return re.sub(r"\s*[\r\n]\s*", " ", re.sub(r"^Unnamed: \d+$", "", str(cell).strip()))
 
 
 def _stripped(cell: object) -> object:

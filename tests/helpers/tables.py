@@ -13,6 +13,7 @@ FORMATS: dict[str, tuple[str | bytes, dict[str, Any]]] = {
     "byte order mark": ("\ufeff" + ROWS, {}),
     "byte order mark, quoted": ("\ufeff" + ROWS.replace("a,b,label", '"a","b","label"'), {}),
     "byte order mark, no header": ("\ufeff" + ROWS.partition("\n")[2], {"header": False}),
+    "a line end in a name": (ROWS.replace("a,b", 'a,"b\n(m)"'), {}),
     "carriage returns": (ROWS.replace("\n", "\r"), {}),
     "Windows": (ROWS.replace("\n", "\r\n"), {}),
     "no line end": (ROWS.rstrip("\n"), {}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import Field, WithJsonSchema, WrapValidator, model_validator
 from stages.lib.cli import SettingError, UserError, as_yaml
 from stages.lib.data.readers import columns as cells_of
 from stages.lib.data.readers.raw import Column, Raw, Reader, Shape, in_shape
+from stages.lib.data.readers.text import as_name
 from stages.lib.study.metrics import Task
 from stages.lib.study.strict_yaml import TWO, unknown
 from stages.lib.study.values import Positive, Whole
@@ -152,7 +152,7 @@ class Table(Reader):
                 raise UserError(f"{path}: has {known.shape[1]} columns, where {len(self.columns)} are named")
             known.columns = pd.Index(self.columns, dtype=object)
         elif self.has_header:  # a spreadsheet may name a column 2024, and pandas an unnamed one
-            known.columns = pd.Index([re.sub(r"^Unnamed: \d+$", "", str(name).strip()) for name in known.columns], dtype=object)
+            known.columns = pd.Index([as_name(name) for name in known.columns], dtype=object)
         if self.leave_out_last >= len(known):
             raise UserError(f"{path}: has {len(known)} rows, and leave_out_last is {self.leave_out_last}")
         known = known.iloc[: len(known) - self.leave_out_last]

@@ -62,6 +62,8 @@ def read_cells(path: Path, how: Format, as_text: Collection[str | int] = (), all
     """
     try:
         names = _names(path, how)
+        if not names:
+            raise UserError(f"{path}: has one column, and row_names: true leaves it out")
         chosen = names if all_text else as_text
         text = {
             number for number, name in enumerate(names) if name in chosen or number in chosen or number - len(names) in chosen
@@ -80,7 +82,7 @@ def read_cells(path: Path, how: Format, as_text: Collection[str | int] = (), all
     frame.columns = pd.Index(names, dtype=object)
     _check_delimiter(path, how, len(names))
     if all(is_text(frame.iloc[:, number]) for number in range(len(names))):
-        filled = [frame.iloc[:, number].fillna("").str.strip() != "" for number in range(len(names))]
+        filled = [frame.iloc[:, number].map(_is_filled) for number in range(len(names))]
         frame = frame[np.any(filled, axis=0)]  # without lines of nothing but delimiters, as spreadsheets write them
     if frame.empty:
         raise UserError(f"{path}: has no rows")
@@ -88,9 +90,19 @@ def read_cells(path: Path, how: Format, as_text: Collection[str | int] = (), all
     return frame.reset_index(drop=True)
 
 
+def as_name(cell: object) -> str:
+    """A cell of the header as a column's name, on one line. pandas calls what has none `Unnamed: 0`."""
+    return re.sub(r"\s*[\r\n]\s*", " ", re.sub(r"^Unnamed: \d+$", "", str(cell).strip()))
+
+
 def is_text(cells: pd.Series[Any]) -> bool:
     """Whether a column is neither numbers nor booleans."""
     return cells.dtype.kind not in "iufb"
+
+
+def _is_filled(cell: object) -> bool:
+    """Whether there is something in a cell; a number of more digits than 64 bits hold is no text."""
+    return bool(cell.strip()) if isinstance(cell, str) else cell == cell  # not for NaN
 
 
 def _names(path: Path, how: Format) -> list[Any]:
@@ -99,7 +111,7 @@ def _names(path: Path, how: Format) -> list[Any]:
         first = pd.read_csv(file, header=None, nrows=1, dtype=str, **_options(how)).iloc[0].tolist()
     if not how.header:
         return list(range(len(first) - how.row_names))
-    names = [str(name).strip() for name in first]
+    names = [as_name(name) for name in first]
     if how.row_names and not _is_wider(path, how, len(names)):
         names = names[1:]
     _check_header(names, path)
@@ -156,7 +168,7 @@ def _read(path: Path, how: Format, width: int, text: Collection[int]) -> pd.Data
     if longer:
         frame, longer = read(width + own + 1)
         last = frame.iloc[:, -1]
-        if longer or not is_text(last) or last.fillna("").str.strip().any():
+        if longer or not is_text(last) or last.map(_is_filled).any():
             _check_delimiter(path, how, width)
             hint = "if each row begins with a name or number of its own, set row_names: true"
             raise UserError(f"{path}: rows have more columns than the header, which has {width}; {hint}")
@@ -169,7 +181,7 @@ def _no_text(path: Path, how: Format, error: UnicodeError) -> str:
     with path.open("rb") as file:
         start = file.read(2)
     other = "utf-16" if start in BYTE_ORDER_MARKS else "latin-1 or cp1252, say"
-    reason = getattr(error, "reason", None) or str(error)
+    reason = " ".join(str(getattr(error, "reason", None) or error).split())
     where = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
     return f"not a CSV file: no text in {how.encoding}{where}: {reason}; set the reader's encoding, to {other}"
 
