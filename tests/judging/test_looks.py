@@ -184,6 +184,13 @@ def test_the_simulation_of_todays_rules_is_todays_rules() -> None:
             assert (found.low[row], found.high[row]) == pytest.approx((one.low, one.high))
 
 
+@pytest.fixture
+def fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Medians of populations are known to a hundredth, which is enough where none lies at a margin."""
+    monkeypatch.setattr(benchmark, "KNOWN", 100_000)
+
+
+@pytest.mark.usefixtures("fewer_draws")
 @pytest.mark.parametrize("population", [name for name in benchmark.POPULATIONS if "2, one" not in name])
 def test_false_verdicts_keep_to_one_percent(population: str) -> None:
     """6,000 repetitions: the share is known to 0.13 percent points, so 1.4 % would be found for 1 %."""
@@ -192,6 +199,7 @@ def test_false_verdicts_keep_to_one_percent(population: str) -> None:
     assert max(float(str(row["decided"])) for row in found if row["replicates"] == "5, 10, 20") > 0.8
 
 
+@pytest.mark.usefixtures("fewer_draws")
 def test_todays_rules_do_not_keep_to_it() -> None:
     for population in ("skewness 2 (exponential)", "10 % collapse", "whole epochs, nine of ten agree"):
         found = [row for row in benchmark.simulate(2_000, populations=[population]) if row["rule"] == "today"]
