@@ -30,6 +30,9 @@ from stages.lib.study.claims import Expect
 
 VERDICTS: tuple[Verdict, ...] = ("inconclusive", "supported", "refuted", "equivalent")
 """`decide` gives the position in this list."""
+FREEDOM = 0.5
+"""Share of the degrees of freedom that counts. With two thirds, 5 replicates decide twice as many claims, and exponential ones
+are judged wrongly in 1.1 to 2.4 % where 1 % is meant."""
 FEWEST = 3
 """Replicates that an interval of a mean needs: the third moment has no estimate from fewer."""
 By = Literal["mean", "median", "share"]
@@ -88,7 +91,7 @@ def mean_limits(groups: Sequence[np.ndarray], alpha: float) -> tuple[np.ndarray,
             third = third + sign * (centred**3).sum(axis=-1) / ((count - 1) * (count - 2) * count)
             spent = spent + own**2 / (count - 1)
         freedom = variance**2 / spent  # of Welch and Satterthwaite
-        return two_sided(estimate, np.sqrt(variance), third, freedom / 2, alpha)
+        return two_sided(estimate, np.sqrt(variance), third, FREEDOM * freedom, alpha)
 
 
 def two_sided(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import special, stats
 
-from stages.lib.judging.looks import by_seed
+from stages.lib.judging.looks import FREEDOM, by_seed
 from stages.lib.study.claims import Expect
 
 MOST = 1000
@@ -46,7 +46,7 @@ def chance_by_mean(
     def chance(count: int) -> float:
         error = math.sqrt(variances.sum() / count)
         freedom = float(variances.sum() ** 2 / (variances**2).sum() * (count - 1))
-        quantile = special.stdtrit(max(freedom / 2, 1.0), 1 - alpha / 2)
+        quantile = special.stdtrit(max(FREEDOM * freedom, 1.0), 1 - alpha / 2)
 
         deviations = np.sqrt(special.chdtri(freedom, _QUANTILES) / freedom)  # of a sample, for a true one of 1
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.lib.judging.looks import two_sided
+from stages.lib.judging.looks import FREEDOM, two_sided
 
 
 def seeds_and_rows_limits(groups: Sequence[np.ndarray], alpha: float) -> tuple[float, float]:
@@ -31,7 +31,7 @@ def seeds_and_rows_limits(groups: Sequence[np.ndarray], alpha: float) -> tuple[f
         return float(of_rows.mean()), float(of_rows.mean())
     freedom = variance**2 / sum(own**2 / degrees for own, degrees, _ in parts)
     third = sum(part[2] for part in parts)
-    mean, error, skewed, half = (np.asarray(each) for each in (of_rows.mean(), math.sqrt(variance), third, freedom / 2))
+    mean, error, skewed, half = (np.asarray(each) for each in (of_rows.mean(), math.sqrt(variance), third, FREEDOM * freedom))
     low, high = two_sided(mean, error, skewed, half, alpha)
     return float(low), float(high)
 
