@@ -111,6 +111,7 @@ def test_an_edited_network_is_not_taken_for_trained(tmp_path: Path) -> None:
         write_networks(tmp_path, tiny=TINY.replace("relu", "tanh"))
 
 
+@pytest.mark.slow
 def test_a_network_trains_in_processes_that_do_not_have_its_file(tmp_path: Path) -> None:
     """The replicate is that of this process."""
     study = own_study(tmp_path / "study", with_own({"variants": {"own": {"model": {"network": "custom"}}}}), custom=CUSTOM)

@@ -75,6 +75,7 @@ def test_a_network_of_keras_s_layers_needs_no_file(tmp_path: Path, seed: int) ->
     assert not (target / "networks").exists()
 
 
+@pytest.mark.slow
 def test_a_layer_of_one_s_own_is_loaded_from_the_copied_file(tmp_path: Path) -> None:
     folder, target = trained(tmp_path / "study", SCALED), tmp_path / "export"
     facts = export.export(folder, "own", 0, ["keras", "json"], target)
