@@ -133,6 +133,10 @@ KEYS_OF: dict[str, tuple[str, ...]] = {
 """Kind of a schedule -> the keys that it has."""
 
 
+Length = Annotated[float, Field(gt=0, le=1_000_000)]
+"""Epochs, with fractions, and no more than training may have."""
+
+
 class Schedule(Section):
     """How the learning rate changes in training. It begins with `train.learning_rate`. Epochs may have fractions."""
 
@@ -140,13 +144,13 @@ class Schedule(Section):
     """`constant` never changes it. `plateau` lowers it when `monitor` no longer improves."""
     factor: OpenShare = 0.5
     """What multiplies the rate: over `decay_epochs` (exponential), at each epoch of `at` (steps), or on a plateau."""
-    decay_epochs: Positive | Literal["all"] = "all"
+    decay_epochs: Length | Literal["all"] = "all"
     """Of exponential: `factor` is reached after so many epochs. Of cosine: `lowest` is. `all`: when training ends."""
-    warmup_epochs: NotNegative = 0.0
+    warmup_epochs: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
     """Of cosine: epochs in which the rate first rises from zero, in a straight line."""
     lowest: Share = 0.0
     """Of cosine and plateau: the smallest rate, as a share of `train.learning_rate`."""
-    at: Annotated[tuple[Positive, ...], Field(strict=False, max_length=1000)] = ()
+    at: Annotated[tuple[Length, ...], Field(strict=False, max_length=1000)] = ()
     """Of steps: after so many epochs, counted from the start of training, the rate changes."""
     monitor: Literal["loss", "accuracy", "val_loss", "val_accuracy"] = "val_loss"
     """Of plateau: what must improve."""
@@ -161,7 +165,9 @@ class Schedule(Section):
         try:
             return handler(value)
         except ValidationError:
-            raise SettingError(f"{as_yaml(value)} must be a number of epochs greater than 0, or all") from None
+            raise SettingError(
+                f"{as_yaml(value)} must be a number of epochs greater than 0, a million at most, or all"
+            ) from None
 
     @model_validator(mode="after")
     def _consistent(self) -> Schedule:
