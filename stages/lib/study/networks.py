@@ -144,6 +144,8 @@ def _text_of(path: Path) -> str:
         text = path.read_text(encoding="utf-8-sig")
         if len(text) > LONGEST_FILE:
             raise UserError(f"{path}: cannot be read: it has {len(text)} characters; {LONGEST_FILE} are the most")
+        if "\0" in text:  # Python 3.12 and later call it a mistake of syntax
+            raise UserError(f"{path}: cannot be read: it holds a null byte")
         compile(text, path, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise UserError(f"{path}: line {error.lineno or 1}: not valid Python: {error.msg}") from None
