@@ -17,6 +17,8 @@ from typing import get_args
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
 from stages.lib.files import write_text
+from stages.lib.judging.claims import values_of
+from stages.lib.judging.multiplicity import Together, chance_of, together
 from stages.lib.judging.outcome import Outcome, of_strategies, of_variants
 from stages.lib.judging.reported import STANDINGS, Comparison
 from stages.lib.judging.tables import HEADLINES
@@ -197,6 +199,21 @@ def shared_claims(parts: Iterable[Results]) -> Iterator[list[tuple[Results, str]
     return (group for group in groups.values() if len(group) > 1)
 
 
+def judged_together(parts: Iterable[Results]) -> Together:
+    """What stands of the claims about variants, of all studies with one look, if they are judged together."""
+    chances = {}
+    for part in parts:
+        if part.outcome.kind == "variant" and not part.study.looks:
+            replicates = part.outcome.replicates.rename(columns={"name": "variant"})
+            for name in part.verdicts:
+                claim = part.outcome.claims[name]
+                if any(part.outcome.values(variant, claim.metric) is None for variant in claim.variants):
+                    continue  # its replicates are not there
+                groups = values_of(part.study, claim, replicates)
+                chances[f"{part.name}: {name}"] = chance_of(claim, groups, part.study.statistics.confidence)
+    return together(chances)
+
+
 def page(root: Path, found: Sequence[Sequence[Results]]) -> str:
     """The page: a row for each study, for each number that is reported or measured, and for each claim."""
     parts = [part for each in found for part in each]
@@ -209,6 +226,7 @@ def page(root: Path, found: Sequence[Sequence[Results]]) -> str:
         states={each[0].name: tally(states(each), STATES) for each in found},
         judged_claim=judged_claim,
         shared=list(shared_claims(parts)),
+        together=judged_together(parts),
         marks=MARKS,
         totals=states(parts),
         kinds=STANDINGS,

@@ -348,3 +348,11 @@ def test_main_writes_the_page_beside_the_tables(checkout: Callable[..., Path], m
     main()
     assert "<!doctype html>" in PAGE.read_text(encoding="utf-8")
     assert Path("README.md").read_text() == written(Path())["README.md"]
+
+
+def test_the_committed_claims_are_also_judged_together() -> None:
+    text = " ".join(page(ROOT, read_results(ROOT)).split())
+    assert re.search(
+        r"\d+ of \d+ claims about variants are decided, each by itself\. Judged together, all of them stand at", text
+    )
+    assert "starter: rate_0_1_hurts_more" in text[text.index("(Holm)") : text.index("<nav")]
