@@ -249,9 +249,9 @@ NESTED = """
 from keras import Model, layers
 
 def build(inputs, outputs):
-    x = layers.Embedding(200, 3)(layers.Flatten()(inputs))
+    x = layers.Embedding(200, 3)(layers.Rescaling(199)(layers.Flatten()(inputs)))  # tokens that differ, to attend to
     for _ in range(2):
-        x = layers.MultiHeadAttention(1, 2)(x, x)
+        x = layers.add([x, layers.MultiHeadAttention(1, 2)(x, x)])
     frozen = layers.Dense(4, name="frozen")
     frozen.trainable = False
     x = layers.SpectralNormalization(layers.Dense(5, name="inner"), name="outer")(frozen(x))
@@ -291,8 +291,7 @@ def test_layers_within_layers_are_measured_under_names_of_their_own(tmp_path: Pa
     assert before["gradient_norm"].gt(0).all()
     assert before["zero_share"].isna().all()
     updates = table[table["epoch"] == 1].set_index("layer")["update_norm"]
-    assert updates.ge(0).all()  # queries and keys move by less than float32 tells from nothing
-    assert updates[["outer", "dense", "multi_head_attention/value", "multi_head_attention_1/value"]].gt(0).all()
+    assert updates.gt(0).all()
 
 
 def test_a_network_without_kernels_has_an_empty_table(tmp_path: Path) -> None:
