@@ -18,7 +18,7 @@ from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
 from stages.lib.files import write_text
 from stages.lib.judging.claims import values_of
-from stages.lib.judging.multiplicity import Together, chance_of, together
+from stages.lib.judging.multiplicity import Together, chance_at_looks, chance_of, together
 from stages.lib.judging.outcome import Outcome, of_strategies, of_variants
 from stages.lib.judging.reported import STANDINGS, Comparison
 from stages.lib.judging.tables import HEADLINES
@@ -200,17 +200,21 @@ def shared_claims(parts: Iterable[Results]) -> Iterator[list[tuple[Results, str]
 
 
 def judged_together(parts: Iterable[Results]) -> Together:
-    """What stands of the claims about variants, of all studies with one look, if they are judged together."""
+    """What stands of the claims about variants, of all studies, if they are judged together."""
     chances = {}
     for part in parts:
-        if part.outcome.kind == "variant" and not part.study.looks:
-            replicates = part.outcome.replicates.rename(columns={"name": "variant"})
-            for name in part.verdicts:
-                claim = part.outcome.claims[name]
-                if any(part.outcome.values(variant, claim.metric) is None for variant in claim.variants):
-                    continue  # its replicates are not there
-                groups = values_of(part.study, claim, replicates)
-                chances[f"{part.name}: {name}"] = chance_of(claim, groups, part.study.statistics.confidence)
+        if part.outcome.kind != "variant":
+            continue
+        replicates = part.outcome.replicates.rename(columns={"name": "variant"})
+        for name in part.verdicts:
+            claim = part.outcome.claims[name]
+            if any(part.outcome.values(variant, claim.metric) is None for variant in claim.variants):
+                continue  # its replicates are not there
+            if part.study.looks:
+                chance = chance_at_looks(part.study, claim, replicates)
+            else:
+                chance = chance_of(claim, values_of(part.study, claim, replicates), part.study.statistics.confidence)
+            chances[f"{part.name}: {name}"] = chance
     return together(chances)
 
 

@@ -10,7 +10,7 @@ import pytest
 from helpers.study import prepared_for, study_with
 from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
-from stages.lib.engine import jobs
+from stages.lib.engine import jobs, size
 from stages.lib.engine.trainer import StudyData
 from stages.lib.study.rows import View
 from stages.lib.training import views
@@ -71,7 +71,7 @@ def test_a_convolution_costs_more_than_a_dense_layer() -> None:
     dense = study_with({"model": {"hidden": [512]}}).recipes["plain"].model
     convolution = jobs.cost(settings, 1, 64, 1000, (28, 28), 10)
     assert convolution > jobs.cost(dense, 1, 64, 1000, (28, 28), 10)
-    by_hand = jobs.CONVOLUTION * (26 * 26 * 9 * 16 + 11 * 11 * 9 * 16 * 32) + 5 * 5 * 32 * 64 + 64 * 10
+    by_hand = size.CONVOLUTION * (26 * 26 * 9 * 16 + 11 * 11 * 9 * 16 * 32) + 5 * 5 * 32 * 64 + 64 * 10
     assert convolution == pytest.approx(3 * by_hand * 1000 + 16 * 2e7)
 
 

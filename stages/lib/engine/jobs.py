@@ -6,19 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from stages.lib.cli import SettingError
 from stages.lib.data.prepared import Prepared
 from stages.lib.engine import cluster
 from stages.lib.engine.key import replicate_key
+from stages.lib.engine.size import layers
 from stages.lib.study.recipe import Model, Recipe
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import at, unknown
 from stages.lib.training import encoding, views
 
-CONVOLUTION = 2.0
-"""Time of a multiply-add in a convolution, against one in a dense layer (measured, one core with AVX-512)."""
 OWN = 1e6
 """Multiply-adds of one row in a network of one's own: about those of three small convolutions of an image of 28 x 28."""
 STEP = 2e7
@@ -112,51 +109,7 @@ def cost_of(recipe: Recipe, prepared: Prepared, view: str) -> float:
 def cost(model: Model, epochs: int, batch_size: int, rows: int, input_shape: Sequence[int], outputs: int) -> float:
     """About how long a replicate takes, in multiply-adds: those of its layers, three times, and a constant for each step.
 
-    Nobody knows those of a network of one's own, so they are taken to be OWN for each row.
-
-    Raises SettingError, with a place below `model`, for convolutions or parts of the features that such rows do not allow.
+    Nobody knows those of a network of one's own, so they are taken to be OWN for each row. Raises SettingError as `layers`.
     """
-    steps = -(-rows // batch_size)
-    if model.network:
-        return epochs * (3 * OWN * rows + STEP * steps)
-    _check_wide_deep(model, input_shape)
-    if model.conv and len(input_shape) not in (2, 3):
-        held = f"lists of {input_shape[0]} numbers" if len(input_shape) == 1 else f"of shape {tuple(input_shape)}"
-        raise SettingError(f"needs images; the rows of this data set are {held}", "conv")
-    adds = 0.0
-    height, width, channels = (*input_shape, 1)[:3] if len(input_shape) > 1 else (1, int(np.prod(input_shape)), 1)
-    for filters in model.conv:
-        height = height - model.kernel_size + 1
-        width = width - model.kernel_size + 1
-        adds += CONVOLUTION * height * width * model.kernel_size**2 * channels * filters
-        height //= model.pool_size
-        width //= model.pool_size
-        channels = filters
-        if min(height, width) < 1:
-            raise SettingError(_too_small(model.conv, input_shape), "conv")
-    units = height * width * channels
-    pieces = model.maxout_pieces if model.activation == "maxout" else 1
-    for hidden in model.hidden:
-        adds += units * hidden * pieces
-        units = hidden
-    adds += units * outputs
-    return epochs * (3 * adds * rows + STEP * steps)
-
-
-def _too_small(conv: Sequence[int], input_shape: Sequence[int]) -> str:
-    """What to do where convolutions leave nothing of the images, which may be none."""
-    wrong = f"{list(conv)} leave nothing of {' x '.join(map(str, input_shape[:2]))} pixels; "
-    if len(input_shape) == 3 and input_shape[0] < min(4, *input_shape[1:]):
-        return f"{wrong}if rows are (channels, height, width), set channels: first in the data set's reader"
-    wrong += "fewer, or a smaller kernel_size or pool_size, do"
-    sequences = len(input_shape) == 2 and input_shape[0] != input_shape[1]
-    return f"{wrong}; sequences of (steps, channels) need a network of your own (docs/own-network.md)" if sequences else wrong
-
-
-def _check_wide_deep(model: Model, input_shape: Sequence[int]) -> None:
-    wide_deep = model.wide_deep
-    if wide_deep.api != "none" and len(input_shape) > 1:
-        raise SettingError("is for rows that are lists of numbers, not for images", "wide_deep")
-    for part, chosen in (("wide", wide_deep.wide), ("deep", wide_deep.deep)):
-        if isinstance(chosen, tuple) and chosen[1] > input_shape[0]:
-            raise SettingError(f"{list(chosen)} goes past the {input_shape[0]} features", "wide_deep", part)
+    adds = sum(each.adds for each in layers(model, input_shape, outputs)) or OWN
+    return epochs * (3 * adds * rows + STEP * -(-rows // batch_size))

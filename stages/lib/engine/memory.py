@@ -10,6 +10,7 @@ from distributed.system import memory_limit
 
 from stages.lib.cli import SettingError, UserError
 from stages.lib.data.prepared import Prepared
+from stages.lib.engine.size import layers
 from stages.lib.study import space
 from stages.lib.study.recipe import Model
 from stages.lib.study.search import Search
@@ -26,23 +27,9 @@ COPIES = 3
 def weights_of(model: Model, input_shape: Sequence[int], outputs: int) -> int:
     """The weights of a network's kernels. Those of biases and normalization are few beside them.
 
-    0 for a network of one's own: they are counted by `check_weights`, when it has been built.
+    0 for a network of one's own: they are counted by `check_weights`, when it has been built. Raises SettingError as `layers`.
     """
-    if model.network:
-        return 0
-    height, width, channels = (*input_shape, 1)[:3] if len(input_shape) > 1 else (1, input_shape[0], 1)
-    weights = 0
-    for filters in model.conv:
-        weights += model.kernel_size**2 * channels * filters
-        height = max(1, (height - model.kernel_size + 1) // model.pool_size)
-        width = max(1, (width - model.kernel_size + 1) // model.pool_size)
-        channels = filters
-    units = height * width * channels
-    pieces = model.maxout_pieces if model.activation == "maxout" else 1
-    for hidden in model.hidden:
-        weights += units * hidden * pieces
-        units = hidden
-    return weights + units * outputs
+    return sum(each.weights for each in layers(model, input_shape, outputs))
 
 
 def check(study: Study, prepared: Prepared, workers: int, available: int | None = None) -> None:

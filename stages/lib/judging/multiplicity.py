@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from stages.lib.judging import planned
 from stages.lib.judging.verdicts import judge
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import is_share
+from stages.lib.study.settings import Study
 
 SMALLEST = 1e-12
 """Chances below this are not told apart."""
@@ -46,6 +49,19 @@ def chance_of(claim: Claim, groups: Sequence[Sequence[float]], confidence: float
     if not all(np.isfinite(group).all() for group in groups):
         return 1 / math.comb(sum(sizes), sizes[0]) if len(groups) == 2 else 1 / 2 ** sizes[0]
     return smallest_alpha(verdict, 1 - confidence) / 2
+
+
+def chance_at_looks(study: Study, claim: Claim, replicates: pd.DataFrame) -> float:
+    """The same at planned looks, whose chances add up: that of the look that decided, times the number of looks.
+
+    replicates: as in planned.progress_of.
+    """
+    found = planned.progress_of(study, claim, replicates)
+    if not found.decided:
+        return 1.0
+    groups = [planned.rows_of(study, variant, found.look, replicates) for variant in claim.variants]
+    smallest = smallest_alpha(lambda alpha: planned.judge(study, claim, groups, alpha).verdict, planned.alpha_of(study, claim))
+    return smallest * len(planned.plan_of(study, claim)) / 2
 
 
 def smallest_alpha(verdict: Callable[[float], str], alpha: float) -> float:

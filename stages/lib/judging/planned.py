@@ -31,11 +31,13 @@ NO_END = "none"
 class Progress(NamedTuple):
     """How far a claim has come.
 
-    replicates: of its smaller group, at the last look that there are replicates for.
-    judged: the verdict there. None if there are not even replicates for the first look.
+    look: the last one that there are replicates for. 0 if there are not even replicates for the first.
+    replicates: of its smaller group, at that look.
+    judged: the verdict there. None without a look.
     next: the look that is due. None if the claim is decided, or was looked at for the last time.
     """
 
+    look: int
     replicates: int
     judged: looks.Judged | None
     next: int | None
@@ -56,20 +58,25 @@ def plan_of(study: Study, claim: Claim) -> Sequence[int]:
     return planned[:1] if fixed else planned
 
 
+def alpha_of(study: Study, claim: Claim) -> float:
+    """How often each look at a claim may be wrong: equal parts of 1 - confidence."""
+    return (1 - study.statistics.confidence) / len(plan_of(study, claim))
+
+
 def progress_of(study: Study, claim: Claim, replicates: pd.DataFrame) -> Progress:
     """Look at a claim as often as it takes to decide it, as far as there are replicates.
 
     replicates: has the columns variant, seed, the claim's metric and, but for durations, COLLAPSED.
     """
     plan = plan_of(study, claim)
-    found = Progress(0, None, None)
+    found = Progress(0, 0, None, None)
     for look in plan:
         groups = [rows_of(study, variant, look, replicates) for variant in claim.variants]
         needed = [len(study.seeds(variant)) if study.recipes[variant].k_fold else look for variant in claim.variants]
         if any(len(rows) < count for rows, count in zip(groups, needed, strict=True)):
             return found._replace(next=look)
-        judged = judge(study, claim, groups, (1 - study.statistics.confidence) / len(plan))
-        found = Progress(min(map(len, groups)), judged, None)
+        judged = judge(study, claim, groups, alpha_of(study, claim))
+        found = Progress(look, min(map(len, groups)), judged, None)
         if found.decided:
             break
     return found
@@ -141,7 +148,7 @@ def on_other_rows(study: Study, claim: Claim, found: Progress, per_row: PerRow) 
         return dict.fromkeys(OF_ROWS, "")
     if shares_networks(study, claim.variants):
         groups = [groups[1] - groups[0]]
-    low, high = seeds_and_rows_limits(groups, (1 - study.statistics.confidence) / len(plan_of(study, claim)))
+    low, high = seeds_and_rows_limits(groups, alpha_of(study, claim))
     low, high = min(low, found.judged.low), max(high, found.judged.high)
     bounds = bounds_of(claim.metric, len(claim.variants) == 2)
     low, high = max(low, bounds[0]), min(high, bounds[1])
@@ -191,11 +198,10 @@ def price_of(study: Study, claim: Claim, replicates: pd.DataFrame) -> Mapping[fl
     folded = any(study.recipes[variant].k_fold for variant in claim.variants)
     if found.judged is None or found.decided or found.judged.by == "share" or folded:
         return None
-    columns = [rows_of(study, variant, found.replicates, replicates)[claim.metric] for variant in claim.variants]
+    columns = [rows_of(study, variant, found.look, replicates)[claim.metric] for variant in claim.variants]
     groups = [[rank_value(claim.metric, float(value)) for value in column] for column in columns]
     if shares_networks(study, claim.variants):
         groups = [[second - first for first, second in zip(*groups, strict=True)]]
     chance_of = chance_by_mean if found.judged.by == "mean" else chance_by_median
-    alpha = (1 - study.statistics.confidence) / len(plan_of(study, claim))
-    chance = chance_of(groups, claim.expect, claim.margin, claim.threshold, alpha)
+    chance = chance_of(groups, claim.expect, claim.margin, claim.threshold, alpha_of(study, claim))
     return {wanted: seeds_needed(wanted, chance) for wanted in (0.5, 0.9)}
