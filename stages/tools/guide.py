@@ -1,6 +1,6 @@
-"""Write the worked examples of docs/verdicts.md from the starter's results.
+"""Write the worked examples of docs/verdicts.md from the results of a study whose claims are judged once.
 
-Reads params.yaml, metrics/claims.csv and metrics/replicates.csv. Every number of the page stands between two markers and is
+Reads its params.yaml, metrics/claims.csv and metrics/replicates.csv. Every number of the page stands between two markers and is
 made here, by guide.md.j2. A test fails if one is out of date, or stands elsewhere.
 """
 
@@ -21,10 +21,13 @@ from stages.lib.judging.verdicts import CLOSE, FEWEST, FEWEST_RANKED, Verdict, d
 from stages.lib.markdown import between_markers, cell, markers
 from stages.lib.study.load import load_study
 from stages.lib.study.metrics import finite, round_or_word
+from stages.lib.study.places import FOLDER
 from stages.lib.study.settings import Study
 from stages.lib.templates import render
 
 PAGE = Path("docs/verdicts.md")
+EXAMPLE = FOLDER / "fashion"
+"""A study without planned looks, whose rules are on another page."""
 TEMPLATE = Path(__file__).with_name("guide.md.j2")
 PARTS = ("worked", "one_of_each", "close", "by_rank", "rules")
 COMMAND = "python -m stages.tools guide"
@@ -122,7 +125,7 @@ def filled(page: str, content: dict[str, str]) -> str:
 def main() -> None:
     arguments(__doc__, study=False).parse_args()
     with one_line_errors("guide"):
-        write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), parts(Path())))
+        write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), parts(EXAMPLE)))
         print(f"written: {PAGE}")
 
 

@@ -1,4 +1,4 @@
-"""The examples of docs/verdicts.md are made from the starter's results."""
+"""The examples of docs/verdicts.md are made from a committed study's results."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PAGE = (ROOT / "docs" / "verdicts.md").read_text(encoding="utf-8")
 
 
 def test_the_examples_of_verdicts_are_not_stale() -> None:
-    assert guide.filled(PAGE, guide.parts(ROOT)) == PAGE, "run `python -m stages.tools guide`"
+    assert guide.filled(PAGE, guide.parts(ROOT / guide.EXAMPLE)) == PAGE, "run `python -m stages.tools guide`"
 
 
 def test_every_number_about_verdicts_is_made() -> None:
     text = PAGE
-    for name in guide.parts(ROOT):
+    for name in guide.parts(ROOT / guide.EXAMPLE):
         start, end = map(re.escape, markers(name, guide.COMMAND))
         text, count = re.subn(rf"{start}.*?{end}", "", text, flags=re.DOTALL)
         assert count == 1
@@ -33,9 +33,9 @@ def test_every_number_about_verdicts_is_made() -> None:
 
 
 def test_the_worked_example_is_what_the_evaluate_stage_found() -> None:
-    text = guide.parts(ROOT)["worked"]
+    text = guide.parts(ROOT / guide.EXAMPLE)["worked"]
     name = text.split("`")[1]
-    rows = (ROOT / "metrics" / "claims.csv").read_text().splitlines()
+    rows = (ROOT / guide.EXAMPLE / "metrics" / "claims.csv").read_text().splitlines()
     row = dict(zip(rows[0].split(","), next(each for each in rows if each.startswith(f"{name},")).split(","), strict=True))
     low, high = map(float, re.findall(r"to both sides: (\S+) to (\S+)\.\n", text)[0])
     assert (low, high) == pytest.approx((float(row["low"]), float(row["high"])), rel=2e-3, abs=1e-5)
@@ -67,4 +67,4 @@ def test_a_reason_suits_each_verdict() -> None:
 
 def test_a_page_without_a_marker_is_refused() -> None:
     with pytest.raises(UserError, match=r"^docs/verdicts\.md: the markers '<!-- rules: "):
-        guide.filled(PAGE.replace("<!-- rules:", "<!-- rule:"), guide.parts(ROOT))
+        guide.filled(PAGE.replace("<!-- rules:", "<!-- rule:"), guide.parts(ROOT / guide.EXAMPLE))
