@@ -75,8 +75,11 @@ def test_a_stage_depends_on_every_room_that_its_script_imports(name: str) -> Non
     assert code(stages_of(Path())[name]) == {script.as_posix(), *(f"stages/lib/{room}" for room in rooms)}
 
 
-def test_train_depends_on_what_decides_a_result_and_on_no_other_code() -> None:
-    assert code(stages_of(Path())["train"]) == {"stages/lib/training"}
+@pytest.mark.parametrize("study", STUDIES, ids=str)
+def test_train_depends_on_what_decides_a_result_and_on_no_other_code(study: Path) -> None:
+    """Where looks are planned, verdicts decide what is trained."""
+    judging = {"stages/lib/judging"} if load_study(ROOT / study).looks else set()
+    assert code(stages_of(study)["train"]) == {"stages/lib/training"} | judging
 
 
 def test_search_depends_on_what_trains_and_on_what_chooses_and_judges() -> None:
