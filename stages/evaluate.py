@@ -50,7 +50,7 @@ def evaluate(study: Study, prepared: Prepared, folder: Path) -> None:
     replicates = pd.concat(by_variant.values())
     summary = tables.summary_of(by_variant, study.statistics.confidence, study.looks is not None)
     judged = [name for name, claim in study.claims.items() if not claim.about_time]
-    claims = judge_claims(study, replicates, judged, tables.per_row(runs, labels["test"]))
+    claims = judge_claims(study, replicates, judged, tables.per_row(study, runs, labels))
     written = {"claims": claims, "summary": summary, "replicates": replicates, "curves": tables.curves_of(histories)}
     if task == "classification":
         written["confusion"] = tables.confusion_of(study, runs, labels["test"], prepared.facts["class_names"])

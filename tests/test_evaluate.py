@@ -425,6 +425,39 @@ def write_diagnostics(made: Made, variant: str, seed: int, *lines: str) -> None:
     path.write_text("\n".join([MEASURED, *lines]) + "\n")
 
 
+@pytest.mark.parametrize("metric", ["gradient_ratio_at_start", "update_ratio_of_epoch_1"])
+def test_a_claim_may_judge_what_was_measured_of_the_layers(metric: str, made: Made) -> None:
+    """The first layer's gradient is a tenth of the output layer's in good, and a hundredth in bad; so are its updates."""
+    for variant, first in (("good", 0.1), ("bad", 0.01)):
+        for seed in range(3):
+            start = (f"0,hidden_1,1,{first + seed / 1000},,0,", "0,outputs,1,1,,0,")
+            write_diagnostics(made, variant, seed, *start, f"1,hidden_1,1,1,{first + seed / 1000},0,", "1,outputs,1,1,1,0,")
+    replicates = {**SMALL["replicates"], "diagnostics": True}
+    made.write(claims={"flows": {**BETTER, "metric": metric, "margin": 0.01}}, replicates=replicates)
+    made.evaluate()
+    row = made.table("claims").iloc[0]
+    assert (row["verdict"], row["effect"]) == ("supported", 0.09)
+    assert made.table("replicates")[metric].tolist() == pytest.approx([0.1, 0.101, 0.102, 0.01, 0.011, 0.012])
+
+
+@pytest.mark.parametrize(("penalty", "expected"), [(0.0, True), (0.01, False)])
+def test_a_loss_is_judged_on_other_rows_if_it_is_the_mean_of_what_each_row_adds(
+    penalty: float, expected: bool, made: Made
+) -> None:
+    draw = np.random.default_rng(0)
+    for variant, right in (("good", 0.9), ("bad", 0.6)):
+        for seed in range(6):
+            share = np.clip(right + draw.normal(0, 0.005, ROWS), 0.01, 0.99)
+            predictions = np.where(np.eye(2)[LABELS] == 1, share[:, None], 1 - share[:, None]).astype(np.float32)
+            made.run(variant, seed, 5, predictions=predictions, loss=float(-np.log(share).mean()) + penalty)
+    made.write(claims={"lower": {**BETTER, "metric": "test_loss", "expect": "lower"}}, statistics={"looks": [6]})
+    made.evaluate()
+    row = made.table("claims").iloc[0]
+    assert row["verdict"] == "supported"
+    assert (row["on_other_rows"] == "supported") == expected
+    assert (row["rows_high"] >= row["high"]) == expected
+
+
 def test_a_study_that_measures_no_gradients_has_a_table_without_rows(made: Made) -> None:
     made.evaluate()
     assert made.text("diagnostics.csv") == f"variant,{MEASURED}\n"

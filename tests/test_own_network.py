@@ -77,7 +77,7 @@ def test_the_example_of_the_page_is_built_and_learns(tmp_path: Path) -> None:
 
 def test_show_and_the_report_name_the_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = own_study(tmp_path, page_study(tmp_path), residual=example("python"))
-    show(study, "wide_residual")
+    show(study, "wide_residual", tmp_path / "metrics")
     shown = YAML(typ="safe", pure=True).load(capsys.readouterr().out)
     assert shown["model"] == {
         "network": "residual",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -112,6 +113,9 @@ def one_line_errors(stage: str, study: Path | None = None, debug: bool = False) 
         if debug and error.trace:
             print(error.trace, file=sys.stderr)
         sys.exit(f"{stage}: {error}")
+    except BrokenPipeError:  # such as of `| head`; what is still buffered has no reader, and would raise once more at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         if error.errno not in NOT_ALLOWED:
             raise

@@ -20,7 +20,7 @@ from stages.lib.files import write_text
 from stages.lib.judging.claims import values_of
 from stages.lib.judging.multiplicity import Together, chance_at_looks, chance_of, together
 from stages.lib.judging.outcome import Outcome, of_strategies, of_variants
-from stages.lib.judging.reported import STANDINGS, Comparison
+from stages.lib.judging.reported import STANDINGS, Comparison, collapsed_of
 from stages.lib.judging.tables import HEADLINES
 from stages.lib.judging.units import WORDS, unit_of
 from stages.lib.judging.verdicts import Verdict
@@ -84,11 +84,15 @@ class Results:
     def measured(self) -> list[Comparison]:
         """What the source reports of every variant or strategy; the headline of one of which it reports nothing."""
         numbers = self.outcome.numbers if self.was_run else {}
-        return [
-            Comparison(name, metric, unit_of(metric, self.task), compared.reported.get(metric), numbers.get((name, metric)))
-            for name, compared in self.outcome.names.items()
-            for metric in compared.metrics or [HEADLINES[self.task]]
-        ]
+        found = []
+        for name, compared in self.outcome.names.items():
+            for metric in compared.metrics or [HEADLINES[self.task]]:
+                singles = self.outcome.values(name, metric) or ()
+                collapsed = collapsed_of(self.outcome.rows_of(name)) if singles else ()
+                row, reported = numbers.get((name, metric)), compared.reported.get(metric)
+                asked = (name, metric, unit_of(metric, self.task), reported, row, singles, collapsed)
+                found.append(Comparison(*asked, self.study.statistics.confidence))
+        return found
 
     @cached_property
     def verdicts(self) -> dict[str, Mapping[str, str]]:

@@ -55,8 +55,9 @@ def test_variants_have_their_claims_numbers_and_replicates(tmp_path: Path) -> No
     outcome = of_variants(STUDY, written(tmp_path))
     assert outcome.kind == "variant"
     assert list(outcome.names) == ["plain", "noisy", "dropped"]
-    assert outcome.names["plain"] == Compared("A start.", False, {}, [])
-    assert outcome.names["dropped"] == Compared("Dropout.", True, {"epochs": 3}, ["epochs"])
+    assert outcome.names["plain"] == Compared("A start.", False, {}, [], [])
+    assert outcome.names["noisy"].claims == ["noise_hurts"]
+    assert outcome.names["dropped"] == Compared("Dropout.", True, {"epochs": 3}, ["epochs"], [])
     assert list(outcome.claims) == ["noise_hurts"]
     assert outcome.verdicts["noise_hurts"]["verdict"] == "supported"
     assert outcome.numbers["plain", "test_loss"]["mean"] == "diverged"

@@ -136,7 +136,8 @@ def test_what_is_on_demand_is_worked_out_only_where_it_is_named(task: str) -> No
     split_scores = {name: {"loss": 0.5, quality: 0.5} for name in SCORES}
     measured = replicates.metrics(Replicate(table, split_scores, PREDICTIONS), LABELS, task)
     assert not any(on_demand(name) for name in measured)
-    of_history = {name for name, metric in METRICS.items() if metric.on_demand and not metric.of_predictions}
+    elsewhere = {name for name, metric in METRICS.items() if metric.of_predictions or metric.of_layers}
+    of_history = {name for name, metric in METRICS.items() if metric.on_demand} - elsewhere
     assert {name for name in of_history if "<" not in name} == {"collapsed", "diverged", "val_loss_roughness"}
     assert on_demand("epochs_to_0.5_accuracy")
     assert on_demand("accuracy_after_epoch_1")
@@ -239,6 +240,16 @@ def test_a_network_that_diverged_has_no_accuracy() -> None:
         assert math.isnan(measured[name])
 
 
+def test_a_network_that_diverged_has_no_accuracy_in_any_epoch() -> None:
+    table = history(loss=[math.nan] * 2, accuracy=[0.1, 0.2], val_loss=[math.nan] * 2, val_accuracy=[0.1, 0.2])
+    asked = ["accuracy_after_epoch_1", "val_accuracy_after_epoch_2", "epochs_to_0.1_val_accuracy"]
+    measured = replicates.metrics(Replicate(table, SCORES, PREDICTIONS), LABELS, "classification", asked)
+    assert math.isnan(measured["best_val_accuracy"])
+    assert math.isnan(measured["best_val_minus_test_accuracy"])
+    assert measured["best_epoch"] == 1
+    assert [measured[name] for name in asked] == pytest.approx([math.nan, math.nan, math.inf], nan_ok=True)
+
+
 def test_one_score_that_is_not_finite_is_enough_to_have_diverged() -> None:
     predictions = PREDICTIONS["test"].copy()
     predictions[3, 2] = np.inf
@@ -273,6 +284,39 @@ def test_a_level_that_is_never_reached_takes_for_ever() -> None:
 def test_an_epoch_that_training_did_not_come_to_has_no_accuracy() -> None:
     assert replicates.from_history("accuracy_after_epoch_2", history(accuracy=[0.5, 0.75])) == 0.75
     assert math.isnan(replicates.from_history("accuracy_after_epoch_3", history(accuracy=[0.5, 0.75])))
+
+
+def layers(*rows: tuple[int, str, float, float, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["epoch", "layer", "weights_norm", "gradient_norm", "update_norm"])
+
+
+LAYERS = layers(
+    (0, "hidden_1", 10.0, 0.02, math.nan),
+    (0, "outputs", 2.0, 0.5, math.nan),
+    (1, "hidden_1", 11.0, 0.3, 1.0),
+    (1, "outputs", 3.0, 0.1, 0.5),
+)
+
+
+def test_the_first_layer_against_the_output_layer() -> None:
+    """0.02 / 0.5 before training; in the first epoch 1 of 10 over 0.5 of 2."""
+    asked = ["gradient_ratio_at_start", "update_ratio_of_epoch_1"]
+    measured = replicates.metrics(Replicate(HISTORY, SCORES, PREDICTIONS, LAYERS), LABELS, "classification", asked)
+    assert [measured[name] for name in asked] == pytest.approx([0.04, 0.4])
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        None,
+        layers(),
+        layers((0, "hidden_1", 1.0, 1.0, math.nan), (0, "outputs", 1.0, 0.0, math.nan), (1, "hidden_1", 1.0, 1.0, 1.0)),
+        layers((0, "hidden_1", 1.0, math.nan, math.nan), (0, "outputs", 0.0, math.inf, math.nan)),
+    ],
+)
+def test_without_an_output_layer_that_learns_there_is_no_ratio(table: pd.DataFrame | None) -> None:
+    for name in ("gradient_ratio_at_start", "update_ratio_of_epoch_1"):
+        assert math.isnan(replicates.from_layers(name, table))
 
 
 def test_other_metrics_are_not_of_the_history() -> None:

@@ -35,6 +35,34 @@ def test_where_a_reported_number_lies(reported: float, expected: str) -> None:
     assert compared(reported, row).standing == expected
 
 
+def test_the_distance_is_that_of_the_nearest_number_that_is_printed_so() -> None:
+    row = {"mean": "0.977", "sd": "0.001", "low": "0.976", "high": "0.978", "replicates": "5"}
+    assert compared(0.98, row).distance == (0.0, "+0.0")  # 0.977 is printed as 0.98
+    assert compared(0.99, row).distance[0] == pytest.approx(8.0)
+    assert compared(0.97, row).distance[0] == pytest.approx(-2.0)
+
+
+HEALTHY = [0.956, 0.957, 0.958, 0.957, 0.9565, 0.9575, 0.9568, 0.9572, 0.957]
+
+
+@pytest.mark.parametrize(
+    ("collapsed", "expected", "aside"),
+    [
+        ([False] * 9 + [True], "outside", "1 of 10 collapsed, and is left out"),
+        ([False] * 10, "inside", ""),
+        ([], "inside", ""),
+        ([True] * 9 + [False], "inside", ""),  # then collapsing is what these networks do
+    ],
+)
+def test_a_network_that_collapsed_makes_no_number_inside(collapsed: list[bool], expected: str, aside: str) -> None:
+    """0.953 is far from the nine; with the tenth, the interval reaches from 0.59 to 1.15."""
+    row = {"replicates": "10", "mean": "0.871", "sd": "0.27", "low": "0.594", "high": "1.151"}
+    metric, unit = "test_accuracy", unit_of("test_accuracy", "classification")
+    found = Comparison("deep", metric, unit, 0.9531, {**row, "high": "0.99"}, [*HEALTHY, 0.1], collapsed)
+    assert (found.standing, found.aside) == (expected, aside)
+    assert (abs(found.distance[0]) > 3) == (expected == "outside")
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -50,8 +78,8 @@ def test_without_an_interval_nothing_is_decided(row: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ({"mean": "0.95", "sd": "0.01"}, "+3.0"),
-        ({"mean": "0.99", "sd": "0.004"}, "−2.5"),
+        ({"mean": "0.95", "sd": "0.01"}, "+2.5"),  # 0.975 is printed as 0.98
+        ({"mean": "0.99", "sd": "0.004"}, "−1.2"),
         ({"mean": "0.98", "sd": "0.0"}, "all alike"),
         ({"mean": "never", "sd": "never"}, "–"),
         ({"mean": "0.98", "sd": ""}, "–"),

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from stages.lib.judging import looks
+from stages.lib.judging.tables import row_values
 from stages.lib.judging.wider import k_fold_factor, seeds_and_rows_limits, spread_out
 
 
@@ -63,3 +64,32 @@ def test_folds_are_worth_fewer_replicates() -> None:
     spread = spread_out([1.0, 2, 3], 2)
     assert spread == [0, 2, 4]
     assert spread_out([1.0, math.inf], 2) == [1.0, math.inf]
+
+
+# What a metric is the mean of, row by row
+
+SCORES_OF_THREE = np.array([[0.8, 0.2], [0.4, 0.6], [0.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "expected"),
+    [
+        ("accuracy", "categorical_crossentropy", [1, 0, 0]),
+        ("loss", "categorical_crossentropy", [-math.log(0.8), -math.log(0.4), -math.log(1e-7)]),
+        ("loss", "mse", None),  # of the scores of two classes
+        ("mae", "mse", [0.8, 0.4, 0]),
+        ("mse_joint", "mse", [0.64, 0.16, 0]),
+        ("mse_deep", "mse", [0.04, 0.36, 1]),
+        ("mse_joint_minus_deep", "mse", [0.6, -0.2, -1]),
+        ("roc_auc", "categorical_crossentropy", None),
+    ],
+)
+def test_what_a_metric_is_the_mean_of(name: str, loss: str, expected: list[float] | None) -> None:
+    found = row_values(name, SCORES_OF_THREE, np.array([0, 0, 0]), loss)
+    assert (found is None) == (expected is None)
+    if expected is not None:
+        assert found == pytest.approx(expected)
+
+
+def test_the_loss_of_one_output_is_its_squared_error() -> None:
+    assert row_values("loss", np.array([[1.0], [3.0]]), np.array([2, 0]), "mse") == pytest.approx([1, 9])

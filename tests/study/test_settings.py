@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
@@ -666,6 +667,14 @@ def test_what_needs_validation_rows_is_refused_without_them(
     assert load(tmp_path, without).data.split.validation == "none"
     message = message_of(tmp_path, changed(without, old, new))
     assert message == f"{place}: {measure} needs validation rows, and data.split sets none apart"
+
+
+def test_what_needs_diagnostics_is_refused_without_them(tmp_path: Path) -> None:
+    claim = {**study_with().claims["noise_hurts"].model_dump(exclude_none=True), "metric": "gradient_ratio_at_start"}
+    made = {**SMALL, "claims": {"noise_hurts": claim}}
+    assert load(tmp_path, merged(made, {"replicates": {"diagnostics": True}})).claims
+    message = message_of(tmp_path, json.dumps(merged(made, {"replicates": {"diagnostics": False}})))
+    assert message == "claims.noise_hurts.metric: gradient_ratio_at_start needs replicates.diagnostics: true"
 
 
 @pytest.mark.parametrize(

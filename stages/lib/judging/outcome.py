@@ -18,7 +18,7 @@ from stages.lib.judging.claims import COLUMNS
 from stages.lib.judging.tables import summary_of
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import JUDGED_BY, rank_value
-from stages.lib.study.settings import Study
+from stages.lib.study.settings import Study, tests_of_tip
 from stages.lib.study.space import DEFAULT
 
 Row = Mapping[str, Any]
@@ -33,12 +33,14 @@ class Compared(NamedTuple):
     reported: metric -> the number that the source prints.
     metrics: what is shown of it beside other variants or strategies; of a variant without reported numbers none, so the
     headline of the study's task.
+    claims: those that say whether the tip holds.
     """
 
     tip: str
     ours: bool
     reported: Mapping[str, float]
     metrics: Sequence[str]
+    claims: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,13 @@ def of_variants(study: Study | None, metrics: Path) -> Outcome:
 
     metrics: the study's folder of that name.
     """
-    variants = study.variants if study else {}
+    names = {}
+    if study:
+        for name, each in study.variants.items():
+            names[name] = Compared(each.tip, each.ours, each.reported, list(each.reported), tests_of_tip(study, name))
     return Outcome(
         kind="variant",
-        names={name: Compared(each.tip, each.ours, each.reported, list(each.reported)) for name, each in variants.items()},
+        names=names,
         claims=study.claims if study else {},
         verdicts=_by(_table(metrics / "claims.csv", *COLUMNS[:6]), "claim"),
         numbers=_by(_table(metrics / "summary.csv", "variant", "metric"), ["variant", "metric"]),

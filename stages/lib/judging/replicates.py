@@ -17,13 +17,25 @@ from stages.lib.files import read_arrays
 from stages.lib.judging import own
 from stages.lib.judging.predictions import Function, of_predictions
 from stages.lib.study.load import measures
-from stages.lib.study.metrics import AFTER_EPOCH, EPOCHS_TO, OWN, is_metric, metric_of, needs_validation, on_demand
+from stages.lib.study.metrics import (
+    AFTER_EPOCH,
+    EPOCHS_TO,
+    OWN,
+    finite,
+    is_metric,
+    metric_of,
+    needs_validation,
+    of_layers,
+    on_demand,
+)
 from stages.lib.study.settings import Study
 from stages.lib.training import views
 
 COLLAPSED = "collapsed"
 """The metric that says which networks are no better than a constant."""
 HISTORY, SCORES, PREDICTIONS = FILES = ("history.csv", "scores.json", "predictions.npz")
+LAYERS = "diagnostics.csv"
+"""Written if `replicates.diagnostics` is on."""
 
 
 class Replicate(NamedTuple):
@@ -33,11 +45,13 @@ class Replicate(NamedTuple):
         val_loss and val_accuracy (or val_mae).
     scores: split -> loss and accuracy (or mae), measured after training.
     predictions: validation (if there are such rows) and test -> (n, classes); of a regression (n, outputs).
+    layers: what stages/lib/training/diagnostics.py measured, if it was asked to.
     """
 
     history: pd.DataFrame
     scores: Mapping[str, Mapping[str, float]]
     predictions: Mapping[str, np.ndarray]
+    layers: pd.DataFrame | None = None
 
 
 # Files
@@ -50,13 +64,15 @@ def parse(files: Mapping[str, bytes]) -> Replicate:
         pd.read_csv(io.BytesIO(files[HISTORY])),
         {split: {name: float(text) for name, text in values.items()} for split, values in texts.items()},
         read_arrays(io.BytesIO(files[PREDICTIONS])),
+        pd.read_csv(io.BytesIO(files[LAYERS])) if LAYERS in files else None,
     )
 
 
 def read(folder: Path) -> Replicate:
     """The replicate in a folder of data/runs. Raises UserError if it is not there."""
     with written_by("train"):
-        return parse({name: (folder / name).read_bytes() for name in FILES})
+        layers = [LAYERS] if (folder / LAYERS).exists() else []
+        return parse({name: (folder / name).read_bytes() for name in [*FILES, *layers]})
 
 
 # Metrics
@@ -105,10 +121,10 @@ def metrics(
     labels: split -> (n,), those of the test rows at least. Without those of the validation rows, the accuracy (or mae) that
         training measured on them counts.
     task: classification or regression.
-    extra: metrics on demand, which are of the history or of predictions.
+    extra: metrics on demand, which are of the history, of predictions or of layers.
     own_rows: the labels that predictions are compared with for these. None: `labels`.
     """
-    history, scores, predictions = replicate
+    history, scores, predictions = with_losses(replicate.history), replicate.scores, replicate.predictions
     quality, quality_of = ("accuracy", accuracy) if task == "classification" else ("mae", mean_absolute_error)
     result: dict[str, float] = {}
     for split, short in (("train", "train"), ("validation", "val"), ("test", "test")):
@@ -137,9 +153,20 @@ def metrics(
             result[name] = float(collapsed(predictions["test"], labels["test"], task))
         elif metric_of(name).of_predictions:
             result[name] = of_predictions(name, predictions, true)
+        elif of_layers(name):
+            result[name] = from_layers(name, replicate.layers)
         else:
             result[name] = from_history(name, history)
     return result
+
+
+def with_losses(history: pd.DataFrame) -> pd.DataFrame:
+    """The history without the accuracy of networks whose loss is no number: they predict the first class for every row."""
+    measured = history.copy()
+    for loss, accuracy in (("loss", "accuracy"), ("val_loss", "val_accuracy")):
+        if accuracy in measured and loss in measured:
+            measured[accuracy] = measured[accuracy].where(measured[loss].notna())
+    return measured
 
 
 def best_epochs(history: pd.DataFrame, task: str) -> dict[str, float]:
@@ -152,10 +179,11 @@ def best_epochs(history: pd.DataFrame, task: str) -> dict[str, float]:
         epoch = np.where(np.isnan(losses), np.inf, losses).argmin() + 1
         return {"best_val_loss": best_loss, "best_epoch": float(epoch)}
     accuracies = history["val_accuracy"].to_numpy()
+    epoch = np.where(np.isnan(accuracies), -np.inf, accuracies).argmax()
     return {
         "best_val_loss": best_loss,
-        "best_val_accuracy": float(accuracies.max()),
-        "best_epoch": float(accuracies.argmax() + 1),
+        "best_val_accuracy": float(accuracies[epoch]),
+        "best_epoch": float(epoch + 1),
     }
 
 
@@ -176,6 +204,31 @@ def from_history(name: str, history: pd.DataFrame) -> float:
         epoch = int(match[2])
         return float(history[match[1]].iloc[epoch - 1]) if epoch <= len(history) else math.nan
     raise ValueError(f"{name} is not a metric of the history")
+
+
+def from_layers(name: str, layers: pd.DataFrame | None) -> float:
+    """A metric of the first layer against the output layer. NaN if there are no such layers, or if the output's is 0."""
+    if layers is None or layers.empty:
+        return math.nan
+    if name == "gradient_ratio_at_start":
+        return gradient_ratio(layers[layers["epoch"] == 0])
+    if name == "update_ratio_of_epoch_1":
+        start, end = (layers[layers["epoch"] == epoch].set_index("layer") for epoch in (0, 1))
+        return _first_over_output(end["update_norm"] / start["weights_norm"])
+    raise ValueError(f"{name} is not a metric of layers")
+
+
+def gradient_ratio(layers: pd.DataFrame) -> float:
+    """The first layer's gradient norm over the output layer's, in rows of diagnostics.csv of one network and one epoch."""
+    return _first_over_output(layers.set_index("layer")["gradient_norm"])
+
+
+def _first_over_output(values: pd.Series) -> float:
+    """layer -> value. The output layer is that of this name, or the last."""
+    if values.empty:
+        return math.nan
+    output = finite(values["outputs"] if "outputs" in values.index else values.iloc[-1])
+    return finite(values.iloc[0]) / output if output > 0 else math.nan
 
 
 def predicted_classes(predictions: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import pandas as pd
 from stages.lib.files import read_arrays
 from stages.lib.judging import planned as planned_looks
 from stages.lib.judging import verdicts
+from stages.lib.judging.planned import PerRow
 from stages.lib.judging.predictions import Function
-from stages.lib.judging.replicates import PREDICTIONS, measure, predicted_classes, read
+from stages.lib.judging.replicates import LAYERS, PREDICTIONS, measure, predicted_classes, read
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import DIGITS, is_share, rank_value, round_or_word
 from stages.lib.study.settings import Study
@@ -38,25 +39,51 @@ def trained_seeds(study: Study, runs: Path, variant: str) -> list[int]:
     return [seed for seed in seeds if seed in first or (runs / variant / str(seed)).is_dir()]
 
 
-def per_row(runs: Path, labels: np.ndarray) -> Callable[[Claim, str, int], np.ndarray | None]:
-    """A function, as planned.PerRow: whether each test row was predicted correctly, or its absolute error.
+def per_row(study: Study, runs: Path, labels: Mapping[str, np.ndarray]) -> PerRow:
+    """What a metric is the mean of, for each row that it is measured on.
 
-    labels: of the test rows.
+    labels: split -> (rows,).
     """
 
     def scores(claim: Claim, variant: str, seeds: int) -> np.ndarray | None:
-        if claim.metric not in ("test_accuracy", "test_mae"):
+        recipe = study.recipes[variant]
+        short, _, name = claim.metric.partition("_")
+        split = {"test": "test", "val": "validation"}.get(short, "")
+        if split not in labels or (split == "validation" and recipe.train.validation_rows):  # which differ from seed to seed
             return None
         found = []
         for seed in range(seeds):
-            predictions = read_arrays(runs / variant / str(seed) / PREDICTIONS)["test"]
-            if claim.metric == "test_accuracy":
-                found.append((predicted_classes(predictions) == labels).astype(np.float64))
-            else:
-                found.append(np.abs(predictions[:, 0].astype(np.float64) - labels))
+            replicate = read(runs / variant / str(seed))
+            values = row_values(name, replicate.predictions[split].astype(np.float64), labels[split], recipe.train.loss)
+            if values is None:
+                return None
+            if name == "loss" and not np.isclose(values.mean(), replicate.scores[split]["loss"], rtol=1e-4):
+                return None  # a penalty, smoothed labels or weights of classes are in it
+            found.append(values)
         return np.stack(found)
 
     return scores
+
+
+def row_values(name: str, predictions: np.ndarray, labels: np.ndarray, loss: str) -> np.ndarray | None:
+    """A measure of each row, (rows,); None for what is no mean over rows, or is not computed here.
+
+    name: a metric without the split, such as accuracy. predictions: (rows, outputs). loss: what the network was trained by.
+    """
+    errors = predictions - labels[:, None]  # of a regression
+    if name == "accuracy":
+        return np.asarray(predicted_classes(predictions) == labels, dtype=np.float64)
+    if name == "mae":
+        return np.asarray(np.abs(errors[:, 0]))
+    if name == "mse_joint_minus_deep":
+        return np.asarray(errors[:, 0] ** 2 - errors[:, 1] ** 2)
+    if name in ("mse_joint", "mse_deep"):
+        return np.asarray(errors[:, int(name == "mse_deep")] ** 2)
+    if name == "loss" and loss == "categorical_crossentropy":
+        return np.asarray(-np.log(np.clip(predictions[np.arange(len(labels)), labels.astype(int)], 1e-7, 1 - 1e-7)))
+    if name == "loss" and loss == "mse" and predictions.shape[1] == 1:
+        return np.asarray(errors[:, 0] ** 2)
+    return None
 
 
 def measure_replicates(
@@ -177,7 +204,7 @@ def diagnostics_of(study: Study, runs: Path) -> pd.DataFrame:
     tables = []
     for variant in study.variants if study.replicates.diagnostics else ():
         for seed in trained_seeds(study, runs, variant):
-            table = pd.read_csv(runs / variant / str(seed) / "diagnostics.csv")
+            table = pd.read_csv(runs / variant / str(seed) / LAYERS)
             if table.empty:
                 continue
             last = table["epoch"] == table["epoch"].max()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from stages.lib.judging.replicates import gradient_ratio
 from stages.lib.judging.units import finite_column, significant
 from stages.lib.study.metrics import finite
 from stages.lib.study.recipe import Recipe
@@ -127,16 +128,6 @@ def _of_layers(table: pd.DataFrame) -> dict[str, float | str]:
     found["zero"], found["dead"] = _largest(finite_column(end["zero_share"]), end["layer"])
     found["saturated"], found["flat"] = _largest(finite_column(end["saturated_share"]), end["layer"])
     return found
-
-
-def gradient_ratio(layers: pd.DataFrame) -> float:
-    """The first layer's gradient norm over the output layer's.
-
-    layers: rows of diagnostics.csv of one variant and epoch.
-    """
-    outputs = layers[layers["layer"] == "outputs"] if "outputs" in set(layers["layer"]) else layers.iloc[-1:]
-    first, last = finite(layers["gradient_norm"].iloc[0]), finite(outputs["gradient_norm"].iloc[0])
-    return first / last if last > 0 else math.nan
 
 
 def _largest(values: np.ndarray, layers: pd.Series) -> tuple[float, str]:

@@ -14,7 +14,7 @@ import pandas as pd
 from stages.lib.cli import UserError, written_by
 from stages.lib.judging.claims import COLUMNS, judge_claims, values_of
 from stages.lib.judging.planned import ADDED
-from stages.lib.judging.reported import Comparison, single_runs
+from stages.lib.judging.reported import Comparison, collapsed_of, single_runs
 from stages.lib.judging.tables import HEADLINES
 from stages.lib.judging.units import finite_column, unit_of
 from stages.lib.report.evidence import Evidence, evidence_of
@@ -93,7 +93,8 @@ class Results:
         """A metric of a variant, beside the number that the source prints."""
         reported, own = self.study.variants[variant].reported.get(metric), self.rows_of(variant)
         singles = finite_column(own[metric]).tolist() if metric in own else ()
-        return Comparison(variant, metric, unit_of(metric, self.task), reported, self.measured(variant, metric), singles)
+        row, confidence = self.measured(variant, metric), self.study.statistics.confidence
+        return Comparison(variant, metric, unit_of(metric, self.task), reported, row, singles, collapsed_of(own), confidence)
 
 
 def read_table(path: Path, stage: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from stages.lib.cli import SettingError
 from stages.lib.study import own, sense, space
-from stages.lib.study.metrics import has_measure, needs_validation, of_two_outputs
+from stages.lib.study.metrics import has_measure, needs_validation, of_layers, of_two_outputs
 from stages.lib.study.networks import FOLDER, Networks
 from stages.lib.study.rows import RowsSplit
 from stages.lib.study.settings import Study, chain, resolve
@@ -120,6 +120,8 @@ def _check_architecture(study: Study) -> None:
 def _check_measures(study: Study) -> None:
     """Raises SettingError for a metric that a variant's rows, or its network, do not have."""
     for place, measure, names in measures(study):
+        if of_layers(measure) and not study.replicates.diagnostics:
+            raise SettingError(f"{measure} needs replicates.diagnostics: true", *place)
         for name in names:
             if needs_validation(measure) and not study.has_validation(name):
                 raise SettingError(f"{measure} needs validation rows, and data.split sets none apart", *place)

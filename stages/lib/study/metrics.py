@@ -23,6 +23,7 @@ class Metric:
     two_outputs: whether it needs a network with a second output, on its deep part.
     on_demand: whether it is measured only if a claim or a reported number names it, or if looks are planned (collapsed).
     of_predictions: whether it is computed from predictions by scikit-learn, or by a function of the study.
+    of_layers: whether it is computed from what `replicates.diagnostics` measures of the layers.
     judged_by: the metric on the test rows that judges the winner of a search for this metric, if one may search for it.
     """
 
@@ -34,10 +35,12 @@ class Metric:
     two_outputs: bool = False
     on_demand: bool = False
     of_predictions: bool = False
+    of_layers: bool = False
     judged_by: str | None = None
 
 
 _accuracy = partial(Metric, quantity="accuracy", higher_is_better=True, tasks=("classification",))
+_of_layers = partial(Metric, quantity="ratio", on_demand=True, of_layers=True)
 _epochs_to = partial(Metric, quantity="epochs", tasks=("classification",), on_demand=True)
 _mae = partial(Metric, quantity="mean absolute error", tasks=("regression",))
 _mse = partial(Metric, quantity="mean squared error", tasks=("regression",), two_outputs=True)
@@ -102,6 +105,12 @@ METRICS = {
     "diverged": Metric("1 if the loss of any epoch is not a finite number, else 0", "share", on_demand=True),
     "collapsed": Metric(
         "1 if the predictions of the test rows are no better than a constant's or not finite, else 0", "share", on_demand=True
+    ),
+    "gradient_ratio_at_start": _of_layers(
+        "norm of the first layer's gradient over that of the output layer's, before training"
+    ),
+    "update_ratio_of_epoch_1": _of_layers(
+        "change of the first layer's weights in the first epoch over their norm, divided by the same of the output layer"
     ),
     "epochs": Metric("epochs trained", "epochs"),
     "epochs_to_<level>_accuracy": _epochs_to("epochs until the running training accuracy reached the level"),
@@ -236,6 +245,11 @@ def of_two_outputs(name: str) -> bool:
     return metric_of(name).two_outputs
 
 
+def of_layers(name: str) -> bool:
+    """Whether the metric needs what `replicates.diagnostics` measures."""
+    return metric_of(name).of_layers
+
+
 def is_share(name: str) -> bool:
     """Whether the metric is 0 or 1 for a replicate, and so a share of a variant's replicates."""
     return metric_of(name).quantity == "share"
@@ -272,7 +286,7 @@ def round_or_word(name: str, value: float, digits: int = DIGITS) -> float | str:
     """The value as files and reports write it: rounded, or a word if it is not finite."""
     if math.isfinite(value):
         return round(value, digits) + 0.0  # never -0.0
-    if metric_of(name).of_predictions:  # which may have diverged, or be of too few classes
+    if metric_of(name).of_predictions or of_layers(name):  # which may have diverged, or be of too few classes or layers
         return "undefined"
     return "never" if name.startswith("epochs_to") else "diverged"
 

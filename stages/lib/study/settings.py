@@ -168,6 +168,19 @@ def chain(study: Study, name: str) -> list[Variant]:
     return [study.variants[ancestor] for ancestor in reversed(seen)]
 
 
+def tests_of_tip(study: Study, variant: str) -> list[str]:
+    """The claims whose verdicts say whether a variant's tip holds.
+
+    A claim about two variants tests the tip of the one that is further from the variant that all extend, or of the second.
+    """
+    found = []
+    for name, claim in study.claims.items():
+        depths = [(len(chain(study, each)), position, each) for position, each in enumerate(claim.variants)]
+        if max(depths)[2] == variant:
+            found.append(name)
+    return found
+
+
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `changes`, mapping by mapping."""
     result = dict(base)

@@ -19,7 +19,7 @@ from stages.lib.report.figures.curves import compared_curves, curve_measures, cu
 from stages.lib.report.figures.style import WIDTH, inline
 from stages.lib.report.results import Results
 from stages.lib.study.metrics import finite
-from stages.lib.study.settings import Study
+from stages.lib.study.settings import Study, tests_of_tip
 
 COLUMNS = ("train_accuracy", "test_mae", "test_rmse", "train_loss", "generalization_gap", "epochs")
 """Metrics of the leaderboard beside the headline, as far as the study has them."""
@@ -38,6 +38,7 @@ def content(results: Results) -> dict[str, object]:
         "axis": axis,
         "variant_strips": strips,
         "against_parent": against_parent,
+        "tests_of_tip": tests_of_tip,
         "other_losses": other_losses(study) if results.task == "regression" else [],
         "validated": [name for name in study.variants if study.has_validation(name)],
         "curves": {measure: curve_pictures(curves, results.parents, measure) for measure in curve_measures(curves)},
