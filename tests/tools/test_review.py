@@ -286,6 +286,35 @@ def test_a_claim_that_was_itself_changed_says_so(checkout: Path) -> None:
     assert [row[1:4] for row in verdicts] == [["`noise_hurts`; its `expect` changed", "supported", "**refuted**"]]
 
 
+def test_a_claim_that_is_altered_after_its_verdict_is_named_with_the_verdict_that_it_had_by_the_new_results(
+    checkout: Path,
+) -> None:
+    """The margin is raised until the difference is too small to count. Without it, the new results support the claim, too."""
+    edit(checkout, "noise_hurts", "noise_hurts_a_lot")
+    edit(checkout, "expect: lower", "expect: lower\n    margin: 0.5")
+    rename(checkout, "noisy", "with_noise")
+    measure(checkout, {"with_noise": [value - 0.1 for value in BAD]})
+    (row,) = rows(review.review("main"), "Claims altered after their results")
+    assert row[1] == "`noise_hurts_a_lot` (was `noise_hurts`)"
+    assert row[2].startswith("margin: ")
+    assert row[3:] == ["supported", "supported", "equivalent"]
+
+
+def test_a_claim_whose_sentence_alone_changed_is_named(checkout: Path) -> None:
+    says = load_study(checkout).claims["noise_hurts"].says
+    edit(checkout, says, "Noise does harm.")
+    (row,) = rows(review.review("main"), "Claims altered after their results")
+    assert row[2:] == [f"says: `{says}` → `Noise does harm.`", "supported", "supported", "supported"]
+
+
+def test_a_claim_that_had_no_verdict_may_still_be_altered(checkout: Path) -> None:
+    (checkout / "metrics" / "claims.csv").unlink()
+    commit(checkout)
+    edit(checkout, "expect: lower", "expect: higher")
+    measure(checkout, {"noisy": BAD})
+    assert rows(review.review("HEAD"), "Claims altered after their results") == []
+
+
 def test_an_effect_may_change_and_the_verdict_stay(checkout: Path) -> None:
     measure(checkout, {"noisy": LOW})
     text = review.review("main")

@@ -15,6 +15,7 @@ from stages.lib.review.rows import (
     Links,
     Row,
     Values,
+    altered_rows,
     change_row,
     claim_rows,
     effect_rows,
@@ -95,10 +96,13 @@ def tables_of(pairs: Sequence[Pair], other: Mapping[str, Values], links: Links) 
     measured = "metric | before | after | difference (interval) | mark | seeds"
     effects = "effect before | effect after"
     same = "Claims with the same verdict and another effect."
+    said_before = "A claim that is altered after its verdict was not said in advance of these results."
+    altered = "what changed | verdict before | as it stood before, by the new results | verdict now"
     scores = "Of the best trial that each search finds: its score, and its value on the test rows. "
     winners = "The best of all trials. It is a single trial, so the scores above tell its noise."
     return [
         Table("Verdicts changed", "", f"study | claim | before | after | {effects}", [*verdict_rows(parts)]),
+        Table("Claims altered after their results", said_before, f"study | claim | {altered}", [*altered_rows(parts)]),
         *change_tables("Metrics changed", "", ("metric", "metrics"), f"study | variant | {measured}", pairs),
         Table("Effects changed", same, f"study | claim | verdict | {effects}", [*effect_rows(parts)], folded=True),
         *change_tables("Searches: scores changed", scores, ("score", "scores"), f"study | strategy | {measured}", searches),

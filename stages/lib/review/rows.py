@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stages.lib.judging.claims import judge_claims
 from stages.lib.judging.planned import NO_END
 from stages.lib.judging.units import WORDS
 from stages.lib.markdown import code, escape
@@ -20,6 +21,8 @@ from stages.lib.study.strict_yaml import flattened
 
 DECISIVE = ("compare", "variant", "metric", "expect", "threshold", "margin", "seeds")
 """The keys of a claim that can change its verdict although no replicate changed."""
+ALTERED = ("says", *DECISIVE, "exploratory")
+"""The keys of a claim that say what is claimed."""
 
 Row = Sequence[str]
 Values = Mapping[str, tuple[Any, Any]]
@@ -72,6 +75,34 @@ def verdict_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
             claim = now_and_then(name, old) + (f"; its {listed(moved)} changed" if moved else "")
             verdicts = [verdict_cell(pair.base, old), f"**{verdict_cell(pair.head, name)}**"]
             yield [pair.name, claim, *verdicts, effect_cell(pair.base, old), effect_cell(pair.head, name)]
+
+
+def altered_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
+    """Claims that had a verdict before they were altered: what one says after its results was not said in advance."""
+    for pair in pairs:
+        changed = parameter_changes(pair)
+        for name, old in pair.claims.items():
+            keys = [key for key in ALTERED if f"{pair.head.claims_section}.{name}.{key}" in changed]
+            if keys and pair.base.verdict(old):
+                values = (changed[f"{pair.head.claims_section}.{name}.{key}"] for key in keys)
+                moves = [f"{key}: {value_cell(was)} → {value_cell(now)}" for key, (was, now) in zip(keys, values, strict=True)]
+                verdicts = [verdict_cell(pair.base, old), verdict_as_before(pair, old), verdict_cell(pair.head, name)]
+                yield [pair.name, now_and_then(name, old), "; ".join(moves), *verdicts]
+
+
+def verdict_as_before(pair: Pair, old: str) -> str:
+    """The verdict of a claim of the base, as it stood there, by the replicates of the head."""
+    study, claim = pair.head.study, pair.base.outcome.claims.get(old)
+    now = {was: name for name, was in pair.names.items()}
+    if study is None or claim is None or pair.head.of_search:
+        return "not judged"
+    names = [now.get(each, "") for each in claim.variants]
+    if not all(pair.head.outcome.values(name, claim.metric) for name in names):
+        return "not judged"
+    renamed = {"compare": tuple(names)} if claim.compare else {"variant": names[0]}
+    as_before = study.model_copy(update={"claims": {old: claim.model_copy(update=renamed)}})
+    replicates = pair.head.outcome.replicates.rename(columns={"name": "variant"})
+    return escape(str(judge_claims(as_before, replicates, [old]).iloc[0]["verdict"]))
 
 
 def effect_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
