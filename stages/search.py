@@ -37,10 +37,9 @@ SECTIONS = ("data", "model", "train", "views", "replicates", "limits", "variants
 def write_found(study: Study, search: Search, found: Found, metrics: Path) -> None:
     """Write the tables and search.json."""
     confidence = study.statistics.confidence
-    winners = results.winners_table(search, found.winners, found.tested, confidence)
-    claims = results.judge_strategies(
-        search, results.scores_of(search, found.winners, found.tested), confidence, study.looks is not None
-    )
+    planned = study.looks is not None
+    winners = results.winners_table(search, found, confidence, planned)
+    claims = results.judge_strategies(search, results.scores_of(search, found), confidence, planned)
     shares = results.importance(search, found.trials)
     tables = {
         "trials": results.trials_table(search, found.trials),

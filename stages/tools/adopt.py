@@ -45,8 +45,9 @@ def variant_of(study: Study, search: Search, winner: Mapping[str, Any]) -> dict[
     """The winner of search.json as a variant."""
     score = f"{search.metric} {winner[search.metric]}"
     tip = f"Found by the search: trial {winner['trial']} of {winner['strategy']} with seed {winner['seed']}, {score}."
-    changes = space.changes(search, study.recipes[search.variant], winner["settings"])
-    return {"tip": tip, "extends": search.variant, **changes, "ours": True}
+    variant = search.variant_of(winner["strategy"])
+    changes = space.changes(search, study.recipes[variant], winner["settings"])
+    return {"tip": tip, "extends": variant, **changes, "ours": True}
 
 
 def with_variant(text: str, name: str, variant: Mapping[str, Any]) -> str:

@@ -126,7 +126,7 @@ def verify(folder: Path, count: int, seed: int, claim: str | None = None, trials
         cache = ReplicateCache(Path(empty), sys.maxsize)
         found = compare(committed, train_replicates(study, folder, prepared, jobs, cache, start), exact)
         if search and drawn:
-            trainer = TrialTrainer(study, search.variant, prepared, cache, start)
+            trainer = TrialTrainer(study, search, prepared, cache, start)
             again = [replace(trial, scores={}, epochs={}) for trial in drawn]
             score(trainer, search, [again])
             found |= compare(fold_scores(search, drawn), fold_scores(search, again), exact)

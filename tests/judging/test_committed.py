@@ -11,6 +11,7 @@ import pytest
 from helpers.checkout import ROOT
 from stages.lib.judging import claims, tables
 from stages.lib.judging.planned import OF_ROWS
+from stages.lib.judging.replicates import COLLAPSED
 from stages.lib.searching.results import judge_strategies
 from stages.lib.study.load import load_study
 from stages.lib.study.metrics import finite
@@ -72,7 +73,10 @@ def test_claims_about_strategies(folder: Path) -> None:
     study = load_study(folder)
     assert study.search
     winners = pd.read_csv(folder / "metrics" / "search" / "winners.csv").groupby("strategy", sort=False)
-    measured = (study.search.metric, study.search.judged_by)
-    scores = {str(name): {metric: [finite(cell) for cell in rows[metric]] for metric in measured} for name, rows in winners}
+    asked = (study.search.metric, study.search.judged_by, COLLAPSED)
+    scores = {
+        str(name): {metric: [finite(cell) for cell in rows[metric]] for metric in asked if metric in rows}
+        for name, rows in winners
+    }
     made = judge_strategies(study.search, scores, study.statistics.confidence, study.looks is not None)
     assert_same(made, folder / "metrics" / "search" / "claims.csv", ["effect", *ENDS], study.looks is not None)

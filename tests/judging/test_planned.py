@@ -154,7 +154,7 @@ def test_too_few_replicates_for_a_median_have_no_interval() -> None:
 
 def test_strategies_are_looked_at_once() -> None:
     claim = study_with().claims["noise_hurts"]
-    found = table_at_one_look({"better": claim}, {"better": [around(0.9, 6), around(0.2, 6)]}, 0.99)
+    found = table_at_one_look({"better": claim}, {"better": [around(0.9, 6), around(0.2, 6)]}, {"better": []}, 0.99)
     assert [found.loc[0, name] for name in ["verdict", "decided_after"]] == ["supported", "6"]
 
 

@@ -87,6 +87,20 @@ def test_claims_are_judged_over_seeds_and_by_rank_where_a_strategy_diverged() ->
     assert row["low"] == "diverged"
 
 
+def test_a_strategy_with_a_winner_that_collapsed_is_judged_by_the_median() -> None:
+    """Of its validation score, which is another network's, it is not."""
+    _, settings = searching(claims__clever_is_better__expect="higher")
+    blind, clever = [0.5 + i / 100 for i in range(10)], [0.9 + i / 100 for i in range(10)]
+    groups = {
+        "blind": {"test_accuracy": [0.25, *blind[1:]], "val_accuracy": blind, "collapsed": [1.0] + [0.0] * 9},
+        "clever": {"test_accuracy": clever, "val_accuracy": clever, "collapsed": [0.0] * 10},
+    }
+    row = judge_strategies(settings, groups, 0.99, planned=True).iloc[0]
+    assert (row["by"], row["verdict"]) == ("median", "supported")
+    _, settings = searching(claims__clever_is_better__expect="higher", claims__clever_is_better__metric="val_accuracy")
+    assert judge_strategies(settings, groups, 0.99, planned=True).loc[0, "by"] == "mean"
+
+
 def test_results_older_than_the_settings_are_refused(written: Callable[..., tuple[Study, Path]]) -> None:
     study, metrics = written()
     renamed = study_with({"search": edited({"strategies.cleverer": {"method": "tpe"}})})

@@ -82,6 +82,29 @@ def test_a_schedule_that_waits_for_validation_rows_watches_training_rows_where_t
     assert monitors == {(True, "accuracy"), (False, "val_accuracy")}
 
 
+def test_a_strategy_may_change_a_variant_of_its_own(pretender: Pretender, tmp_path: Path) -> None:
+    strategies = {"blind": {"method": "random"}, "noisy": {"method": "random", "variant": "noisy"}}
+    study, settings = searching(strategies=strategies, claims={})
+    found = found_by(study, settings, tmp_path)
+    views = {job.variant.split()[0]: job.view for job, _ in pretender.trained}
+    assert views == {"default": "scaled", "blind": "scaled", "noisy": "noisy"}
+    own = [trial for trial in found.trials if trial.strategy == "noisy"]
+    assert {trial.recipe.view for trial in own} == {study.recipes["noisy"].view}
+    assert [trial.settings for trial in own] == [trial.settings for trial in found.trials if trial.strategy == "blind"]
+
+
+def test_a_winner_s_refit_that_collapsed_is_marked(pretender: Pretender, tmp_path: Path) -> None:
+    study, settings = searching()
+    found = found_by(study, settings, tmp_path)
+    assert found.collapsed == [False] * len(found.winners)
+    diverging = {"rate": {"key": "train.learning_rate", "choices": [0.095, 0.1]}}
+    study, settings = searching(space=diverging, strategies={"blind": {"method": "random"}}, claims={}, trials=1)
+    assert pretender.rounds
+    found = found_by(study, settings, tmp_path)
+    marks = {(winner.strategy, mark) for winner, mark in zip(found.winners, found.collapsed, strict=True)}
+    assert marks == {("default", False), ("blind", True)}
+
+
 def test_the_limits_shorten_a_search(pretender: Pretender, tmp_path: Path) -> None:
     study, settings = searching()
     limited = study.model_copy(update={"limits": study.limits.model_copy(update={"seeds": 1})})

@@ -119,7 +119,7 @@ def measure_search(folder: Path, scores: Mapping[str, Sequence[float]] | None = 
         for seed, value in enumerate((scores or {}).get(name, GOOD))
     ]
     tested = [[each.score / 2] for each in trials]
-    search.write_found(study, settings, rounds.Found(trials, trials, tested), folder / "metrics")
+    search.write_found(study, settings, rounds.Found(trials, trials, tested, [False] * len(trials)), folder / "metrics")
 
 
 def rename(folder: Path, old: str, new: str) -> None:

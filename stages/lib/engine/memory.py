@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 
 from distributed.system import memory_limit
@@ -12,7 +13,7 @@ from stages.lib.cli import SettingError, UserError
 from stages.lib.data.prepared import Prepared
 from stages.lib.engine.size import layers
 from stages.lib.study import space
-from stages.lib.study.recipe import Model
+from stages.lib.study.recipe import Model, Recipe
 from stages.lib.study.search import Search
 from stages.lib.study.settings import Study
 from stages.lib.study.strict_yaml import at
@@ -42,24 +43,25 @@ def check(study: Study, prepared: Prepared, workers: int, available: int | None 
     available = available or memory_limit()
     for name, recipe in study.recipes.items():
         with at("variants", name, "model"):
-            check_weights(_weights(recipe.model, prepared, study.view_of(name)), available)
+            check_weights(_weights(recipe, prepared, study.view_of(name)), available)
     _check_inputs(prepared, workers, available)
 
 
 def check_search(study: Study, search: Search, prepared: Prepared, workers: int, available: int | None = None) -> None:
     """The same for the largest network within the ranges of a search, which some strategy may try."""
     available = available or memory_limit()
-    view = study.view_of(search.variant)
-    weights, values = space.largest(study, search, lambda recipe: _weights(recipe.model, prepared, view))
-    of_network = {name: value for name, value in values.items() if search.space[name].key.startswith("model.")}
-    with at("search", "space"):
-        check_weights(weights, available, f"{json.dumps(of_network)}: ")
+    for variant in search.variants:
+        view = study.view_of(variant)
+        weights, values = space.largest(study, search, variant, partial(_weights, prepared=prepared, view=view))
+        of_network = {name: value for name, value in values.items() if search.space[name].key.startswith("model.")}
+        with at("search", "space"):
+            check_weights(weights, available, f"{json.dumps(of_network)}: ")
     _check_inputs(prepared, workers, available)
 
 
-def _weights(model: Model, prepared: Prepared, view: str) -> int:
+def _weights(recipe: Recipe, prepared: Prepared, view: str) -> int:
     shape = views.shape_of(prepared.views[view], prepared.splits["train"][0])
-    return weights_of(model, shape, prepared.outputs)
+    return weights_of(recipe.model, shape, prepared.outputs)
 
 
 def check_weights(weights: float, available: int, tried: str = "") -> None:

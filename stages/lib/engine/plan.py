@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from stages.lib.data.prepared import Prepared
 from stages.lib.engine.jobs import Job, cost_of
@@ -125,12 +126,13 @@ def plan_search(
     slowest = [each.longest for each in plans if each.longest is not None]
     seconds = None
     if slowest and jobs and prepared:
-        own = next(each for each in plans if each.variant == search.variant)
-        cost = next(job.cost for job in jobs if job.variant == search.variant)
-        view = study.view_of(search.variant)
-        highest, _ = space.largest(study, search, lambda recipe: cost_of(recipe, prepared, view))  # but for kernel sizes
-        dearer = max(1.0, highest / cost)
-        seconds = max(*slowest, (own.longest or own.seconds or 0.0) * dearer)
+        seconds = max(slowest)
+        for variant in search.variants:
+            own = next(each for each in plans if each.variant == variant)
+            cost = next(job.cost for job in jobs if job.variant == variant)
+            size = partial(cost_of, prepared=prepared, view=study.view_of(variant))
+            highest, _ = space.largest(study, search, variant, size)  # but for kernel sizes
+            seconds = max(seconds, (own.longest or own.seconds or 0.0) * max(1.0, highest / cost))
     return SearchPlan(
         replicates=seeds * ((1 + sum(trials)) * search.folds + searched * refits),
         rounds=1 + batches * rounds_of_batch + 1,

@@ -46,14 +46,20 @@ def table(claims: Mapping[str, Claim], groups: Mapping[str, Sequence[Sequence[fl
 
 
 def table_at_one_look(
-    claims: Mapping[str, Claim], groups: Mapping[str, Sequence[Sequence[float]]], confidence: float
+    claims: Mapping[str, Claim],
+    groups: Mapping[str, Sequence[Sequence[float]]],
+    collapsed: Mapping[str, Sequence[Sequence[bool]]],
+    confidence: float,
 ) -> pd.DataFrame:
-    """As `table`, by the rules for planned looks, with planned.ADDED."""
+    """As `table`, by the rules for planned looks, with planned.ADDED.
+
+    collapsed: claim -> whether the network of each value collapsed.
+    """
     rows = []
     for name, claim in claims.items():
         asked = (claim.expect, claim.margin, claim.threshold, 1 - confidence)
         share, bounds = is_share(claim.metric), planned.bounds_of(claim.metric, len(claim.variants) == 2)
-        judged = looks.judge(groups[name], *asked, share=share, bounds=bounds)
+        judged = looks.judge(groups[name], *asked, collapsed[name], share=share, bounds=bounds)
         rows.append(planned.row_of(name, claim, judged, min(map(len, groups[name]))))
     return pd.DataFrame(rows, columns=[*COLUMNS, *planned.ADDED])
 

@@ -109,6 +109,7 @@ def of_strategies(study: Study | None, metrics: Path) -> Outcome:
         names[DEFAULT] = Compared(f"{search.variant}, as it is", False, {}, shown)
         for name, each in search.strategies.items():
             tip = f"{each.method.replace('_', ' ')}, {search.trials_of(name)} trials"
+            tip += f", around {each.variant}" if each.variant else ""
             names[name] = Compared(tip, False, each.reported, shown)
     return Outcome(
         kind="strategy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +15,9 @@ from stages.lib.study.claims import Claim
 from stages.lib.study.recipe import Recipe
 from stages.lib.study.settings import Study, resolve
 from stages.lib.study.space import DEFAULT
+
+AROUND = re.compile(r"search\.(strategies\.[^.]+\.)?variant")
+"""The keys of the variants whose recipes a search changes."""
 
 Renames = dict[str, str]
 """Name in the head -> name in the base."""
@@ -172,5 +176,5 @@ def paired_search(base: Side, head: Side, names: Mapping[str, str]) -> Pair | No
         return None
     before, after = base.search or absent(base.folder, "strategy"), head.search or absent(head.folder, "strategy")
     now = {old: new for new, old in names.items()}
-    around = {key: now.get(value, value) if key == "search.variant" else value for key, value in before.settings.items()}
+    around = {key: now.get(value, value) if AROUND.fullmatch(key) else value for key, value in before.settings.items()}
     return paired(replace(before, settings=around), after)

@@ -111,7 +111,7 @@ def search_recipes(study: Study) -> dict[str, object]:
     points = [space.points(values) for values in search.space.values()]
     return {
         name: (
-            study.recipes[search.variant],
+            study.recipes[search.variant_of(name)],
             shared,
             strategy.method,
             points if strategy.method == "grid" else None,

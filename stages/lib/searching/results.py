@@ -16,6 +16,8 @@ from scipy.stats import rankdata
 
 from stages.lib.cli import UserError
 from stages.lib.judging import claims, verdicts
+from stages.lib.judging.replicates import COLLAPSED
+from stages.lib.searching.rounds import Found
 from stages.lib.searching.strategies import distributions
 from stages.lib.searching.trials import Trial, badness, refit_recipe, trial_recipe
 from stages.lib.study import space
@@ -26,10 +28,8 @@ from stages.lib.study.settings import Study
 FEWEST_FOR_IMPORTANCE = 20
 """With fewer trials, the best tenth, by which Optuna judges importance, is a trial or two."""
 
-Tested = Sequence[Sequence[float]]
-"""For each winner, the metric that judges it, of each refit on the test rows."""
 Scores = Mapping[str, Mapping[str, Sequence[float]]]
-"""Strategy -> metric -> the value of each seed's winner."""
+"""Strategy -> metric, or COLLAPSED -> the value of each seed's winner."""
 
 
 def trials_table(search: Search, trials: Iterable[Trial]) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def read_trials(study: Study, search: Search, path: Path) -> list[Trial]:
         if row["state"] == "complete" and not any(math.isnan(finite(row[fold])) for fold in folds):
             settings = _settings_of(search, row)
             scores = {number: float(row[fold]) for number, fold in enumerate(folds)}
-            recipe = trial_recipe(study, search, settings)
+            recipe = trial_recipe(study, search, row["strategy"], settings)
             trials.append(Trial(row["strategy"], int(row["seed"]), int(row["trial"]), settings, recipe, scores))
     return trials
 
@@ -91,10 +91,13 @@ def _settings_of(search: Search, row: Mapping[Hashable, str]) -> dict[str, Any]:
     return found
 
 
-def winners_table(search: Search, winners: Sequence[Trial], tested: Tested, confidence: float) -> pd.DataFrame:
-    """One row for each strategy and seed: its best trial, the interval of its score over the folds, and its refits."""
+def winners_table(search: Search, found: Found, confidence: float, planned: bool = False) -> pd.DataFrame:
+    """One row for each strategy and seed: its best trial, the interval of its score over the folds, and its refits.
+
+    planned: whether the study plans looks. Then the table also says which winners' networks collapsed.
+    """
     rows = []
-    for trial, refits in zip(winners, tested, strict=True):
+    for trial, refits, collapsed in zip(found.winners, found.tested, found.collapsed, strict=True):
         interval = verdicts.mean_interval([trial.scores[fold] for fold in sorted(trial.scores)], confidence)
         ends = (interval.low, interval.high)
         low, high = (round_or_word(search.metric, end) if search.folds > 1 else "" for end in ends)
@@ -109,19 +112,21 @@ def winners_table(search: Search, winners: Sequence[Trial], tested: Tested, conf
                 "epochs": refit_recipe(trial).train.epochs,
                 search.judged_by: round_or_word(search.judged_by, fmean(refits)),
                 **{f"refit_{number}": round_or_word(search.judged_by, value) for number, value in enumerate(refits)},
+                **({COLLAPSED: int(collapsed)} if planned else {}),
             }
         )
     return pd.DataFrame(rows)
 
 
-def scores_of(search: Search, winners: Sequence[Trial], tested: Tested) -> Scores:
-    """What claims about strategies are judged by: each winner's score, and the mean of its refits."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for trial, refits in zip(winners, tested, strict=True):
-        values = found.setdefault(trial.strategy, {search.metric: [], search.judged_by: []})
+def scores_of(search: Search, found: Found) -> Scores:
+    """What claims about strategies are judged by: each winner's score, the mean of its refits, and whether one collapsed."""
+    scores: dict[str, dict[str, list[float]]] = {}
+    for trial, refits, collapsed in zip(found.winners, found.tested, found.collapsed, strict=True):
+        values = scores.setdefault(trial.strategy, {search.metric: [], search.judged_by: [], COLLAPSED: []})
         values[search.metric].append(trial.score)
         values[search.judged_by].append(fmean(refits))
-    return found
+        values[COLLAPSED].append(float(collapsed))
+    return scores
 
 
 def judge_strategies(search: Search, scores: Scores, confidence: float, planned: bool = False) -> pd.DataFrame:
@@ -134,7 +139,13 @@ def judge_strategies(search: Search, scores: Scores, confidence: float, planned:
         for name, claim in search.claims.items()
     }
     if planned:
-        return claims.table_at_one_look(search.claims, groups, confidence)
+        collapsed = {
+            name: [[mark == 1 for mark in scores[each].get(COLLAPSED, ())] for each in claim.variants]
+            if claim.metric == search.judged_by  # which is of the refits
+            else []
+            for name, claim in search.claims.items()
+        }
+        return claims.table_at_one_look(search.claims, groups, collapsed, confidence)
     return claims.table(search.claims, groups, confidence)
 
 
@@ -144,7 +155,11 @@ def importance(search: Search, trials: Iterable[Trial]) -> dict[str, float]:
     It takes the trials of all strategies, equal ones once, and their ranks, so that a diverged trial is no more than the last.
     Empty for few trials.
     """
-    distinct = {(trial.seed, json.dumps(trial.settings)): trial for trial in trials if not trial.pruned}
+    distinct = {
+        (search.variant_of(trial.strategy), trial.seed, json.dumps(trial.settings)): trial
+        for trial in trials
+        if not trial.pruned
+    }
     tried = [trial for trial in distinct.values() if trial.strategy != space.DEFAULT]
     if len(tried) < FEWEST_FOR_IMPORTANCE:
         return {}

@@ -6,10 +6,9 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
-
-import numpy as np
 
 from stages.lib import environment
 from stages.lib.cli import SettingError
@@ -20,6 +19,7 @@ from stages.lib.engine.jobs import Job, for_data
 from stages.lib.engine.key import replicate_key
 from stages.lib.engine.progress import clock
 from stages.lib.judging import replicates
+from stages.lib.judging.replicates import COLLAPSED
 from stages.lib.searching.strategies import Searcher
 from stages.lib.searching.trials import Trial, best_trial, default_trial, epochs_kept, fold_seed, join_rows, refit_recipe
 from stages.lib.study.metrics import on_demand
@@ -40,12 +40,18 @@ class Wanted(NamedTuple):
     seed: int
 
 
+class Measured(NamedTuple):
+    """A metric of a replicate, and whether its network predicts no better than a constant."""
+
+    value: float
+    collapsed: bool
+
+
 class TrialTrainer:
     """Trains replicates of trials on some rows, through the cache and on workers that all rounds share."""
 
-    def __init__(self, study: Study, variant: str, prepared: Prepared, cache: ReplicateCache, start: runs.Start) -> None:
-        self.study, self.prepared, self.cache, self.start = study, prepared, cache, start
-        self.view = study.view_of(variant)
+    def __init__(self, study: Study, search: Search, prepared: Prepared, cache: ReplicateCache, start: runs.Start) -> None:
+        self.study, self.search, self.prepared, self.cache, self.start = study, search, prepared, cache, start
         self.fingerprint = prepared.fingerprint()
         self.made_in = cluster.training_environment(study.replicates.backend)
 
@@ -61,24 +67,26 @@ class TrialTrainer:
         runs.train_missing(jobs, self.prepared, self.cache, self.study.replicates.time_limit, self.start, finish, "search")
         return [measured[str(job)] for job in jobs]
 
-    def metric(self, name: str, wanted: Wanted, result: Result) -> float:
-        """A metric of a replicate."""
+    def measured(self, name: str, wanted: Wanted, result: Result) -> Measured:
+        """A metric of a replicate, and whether its network collapsed."""
         labels = {split: y for split, (_, y) in self.prepared.splits.items()}
         own_rows = views.labels_of(wanted.recipe, labels, wanted.seed)
-        extra = [name] if on_demand(name) else []
+        extra = [name, COLLAPSED] if on_demand(name) else [COLLAPSED]
         test = {"test": labels["test"]}
-        return replicates.metrics(replicates.parse(result.files), test, self.prepared.task, extra, own_rows)[name]
+        found = replicates.metrics(replicates.parse(result.files), test, self.prepared.task, extra, own_rows)
+        return Measured(found[name], found[COLLAPSED] == 1)
 
     def _job(self, wanted: Wanted) -> Job:
         """Raises SettingError for a network or a training that the data do not allow."""
         trial, recipe, seed = wanted
+        view = self.study.view_of(self.search.variant_of(trial.strategy))
         try:
-            recipe, price = for_data(recipe, self.prepared, self.view)
+            recipe, price = for_data(recipe, self.prepared, view)
         except SettingError as error:
             tried = f"{trial}: {json.dumps(trial.settings)}"
             raise SettingError(f"{tried}: {error}", "search", "space") from None
-        key = replicate_key(recipe, self.prepared.views[self.view], seed, self.fingerprint, self.made_in)
-        return Job(str(trial), seed, recipe, self.view, key, price)
+        key = replicate_key(recipe, self.prepared.views[view], seed, self.fingerprint, self.made_in)
+        return Job(str(trial), seed, recipe, view, key, price)
 
 
 class Found(NamedTuple):
@@ -87,11 +95,13 @@ class Found(NamedTuple):
     trials: all of them, the default's first.
     winners: the best of each strategy and seed.
     tested: for each winner, the metric that judges it, of each refit on the test rows.
+    collapsed: for each winner, whether a refit's network collapsed.
     """
 
     trials: list[Trial]
     winners: list[Trial]
     tested: list[list[float]]
+    collapsed: list[bool]
 
 
 def search_study(study: Study, search: Search, prepared: Prepared, cache: ReplicateCache) -> Found:
@@ -103,13 +113,18 @@ def search_study(study: Study, search: Search, prepared: Prepared, cache: Replic
     if not environment.scheduler():
         memory.check_search(study, search, prepared, cluster.worker_count(most))
     with runs.workers_on_demand(study.replicates.backend, most) as start:
-        trainer = TrialTrainer(study, search.variant, prepared, cache, start)
+        trainer = TrialTrainer(study, search, prepared, cache, start)
         score(trainer, search, [defaults])
         run_batches(trainer, search, searchers)
         winners = [*defaults, *(best_trial(each.trials, search.metric) for each in searchers)]
-        on_all_rows = TrialTrainer(study, search.variant, join_rows(study, prepared), cache, start)
-        tested = refit(on_all_rows, search, winners)
-    return Found([*defaults, *(trial for each in searchers for trial in each.trials)], winners, tested)
+        on_all_rows = TrialTrainer(study, search, join_rows(study, prepared), cache, start)
+        refits = refit(on_all_rows, search, winners)
+    return Found(
+        [*defaults, *(trial for each in searchers for trial in each.trials)],
+        winners,
+        [[each.value for each in own] for own in refits],
+        [any(each.collapsed for each in own) for own in refits],
+    )
 
 
 def run_batches(trainer: TrialTrainer, search: Search, searchers: Sequence[Searcher]) -> None:
@@ -133,7 +148,7 @@ def score(
 
     def measure(wanted: Wanted, result: Result) -> tuple[float, int]:
         stopping = wanted.recipe.train.early_stopping
-        return trainer.metric(search.metric, wanted, result), epochs_kept(result, stopping)
+        return trainer.measured(search.metric, wanted, result).value, epochs_kept(result, stopping)
 
     one_by_one = searchers and search.pruning != "none"
     for folds in [[fold] for fold in range(search.folds)] if one_by_one else [list(range(search.folds))]:
@@ -146,7 +161,7 @@ def score(
                 searcher.prune(batch)
 
 
-def refit(trainer: TrialTrainer, search: Search, winners: Sequence[Trial]) -> list[list[float]]:
+def refit(trainer: TrialTrainer, search: Search, winners: Sequence[Trial]) -> list[list[Measured]]:
     """For each winner, the metric that judges it, of each refit."""
     refits = min(search.refits, trainer.study.limits.seeds or sys.maxsize)
     wanted = [
@@ -154,8 +169,8 @@ def refit(trainer: TrialTrainer, search: Search, winners: Sequence[Trial]) -> li
         for winner in winners
         for number in range(refits)
     ]
-    tested = trainer.train(wanted, lambda each, result: trainer.metric(search.judged_by, each, result))
-    return np.reshape(tested, (len(winners), refits)).tolist()
+    measured = trainer.train(wanted, partial(trainer.measured, search.judged_by))
+    return [measured[number * refits : (number + 1) * refits] for number in range(len(winners))]
 
 
 def best_of_each(search: Search, searchers: Sequence[Searcher]) -> str:

@@ -133,7 +133,7 @@ class Searcher:
         """Raises SettingError for settings that do not go together. Pairs were checked before; this takes three of them."""
         settings = {name: decode(each, asked.params[name], self.method) for name, each in self.search.space.items()}
         try:
-            recipe = trial_recipe(self.study, self.search, settings)
+            recipe = trial_recipe(self.study, self.search, self.strategy, settings)
         except SettingError as error:
             raise SettingError(f"{json.dumps(settings)}: {error}", "search", "space") from None
         return Trial(self.strategy, self.seed, asked.number, settings, recipe)

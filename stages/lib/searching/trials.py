@@ -64,12 +64,12 @@ def best_trial(trials: Iterable[Trial], metric: str) -> Trial:
 # Trials
 
 
-def trial_recipe(study: Study, search: Search, settings: Mapping[str, Any]) -> Recipe:
-    """The recipe that the settings make, trained on folds and without files that nobody reads.
+def trial_recipe(study: Study, search: Search, strategy: str, settings: Mapping[str, Any]) -> Recipe:
+    """The recipe that a strategy's settings make, trained on folds and without files that nobody reads.
 
     `repeats` decides nothing of a replicate. So a search with more seeds finds the replicates of one with fewer in the cache.
     """
-    recipe = space.recipe_of(study, search, settings)
+    recipe = space.recipe_of(study, search, settings, search.variant_of(strategy))
     train = recipe.train.model_copy(update={"best_checkpoint": False, "tensorboard": False})
     k_fold = KFold(folds=search.folds, repeats=1, seed=0) if search.folds > 1 else None
     return recipe.model_copy(update={"train": train, "k_fold": k_fold, "diagnostics": False})
@@ -78,7 +78,7 @@ def trial_recipe(study: Study, search: Search, settings: Mapping[str, Any]) -> R
 def default_trial(study: Study, search: Search, seed: int) -> Trial:
     """The variant as it is, on the same folds as the strategies' trials."""
     settings = space.values_of(search, study.recipes[search.variant])
-    return Trial(space.DEFAULT, seed, 0, settings, trial_recipe(study, search, {}))
+    return Trial(space.DEFAULT, seed, 0, settings, trial_recipe(study, search, space.DEFAULT, {}))
 
 
 def fold_seed(search: Search, seed: int, fold: int) -> int:

@@ -90,6 +90,8 @@ class Strategy(Section):
 
     method: Literal["grid", "random", "quasi_random", "genetic", "cmaes", "tpe"]
     """quasi_random is Sobol's, genetic is NSGA-II, cmaes is CMA-ES."""
+    variant: Name | None = None
+    """The variant whose recipe it changes, if that is another than search.variant."""
     trials: Trials | None = None
     """Fewer than search.trials."""
     reported: Reported = {}
@@ -100,7 +102,7 @@ class Search(Section):
     """Settings that are searched for, by several strategies side by side, and what is said of these."""
 
     variant: Name
-    """The variant whose recipe the settings change. Without any change, it is the strategy `default`."""
+    """The variant whose recipe the settings change, unless a strategy names its own. As it is, it is the strategy `default`."""
     space: dict[Name, Range]
     """The keys that are searched, each with its range."""
     strategies: dict[Name, Strategy]
@@ -131,6 +133,16 @@ class Search(Section):
     def direction(self) -> Literal["minimize", "maximize"]:
         """Where better values of the metric lie."""
         return "maximize" if higher_is_better(self.metric) else "minimize"
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants whose recipes are changed."""
+        return tuple(dict.fromkeys([self.variant, *map(self.variant_of, self.strategies)]))
+
+    def variant_of(self, strategy: str) -> str:
+        """The variant whose recipe a strategy, or the default, changes."""
+        named = self.strategies[strategy].variant if strategy in self.strategies else None
+        return named or self.variant
 
     def trials_of(self, strategy: str) -> int:
         """How many trials a strategy has with each seed."""

@@ -7,6 +7,7 @@ before anything trains.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from stages.lib.cli import SettingError
 from stages.lib.study import space
@@ -43,8 +44,8 @@ def check(study: Study, task: str) -> None:
     if study.search:
         searched = [(name, each) for name, each in study.search.space.items() if each.key in ("train.loss", ".".join(_OUTPUT))]
         for name, each in searched:
-            for value in each.choices or ():
-                recipe = space.recipe_of(study, study.search, {name: value})
+            for value, variant in product(each.choices or (), study.search.variants):
+                recipe = space.recipe_of(study, study.search, {name: value}, variant)
                 if len(searched) == 1:  # another choice may go with it
                     _check_recipe(recipe, task, "search", "space", name)
 

@@ -73,9 +73,13 @@ def changes(search: Search, recipe: Recipe, values: Mapping[str, Any]) -> dict[s
     return result
 
 
-def recipe_of(study: Study, search: Search, values: Mapping[str, Any]) -> Recipe:
-    """The variant's recipe with these values. Raises SettingError for values that the recipe does not allow."""
-    return resolve(study, search.variant, changes(search, study.recipes[search.variant], values))
+def recipe_of(study: Study, search: Search, values: Mapping[str, Any], variant: str | None = None) -> Recipe:
+    """The variant's recipe with these values. Raises SettingError for values that the recipe does not allow.
+
+    variant: by default that of the search.
+    """
+    variant = variant or search.variant
+    return resolve(study, variant, changes(search, study.recipes[variant], values))
 
 
 def values_of(search: Search, recipe: Recipe) -> dict[str, Any]:
@@ -96,8 +100,8 @@ def _value_at(recipe: Recipe, key: str) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def largest(study: Study, search: Search, size: Callable[[Recipe], float]) -> tuple[float, dict[str, Any]]:
-    """The largest size of a recipe within the ranges, and the values that make it.
+def largest(study: Study, search: Search, variant: str, size: Callable[[Recipe], float]) -> tuple[float, dict[str, Any]]:
+    """The largest size of a variant's recipe within the ranges, and the values that make it.
 
     Along a range a size must only rise or only fall. So one range after the other is set to its best end: beside the lowest
     values of the others, and beside the highest, since more layers are fewer weights if they are very narrow. A size that
@@ -106,7 +110,7 @@ def largest(study: Study, search: Search, size: Callable[[Recipe], float]) -> tu
 
     def of(values: Mapping[str, Any]) -> float:
         try:
-            return size(recipe_of(study, search, values))
+            return size(recipe_of(study, search, values, variant))
         except SettingError:
             return 0.0
 
@@ -134,6 +138,9 @@ def check(study: Study, search: Search) -> None:
     for section in ("space", "strategies"):
         if not getattr(search, section):
             raise SettingError("is empty; a search needs at least one", section)
+    for name, strategy in search.strategies.items():
+        if strategy.variant and strategy.variant not in study.variants:
+            raise unknown("variant", strategy.variant, study.variants).below("strategies", name, "variant")
     with at("space"):
         _check_keys(study, search)
         _check_values(study, search)
@@ -145,8 +152,8 @@ def check(study: Study, search: Search) -> None:
 
 
 def _check_folds(study: Study, search: Search) -> None:
-    validated = study.data.sets_validation_apart or study.recipes[search.variant].train.validation_rows
-    if search.folds == 1 and not validated:
+    held_out = all(study.recipes[variant].train.validation_rows for variant in search.variants)
+    if search.folds == 1 and not (study.data.sets_validation_apart or held_out):
         raise SettingError("1 needs validation rows, and data.split sets none apart; two or more folds do without", "folds")
     if search.pruning != "none" and search.folds == 1:
         wrong = f"{search.pruning} ends a trial between two of its folds, and there is one; write none, or more folds"
@@ -183,7 +190,8 @@ def _check_keys(study: Study, search: Search) -> None:
             if key in _CHANGE_THE_LOSS and metric_of(search.metric).quantity == "loss":
                 raise SettingError(f"{key} changes what the loss is; choose by another metric than {search.metric}")
         taken[key] = name
-    _check_hidden_layers(study.recipes[search.variant].model.hidden, search.variant, taken)
+    for variant in search.variants:
+        _check_hidden_layers(study.recipes[variant].model.hidden, variant, taken)
 
 
 def _check_hidden_layers(hidden: tuple[int, ...], variant: str, taken: Mapping[str, str]) -> None:
@@ -200,7 +208,7 @@ def _check_hidden_layers(hidden: tuple[int, ...], variant: str, taken: Mapping[s
 def _check_values(study: Study, search: Search) -> None:
     """Every choice, end and grid point must make a recipe, alone and beside every one of another range."""
     tried = {name: it.choices or (*it.bounds, *(it.grid or ())) for name, it in search.space.items()}
-    pairs = sum(len(tried[one]) * len(tried[other]) for one, other in combinations(tried, 2))
+    pairs = sum(len(tried[one]) * len(tried[other]) for one, other in combinations(tried, 2)) * len(search.variants)
     if pairs > MOST_PAIRS:
         wrong = f"holds {pairs} pairs of values, each of which is checked before anything trains; {MOST_PAIRS} are the most"
         raise SettingError(wrong)
@@ -208,9 +216,9 @@ def _check_values(study: Study, search: Search) -> None:
     for names in [*((name,) for name in tried), *combinations(tried, 2)]:
         if len(shape) == 2 and len(shape.intersection(names)) == 1:  # one of the two says nothing without the other
             continue
-        for values in product(*(tried[name] for name in names)):
+        for variant, *values in product(search.variants, *(tried[name] for name in names)):
             try:
-                recipe_of(study, search, dict(zip(names, values, strict=True)))
+                recipe_of(study, search, dict(zip(names, values, strict=True)), variant)
             except SettingError as error:
                 raise SettingError(str(error), names[-1]) from None
 
