@@ -22,6 +22,7 @@ from stages.lib.judging.multiplicity import Together, chance_at_looks, chance_of
 from stages.lib.judging.outcome import Outcome, of_strategies, of_variants
 from stages.lib.judging.reported import STANDINGS, Comparison, collapsed_of
 from stages.lib.judging.tables import HEADLINES
+from stages.lib.judging.tuned import Twice, judged_twice
 from stages.lib.judging.units import WORDS, unit_of
 from stages.lib.judging.verdicts import Verdict
 from stages.lib.markdown import LEFT, RIGHT, between_markers, cell, markers, one_line, table
@@ -36,7 +37,7 @@ from stages.lib.templates import render
 README = Path("README.md")
 LIST = FOLDER / README
 PAGE = Path("data/overview.html")
-STUDIES, RESULTS = (markers(name, "python -m stages.tools overview") for name in ("studies", "results"))
+STUDIES, TUNED, RESULTS = (markers(name, "python -m stages.tools overview") for name in ("studies", "tuned", "results"))
 IN_REPORT, NOT_JUDGED = "in the report", "not judged"
 """Durations are not in Git."""
 STATES = (*get_args(Verdict), IN_REPORT, NOT_JUDGED)
@@ -155,6 +156,23 @@ def studies_table(all_results: Iterable[Sequence[Results]]) -> str:
     return table(header, rows, (LEFT, RIGHT, RIGHT, LEFT, LEFT))
 
 
+def tuned_claims(parts: Sequence[Results]) -> list[Twice]:
+    """The claims that a study judges as given, and once more with both sides tuned."""
+    if len(parts) < 2 or not parts[1].was_run:
+        return []
+    return judged_twice(parts[0].study, parts[0].outcome, parts[1].outcome, parts[0].task)
+
+
+def tuned_table(parts: Sequence[Results]) -> str:
+    """A row for each claim that is judged twice: both verdicts, and the settings that each side found."""
+    rows = []
+    for each in tuned_claims(parts):
+        verdicts = [f"**{row['verdict']}**, {each.unit.change(row['effect'])}" for row in (each.given, each.tuned)]
+        sides = " against ".join(f"`{name}`: {found}" for name, found in reversed(each.sides))
+        rows.append([cell(each.claim.says), *verdicts, sides])
+    return table(("claim", "as given", "both sides tuned", "what tuning found"), rows, (LEFT, LEFT, LEFT, LEFT))
+
+
 def section(parts: Sequence[Results]) -> str:
     """The Markdown of one study."""
     text = render(
@@ -172,14 +190,16 @@ def section(parts: Sequence[Results]) -> str:
 
 def readmes(root: Path, found: Sequence[Sequence[Results]]) -> dict[Path, str]:
     """The READMEs in `root` as they should be: path -> text. Raises UserError for one that is missing or lacks its markers."""
-    texts = {}
+    texts: dict[Path, str] = {}
     for path, marks, content in (
         (README, STUDIES, studies_table(found)),
+        (README, TUNED, "\n".join(tuned_table(parts) for parts in found if tuned_claims(parts))),
         (LIST, RESULTS, "\n" + "\n\n".join(section(parts) for parts in found) + "\n"),
     ):
         if not (root / path).exists():
             raise UserError(f"{path} is missing; `git checkout {path}` brings it back")
-        texts[path] = between_markers((root / path).read_text(encoding="utf-8"), marks, content, str(path))
+        text = texts.get(path) or (root / path).read_text(encoding="utf-8")
+        texts[path] = between_markers(text, marks, content, str(path))
     return texts
 
 
@@ -235,6 +255,7 @@ def page(root: Path, found: Sequence[Sequence[Results]]) -> str:
         judged_claim=judged_claim,
         shared=list(shared_claims(parts)),
         together=judged_together(parts),
+        tuned=[(each[0], tuned_claims(each)) for each in found if tuned_claims(each)],
         marks=MARKS,
         totals=states(parts),
         kinds=STANDINGS,

@@ -16,7 +16,19 @@ from helpers.study import write_params
 from stages.lib.cli import UserError
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import merged
-from stages.tools.overview import LIST, PAGE, RESULTS, STUDIES, judged_together, main, page, read_results, readmes, states
+from stages.tools.overview import (
+    LIST,
+    PAGE,
+    RESULTS,
+    STUDIES,
+    TUNED,
+    judged_together,
+    main,
+    page,
+    read_results,
+    readmes,
+    states,
+)
 
 
 def written(root: Path) -> dict[str, str]:
@@ -38,7 +50,7 @@ def checkout(tmp_path: Path) -> Callable[..., Path]:
     """Make a checkout of a starter that was run, and of tutorials by name."""
 
     def make(**tutorials: Mapping[str, Any]) -> Path:
-        for readme, marks in (("README.md", (STUDIES,)), ("studies/README.md", (RESULTS,))):
+        for readme, marks in (("README.md", (STUDIES, TUNED)), ("studies/README.md", (RESULTS,))):
             (tmp_path / readme).parent.mkdir(exist_ok=True)
             (tmp_path / readme).write_text("by hand\n" + "\n".join("\n".join(pair) for pair in marks) + "\nmore\n")
         write_params(tmp_path)
@@ -215,6 +227,40 @@ def test_the_claims_of_the_starter_s_search_are_among_its_results(checkout: Call
 
 
 @pytest.mark.parametrize("missing", ["search/winners.csv", "search/claims.csv"])
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, True),
+        ({"margin": 0.01}, False),
+        ({"compare": ["tuned_noisy", "tuned_plain"]}, False),
+        ({"says": "Other words."}, True),
+    ],
+)
+def test_a_claim_whose_sides_a_search_tunes_is_told_twice(
+    changes: Mapping[str, Any], told: bool, checkout: Callable[..., Path]
+) -> None:
+    """Only where the strategies are around the claim's own variants, and ask for the same."""
+    root = checkout()
+    strategies = {"tuned_plain": {"method": "random"}, "tuned_noisy": {"method": "random", "variant": "noisy"}}
+    twin = {"says": "Noise hurts.", "compare": ["tuned_plain", "tuned_noisy"], "metric": "test_accuracy", "expect": "lower"}
+    search = {**SEARCH, "strategies": strategies, "claims": {"noise_hurts": {**twin, **changes}}}
+    write_params(root, {"search": search})
+    tables = root / "metrics" / "search"
+    write_search(root)
+    (tables / "claims.csv").write_text("claim,verdict,effect,low,high,close\nnoise_hurts,refuted,-0.002,-0.004,0.0,False\n")
+    rows = [("tuned_plain", 0, 3, 0.01), ("tuned_noisy", 0, 1, 0.003), ("tuned_noisy", 1, 4, 0.01), ("tuned_noisy", 2, 0, 0.01)]
+    trials = "".join(f"{name},{seed},{number},{rate}\n" for name, seed, number, rate in [*rows, ("tuned_plain", 0, 0, 0.5)])
+    winners = "".join(f"{name},{seed},{number},0.9,0.91\n" for name, seed, number, _ in rows)
+    (tables / "trials.csv").write_text(f"strategy,seed,trial,train.learning_rate\n{trials}")
+    (tables / "winners.csv").write_text(f"strategy,seed,trial,val_accuracy,test_accuracy\n{winners}")
+    text = written(root)["README.md"].partition(TUNED[0])[2].partition(TUNED[1])[0]
+    sides = "`tuned_noisy`: 0.01 (2 of 3), 0.003 (1 of 3) against `tuned_plain`: 0.01"
+    row = f"| Noise on the test rows lowers accuracy. | **supported**, diverged | **refuted**, −0.20 points | {sides} |"
+    assert (row in text) == told
+    assert ("Does it survive tuning?" in page_of(root)) == told
+    assert ("tuned_noisy</code>: 0.01 (2 of 3)" in page_of(root)) == told
+
+
 def test_half_of_a_search_is_none(checkout: Callable[..., Path], missing: str) -> None:
     root = checkout(first={"search": SEARCH})
     write_search(root / "studies" / "first")

@@ -18,6 +18,7 @@ from stages.lib.judging.claims import COLUMNS
 from stages.lib.judging.tables import summary_of
 from stages.lib.study.claims import Claim
 from stages.lib.study.metrics import JUDGED_BY, rank_value
+from stages.lib.study.search import Search
 from stages.lib.study.settings import Study, tests_of_tip
 from stages.lib.study.space import DEFAULT
 
@@ -52,6 +53,7 @@ class Outcome:
     verdicts: claim -> its row of claims.csv.
     numbers: name and metric -> a row with mean, sd, low, high and replicates, as in summary.csv.
     replicates: columns name, seed and metrics; a word, such as `diverged`, is NaN.
+    found: strategy -> the settings of its searches' winners, as text; empty of variants.
     """
 
     kind: Literal["variant", "strategy"]
@@ -60,6 +62,7 @@ class Outcome:
     verdicts: Mapping[str, Row]
     numbers: Mapping[tuple[str, str], Row]
     replicates: pd.DataFrame = field(repr=False)
+    found: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def has_replicates(self, name: str) -> bool:
         return name in self._groups
@@ -118,7 +121,18 @@ def of_strategies(study: Study | None, metrics: Path) -> Outcome:
         verdicts=_by(_table(metrics / "search" / "claims.csv", *COLUMNS[:6]), "claim"),
         numbers=_over_seeds(winners, study.statistics.confidence if study else 0.99),
         replicates=winners,
+        found=_found(search, metrics / "search") if search else {},
     )
+
+
+def _found(search: Search, tables: Path) -> dict[str, list[str]]:
+    """Strategy -> the settings of the winner of each search."""
+    which, keys = ["strategy", "seed", "trial"], [each.key for each in search.space.values()]
+    won = _table(tables / "winners.csv", *which)[which].merge(_table(tables / "trials.csv", *which, *keys), on=which)
+    found: dict[str, list[str]] = {}
+    for row in won.to_dict("records"):
+        found.setdefault(row["strategy"], []).append(", ".join(row[key] for key in keys))
+    return found
 
 
 def _table(path: Path, *columns: str) -> pd.DataFrame:
