@@ -214,6 +214,16 @@ def test_classes_that_nothing_can_learn_are_named() -> None:
     assert several == ["data.split: class c, d, e and 2 more classes: no row"]
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_column_that_numbers_the_rows_is_named(first: int) -> None:
+    x = np.array([[first + row, row * row] for row in range(20)], float)
+    parts = parts_of(x, columns=(Column("0", "number"), Column("1", "number")))
+    said = "column 0 numbers the rows, as an index does; if it means nothing, list it under leave_out"
+    assert list(checks.doubts(parts, parts, [])) == [said]
+    parts = parts_of(np.delete(x, 7, axis=0), columns=(Column("0", "number"), Column("1", "number")))
+    assert list(checks.doubts(parts, parts, [])) == []
+
+
 def test_a_number_that_stands_for_nothing_is_named() -> None:
     parts = parts_of(np.array([[1.0, -999], [-999, -998], [3, nan]]), columns=(Column("a", "number"), Column("b", "number")))
     said = "column a holds -999, far from all else; if it means nothing, list it under missing"

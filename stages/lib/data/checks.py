@@ -116,6 +116,11 @@ def _check_view(view: View, parts: Parts) -> None:
 # What is worth a line
 
 
+def counts_rows(values: np.ndarray) -> bool:
+    """Whether a column is 0, 1, 2, ... or 1, 2, 3, ..."""
+    return len(values) > 2 and values[0] in (0, 1) and bool((np.diff(values) == 1).all())
+
+
 def doubts(
     given: Mapping[str, Rows], splits: Mapping[str, tuple[np.ndarray, np.ndarray]], class_names: Sequence[str]
 ) -> Iterator[str]:
@@ -141,6 +146,8 @@ def doubts(
     parts = Parts.of(given)
     for number, column in enumerate(parts.columns):
         if column.kind == "number":
+            if any(counts_rows(x.reshape(len(x), -1)[:, number]) for x, _ in parts.values()):
+                yield f"column {column.name} numbers the rows, as an index does; if it means nothing, list it under leave_out"
             values = np.unique(np.concatenate([x.reshape(len(x), -1)[:, number] for x, _ in parts.values()]))
             for sign in SIGNS:
                 others = np.abs(values[(values != sign) & ~missing_in(values)])

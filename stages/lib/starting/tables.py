@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stages.lib.cli import UserError
+from stages.lib.data.checks import counts_rows
 from stages.lib.data.readers import columns as cells_of
 from stages.lib.data.readers.table import Table, position_of
 from stages.lib.data.readers.tables import Csv, Excel, Parquet
@@ -179,7 +181,7 @@ def _look_at(cells: pd.Series[Any], name: object) -> tuple[str, str]:
         return "leave_out", f"{str(present.iloc[0])!r} in every row"
     if not is_text(cells):
         unique = values == len(cells) > 2 and bool((present % 1 == 0).all())
-        counts = unique and present.iloc[0] in (0, 1) and bool((present.diff().dropna() == 1).all())
+        counts = unique and counts_rows(present.to_numpy(np.float64))
         return ("leave_out", "which numbers the rows") if counts or (unique and NUMBER_NAMES.fullmatch(str(name))) else ("", "")
     if cells_of.booleans(cells) is not None or _mostly_numbers(present):
         return "", ""
