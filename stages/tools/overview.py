@@ -20,6 +20,8 @@ from stages.lib.files import write_text
 from stages.lib.judging.claims import values_of
 from stages.lib.judging.multiplicity import Together, chance_at_looks, chance_of, together
 from stages.lib.judging.outcome import Outcome, of_strategies, of_variants
+from stages.lib.judging.planned import price_of
+from stages.lib.judging.price import MOST
 from stages.lib.judging.reported import STANDINGS, Comparison, collapsed_of
 from stages.lib.judging.tables import HEADLINES
 from stages.lib.judging.tuned import Twice, judged_twice
@@ -101,6 +103,19 @@ class Results:
         rows = self.outcome.verdicts if self.was_run else {}
         claims = self.outcome.claims.items()
         return {name: rows[name] for name, claim in claims if name in rows and not claim.about_time}
+
+    def price(self, name: str) -> str:
+        """How many replicates of each variant would probably decide an inconclusive claim, if looks are planned."""
+        if self.outcome.kind != "variant" or not self.study.looks or self.state(name) != "inconclusive":
+            return ""
+        replicates = self.outcome.replicates.rename(columns={"name": "variant"})
+        price = price_of(self.study, self.outcome.claims[name], replicates)
+        if not price:
+            return ""
+        even, likely = price[0.5], price[0.9]
+        if not even:
+            return f"; not even {MOST:,} would decide"
+        return f"; an even chance at {even}, 90 % at {likely or f'more than {MOST:,}'}"
 
     def state(self, name: str) -> str:
         """The verdict of a claim, or why there is none."""

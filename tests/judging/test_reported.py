@@ -37,7 +37,7 @@ def test_where_a_reported_number_lies(reported: float, expected: str) -> None:
 
 def test_the_distance_is_that_of_the_nearest_number_that_is_printed_so() -> None:
     row = {"mean": "0.977", "sd": "0.001", "low": "0.976", "high": "0.978", "replicates": "5"}
-    assert compared(0.98, row).distance == (0.0, "+0.0")  # 0.977 is printed as 0.98
+    assert compared(0.98, row).distance == (0.0, "0.0")  # 0.977 is printed as 0.98
     assert compared(0.99, row).distance[0] == pytest.approx(8.0)
     assert compared(0.97, row).distance[0] == pytest.approx(-2.0)
 

@@ -227,6 +227,24 @@ def test_the_claims_of_the_starter_s_search_are_among_its_results(checkout: Call
 
 
 @pytest.mark.parametrize("missing", ["search/winners.csv", "search/claims.csv"])
+def test_an_inconclusive_claim_has_a_price_where_looks_are_planned(checkout: Callable[..., Path]) -> None:
+    root = checkout()
+    write_params(root, {"statistics": {"looks": [5]}})
+    values = {"plain": [0.60, 0.62, 0.58, 0.64, 0.56], "noisy": [0.55, 0.57, 0.53, 0.59, 0.52]}
+    rows = [f"{name},{seed},{value},0" for name, own in values.items() for seed, value in enumerate(own)]
+    (root / "metrics" / "replicates.csv").write_text("variant,seed,test_accuracy,collapsed\n" + "\n".join(rows) + "\n")
+    claims = CLAIMS.replace(
+        "noise_hurts,supported,diverged,diverged,diverged,False,3", "noise_hurts,inconclusive,-0.05,-0.2,0.1,False,5"
+    )
+    write_metrics(root, claims=claims)
+    row = next(line for line in list_of(root).splitlines() if line.startswith("| Noise on the test rows"))
+    found = re.search(r"\| 5; an even chance at (\d+), 90 % at (\d+) \|$", row)
+    assert found
+    assert 5 < int(found[1]) < int(found[2])
+    write_metrics(root, claims=claims.replace("inconclusive", "supported"))
+    assert "an even chance" not in list_of(root)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -124,7 +124,7 @@ class Comparison:
         off = math.copysign(apart, self.reported - mean) / deviation if deviation > 0 else math.nan
         if math.isnan(off):
             return math.nan, "all alike" if deviation == 0 else "–"
-        return off, with_minus(f"{off:+.1f}")
+        return off, with_minus(f"{off:+.1f}") if off else "0.0"
 
     @property
     def mean(self) -> float:
