@@ -161,7 +161,7 @@ def metrics(
 
 
 def with_losses(history: pd.DataFrame) -> pd.DataFrame:
-    """The history without the accuracy of networks whose loss is no number: they predict the first class for every row."""
+    """The history without the accuracy of networks whose loss is NaN: they predict the first class for every row."""
     measured = history.copy()
     for loss, accuracy in (("loss", "accuracy"), ("val_loss", "val_accuracy")):
         if accuracy in measured and loss in measured:
