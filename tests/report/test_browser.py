@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -37,6 +38,13 @@ pytestmark = [
 PAGES = ("classification", "regression", "overview")
 THEMES: tuple[Any, ...] = ("light", "dark")
 WIDTHS = (360, 1280)
+TWIN = {"says": "Tuned, too.", "compare": ["clever", "tuned_noisy"], "metric": "test_accuracy", "expect": "lower"}
+"""`noise_hurts`, with each side at its own best settings."""
+TUNED = {
+    **STRATEGIES,
+    "strategies": {**STRATEGIES["strategies"], "tuned_noisy": {"method": "tpe", "variant": "noisy"}},
+    "claims": {**STRATEGIES["claims"], "noise_hurts": TWIN},
+}
 CHANGES: dict[str, Any] = {
     "replicates": {"diagnostics": True},
     "variants": {
@@ -51,7 +59,7 @@ CHANGES: dict[str, Any] = {
     "illustrations": {name: {"says": "It says so."} for name in ("losses", "softmax")},
     "errata": ["A sign is missing."],
     "notes": ["It is so.", {"says": "It is dropout.", "about": ["dropout_takes_longer", "dropped"]}],
-    "search": STRATEGIES,
+    "search": TUNED,
 }
 """With a claim of every kind, one of them close, a reported number, gradients, a search, and a variant that diverges."""
 
@@ -224,6 +232,16 @@ def test_tables_are_sorted_by_keyboard_and_say_so(visit: Callable[..., Page]) ->
     table.get_by_role("columnheader", name="Variant").get_by_role("button").click()
     assert head.get_attribute("aria-sort") is None
     assert order() == sorted(before)
+
+
+@pytest.mark.parametrize("name", ["classification", "overview"])
+def test_a_claim_whose_sides_are_tuned_has_both_verdicts(name: str, visit: Callable[..., Page]) -> None:
+    page = visit(name)
+    table = page.get_by_role("region", name=re.compile("both sides tuned$")).get_by_role("table")
+    cells = table.get_by_role("row").nth(1).get_by_role("cell").all_inner_texts()
+    assert len(cells) == 3
+    assert all(re.search("supported|refuted|equivalent|inconclusive", cell) for cell in cells[:2])
+    assert "tuned_noisy: " in cells[2]
 
 
 def test_the_tables_of_a_search_are_sorted(visit: Callable[..., Page]) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.lib.judging.outcome import Outcome, of_strategies
+from stages.lib.judging.outcome import Outcome, of_strategies, of_variants
 from stages.lib.judging.reported import Comparison
+from stages.lib.judging.tuned import judged_twice
 from stages.lib.judging.units import finite_column, unit_of
 from stages.lib.report.results import Results
 from stages.lib.report.sections.claims import judged_claim
@@ -28,6 +29,7 @@ def search_section(results: Results, search: Search, tables: Mapping[str, pd.Dat
         ranges: name, key, kind and values.
         strategies: the best first.
         reported: what the source prints, in the order of params.yaml.
+        tuned: the claims that are judged as given, and once more with both sides tuned.
     """
     outcome = of_strategies(results.study, results.folder / "metrics")
     trials, winners = tables["trials"], tables["winners"]
@@ -46,6 +48,7 @@ def search_section(results: Results, search: Search, tables: Mapping[str, pd.Dat
         "claims": [judged_claim(search.claims[row["claim"]], row, results.task) for row in tables["claims"].to_dict("records")],
         "reported": [compared(outcome, name, metric, results.task) for name, metric in reported],
         "has_importance": len(tables["importance"]) > 0,
+        "tuned": judged_twice(results.study, of_variants(results.study, results.folder / "metrics"), outcome, results.task),
     }
 
 
