@@ -28,7 +28,7 @@ from stages.lib.training import networks
 
 STUDIES = ("keras_tips", "keras_demo", "performance", "digits_workflow", "fashion", "housing")
 VARIANTS = dict(zip(STUDIES, (15, 11, 19, 8, 14, 14), strict=True))
-CLAIMS = dict(zip(STUDIES, (17, 13, 19, 12, 9, 4), strict=True))
+CLAIMS = dict(zip(STUDIES, (19, 13, 19, 12, 9, 4), strict=True))
 OWN = ("titanic", "tuned")
 """Studies that ask our own questions."""
 ALL = (*STUDIES, *OWN)

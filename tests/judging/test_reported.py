@@ -31,7 +31,7 @@ def compared(reported: float | None, row: dict[str, str] | None, metric: str = "
 )
 def test_where_a_reported_number_lies(reported: float, expected: str) -> None:
     high = "0.985" if reported == 0.99 else "0.983"
-    row = {"replicates": "5", "mean": "0.98", "low": "0.977" if reported != 0.975 else "0.975", "high": high}
+    row = {"replicates": "5", "mean": "0.98", "sd": "0.001457", "low": "0.977" if reported != 0.975 else "0.975", "high": high}
     assert compared(reported, row).standing == expected
 
 
@@ -40,6 +40,14 @@ def test_the_distance_is_that_of_the_nearest_number_that_is_printed_so() -> None
     assert compared(0.98, row).distance == (0.0, "0.0")  # 0.977 is printed as 0.98
     assert compared(0.99, row).distance[0] == pytest.approx(8.0)
     assert compared(0.97, row).distance[0] == pytest.approx(-2.0)
+
+
+def test_no_number_is_inside_where_no_run_falls() -> None:
+    """The interval of planned looks may be wider than Student's prediction interval, 0.9526 +- 0.0295."""
+    row = {"replicates": "10", "mean": "0.9526", "sd": "0.00863", "low": "0.9196", "high": "0.9643"}
+    assert compared(0.9217, row).standing == "outside"
+    assert compared(0.93, row).standing == "inside"
+    assert compared(0.975, row).standing == "one run"
 
 
 HEALTHY = [0.956, 0.957, 0.958, 0.957, 0.9565, 0.9575, 0.9568, 0.9572, 0.957]
@@ -93,7 +101,7 @@ def test_how_far_a_reported_number_is_in_deviations_of_single_runs(row: dict[str
 
 
 def test_an_interval_that_holds_every_accuracy_says_nothing_of_a_reported_one() -> None:
-    row = {"mean": "0.79", "low": "-0.01", "high": "1.6", "replicates": "5"}
+    row = {"mean": "0.79", "sd": "0.39", "low": "-0.01", "high": "1.6", "replicates": "5"}
     assert compared(0.95, row).standing == "undecided"
     assert compared(0.95, {**row, "high": "0.99"}).standing == "inside"
     assert compared(0.95, row, "test_loss").standing == "inside"

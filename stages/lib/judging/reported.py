@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from stages.lib.judging.replicates import COLLAPSED
 from stages.lib.judging.units import Unit, with_minus
@@ -88,8 +89,8 @@ class Comparison:
         """Where the reported number lies. It stands for every number that rounds to it; networks that collapsed are left out.
 
         `inside`: in the confidence interval of the mean.
-        `one run`: in Student's prediction interval for one more replicate, which is sqrt(n + 1) times as wide.
-        `outside`: in neither.
+        `one run`: not there, but in Student's prediction interval for one more replicate.
+        `outside`: not where one more replicate may fall, even if the interval is wider than that, as with planned looks.
         `undecided`: there is no interval, or one that covers every possible accuracy.
 
         Empty if there is no reported number, or nothing to compare it with.
@@ -103,12 +104,10 @@ class Comparison:
         if np.isnan([mean, low, high]).any() or count < 2 or covers_all:
             return "undecided"
         rounding = self._rounding
-        if low - rounding <= self.reported <= high + rounding:
-            return "inside"
-        wider = math.sqrt(count + 1)
-        lowest = mean - (mean - low) * wider - rounding
-        highest = mean + (high - mean) * wider + rounding
-        return "one run" if lowest <= self.reported <= highest else "outside"
+        reach = float(special.stdtrit(count - 1, 0.5 + self.confidence / 2)) * finite(row["sd"]) * math.sqrt(1 + 1 / count)
+        if abs(self.reported - mean) > reach + rounding:
+            return "outside"
+        return "inside" if low - rounding <= self.reported <= high + rounding else "one run"
 
     @property
     def distance(self) -> tuple[float, str]:
@@ -124,7 +123,8 @@ class Comparison:
         off = math.copysign(apart, self.reported - mean) / deviation if deviation > 0 else math.nan
         if math.isnan(off):
             return math.nan, "all alike" if deviation == 0 else "–"
-        return off, with_minus(f"{off:+.1f}") if off else "0.0"
+        text = f"{off:+.1f}"
+        return off, with_minus(text) if float(text) else "0.0"
 
     @property
     def mean(self) -> float:
