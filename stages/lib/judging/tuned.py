@@ -58,6 +58,11 @@ def asked(claim: Claim) -> tuple[object, ...]:
     return claim.metric, claim.expect, claim.margin, claim.threshold
 
 
+def most_frequent(found: str) -> str:
+    """Of what `found_by` says, the settings that most searches found."""
+    return found.partition(" (")[0]
+
+
 def found_by(tuned: Outcome, strategy: str) -> str:
     """What a strategy's searches found, such as `0.003 (7 of 10), 0.01 (3 of 10)`."""
     found = tuned.found.get(strategy, [])
