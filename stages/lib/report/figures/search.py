@@ -41,7 +41,7 @@ from stages.lib.study import space
 from stages.lib.study.search import Range, Search
 
 COLUMNS = 3
-LOOKS = list(zip("o^sDvPX<>", 3 * (BLUE, ORANGE, GREEN), strict=True))
+LOOKS = list(zip(2 * "o^sDvPX<>", (3 * (BLUE, ORANGE, GREEN) + 3 * (ORANGE, GREEN, BLUE)), strict=True))
 """Markers and colours of the strategies, in a circle. Neighbours differ in both."""
 WORST = 3.0
 """A score beyond this lies on the figure's edge: as a multiple of the best loss, or of the distance from the best accuracy to
@@ -171,7 +171,7 @@ def settings_tried(search: Search, tables: Mapping[str, pd.DataFrame], unit: Uni
             axes.set_yticklabels([])
     handles = [line(short(name, 16), colour, marker=dot, linestyle="", markersize=4) for name, (dot, colour) in looks.items()]
     handles.append(line("best of a seed", "white", marker="o", linestyle="", markersize=6, markeredgecolor="black"))
-    legend(figure, handles, inches=0.03)
+    legend(figure, handles, inches=0.03, columns=6 if len(handles) > 8 else 8)  # longer names than those of methods
     _score_title(figure, search, unit)
     return figure
 
