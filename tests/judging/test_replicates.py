@@ -300,9 +300,14 @@ LAYERS = layers(
 
 def test_the_first_layer_against_the_output_layer() -> None:
     """0.02 / 0.5 before training; in the first epoch 1 of 10 over 0.5 of 2."""
-    asked = ["gradient_ratio_at_start", "update_ratio_of_epoch_1"]
+    asked = ["log10_gradient_ratio_at_start", "log10_update_ratio_of_epoch_1"]
     measured = replicates.metrics(Replicate(HISTORY, SCORES, PREDICTIONS, LAYERS), LABELS, "classification", asked)
-    assert [measured[name] for name in asked] == pytest.approx([0.04, 0.4])
+    assert [measured[name] for name in asked] == pytest.approx([math.log10(0.04), math.log10(0.4)])
+
+
+def test_a_gradient_that_is_0_has_vanished_wholly() -> None:
+    table = layers((0, "hidden_1", 1.0, 0.0, math.nan), (0, "outputs", 1.0, 0.5, math.nan))
+    assert replicates.from_layers("log10_gradient_ratio_at_start", table) == -math.inf
 
 
 @pytest.mark.parametrize(
@@ -315,7 +320,7 @@ def test_the_first_layer_against_the_output_layer() -> None:
     ],
 )
 def test_without_an_output_layer_that_learns_there_is_no_ratio(table: pd.DataFrame | None) -> None:
-    for name in ("gradient_ratio_at_start", "update_ratio_of_epoch_1"):
+    for name in ("log10_gradient_ratio_at_start", "log10_update_ratio_of_epoch_1"):
         assert math.isnan(replicates.from_layers(name, table))
 
 

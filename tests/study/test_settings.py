@@ -670,11 +670,11 @@ def test_what_needs_validation_rows_is_refused_without_them(
 
 
 def test_what_needs_diagnostics_is_refused_without_them(tmp_path: Path) -> None:
-    claim = {**study_with().claims["noise_hurts"].model_dump(exclude_none=True), "metric": "gradient_ratio_at_start"}
+    claim = {**study_with().claims["noise_hurts"].model_dump(exclude_none=True), "metric": "log10_gradient_ratio_at_start"}
     made = {**SMALL, "claims": {"noise_hurts": claim}}
     assert load(tmp_path, merged(made, {"replicates": {"diagnostics": True}})).claims
     message = message_of(tmp_path, json.dumps(merged(made, {"replicates": {"diagnostics": False}})))
-    assert message == "claims.noise_hurts.metric: gradient_ratio_at_start needs replicates.diagnostics: true"
+    assert message == "claims.noise_hurts.metric: log10_gradient_ratio_at_start needs replicates.diagnostics: true"
 
 
 @pytest.mark.parametrize(

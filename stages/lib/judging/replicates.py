@@ -210,12 +210,16 @@ def from_layers(name: str, layers: pd.DataFrame | None) -> float:
     """A metric of the first layer against the output layer. NaN if there are no such layers, or if the output's is 0."""
     if layers is None or layers.empty:
         return math.nan
-    if name == "gradient_ratio_at_start":
-        return gradient_ratio(layers[layers["epoch"] == 0])
-    if name == "update_ratio_of_epoch_1":
+    if name == "log10_gradient_ratio_at_start":
+        return _log10(gradient_ratio(layers[layers["epoch"] == 0]))
+    if name == "log10_update_ratio_of_epoch_1":
         start, end = (layers[layers["epoch"] == epoch].set_index("layer") for epoch in (0, 1))
-        return _first_over_output(end["update_norm"] / start["weights_norm"])
+        return _log10(_first_over_output(end["update_norm"] / start["weights_norm"]))
     raise ValueError(f"{name} is not a metric of layers")
+
+
+def _log10(ratio: float) -> float:
+    return math.log10(ratio) if ratio > 0 else -math.inf if ratio == 0 else math.nan
 
 
 def gradient_ratio(layers: pd.DataFrame) -> float:

@@ -40,7 +40,7 @@ class Metric:
 
 
 _accuracy = partial(Metric, quantity="accuracy", higher_is_better=True, tasks=("classification",))
-_of_layers = partial(Metric, quantity="ratio", on_demand=True, of_layers=True)
+_of_layers = partial(Metric, quantity="log10 of a ratio", on_demand=True, of_layers=True)
 _epochs_to = partial(Metric, quantity="epochs", tasks=("classification",), on_demand=True)
 _mae = partial(Metric, quantity="mean absolute error", tasks=("regression",))
 _mse = partial(Metric, quantity="mean squared error", tasks=("regression",), two_outputs=True)
@@ -106,11 +106,12 @@ METRICS = {
     "collapsed": Metric(
         "1 if the predictions of the test rows are no better than a constant's or not finite, else 0", "share", on_demand=True
     ),
-    "gradient_ratio_at_start": _of_layers(
-        "norm of the first layer's gradient over that of the output layer's, before training"
+    "log10_gradient_ratio_at_start": _of_layers(
+        "decimal logarithm of the norm of the first layer's gradient over that of the output layer's, before training"
     ),
-    "update_ratio_of_epoch_1": _of_layers(
-        "change of the first layer's weights in the first epoch over their norm, divided by the same of the output layer"
+    "log10_update_ratio_of_epoch_1": _of_layers(
+        "decimal logarithm of the change of the first layer's weights in the first epoch, over their norm, divided by the same "
+        "of the output layer"
     ),
     "epochs": Metric("epochs trained", "epochs"),
     "epochs_to_<level>_accuracy": _epochs_to("epochs until the running training accuracy reached the level"),
