@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, field_validator
 
-from helpers.checkout import ROOT
 from stages.lib.cli import SettingError, UserError, one_line_errors
 from stages.lib.study.strict_yaml import at
 
@@ -76,11 +73,3 @@ def test_where_nobody_may_write_a_stage_ends_with_one_line(number: int) -> None:
 def test_any_other_error_of_the_system_is_a_fault_of_ours_and_keeps_its_traceback() -> None:
     with pytest.raises(IsADirectoryError), one_line_errors("train", FILE.parent):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-
-
-def test_a_python_without_the_packages_says_so_in_one_line() -> None:
-    """Without the site's packages, as where the environment is not activated."""
-    done = subprocess.run([sys.executable, "-S", "-m", "stages.fetch"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.strip().endswith("has not the packages of this project; `make setup`, then `source .venv/bin/activate`")
-    assert len(done.stderr.splitlines()) == 1

@@ -41,13 +41,14 @@ def test_a_study_without_a_search_is_told_so(small_study: Callable[..., Path], m
 METHODS = get_args(Strategy.model_fields["method"].annotation)
 
 
-def test_the_example_of_the_page_is_valid(tmp_path: Path) -> None:
+def test_the_examples_of_the_page_are_valid(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"^```yaml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    content = read_yaml(ROOT / "params.yaml") | YAML(typ="safe", pure=True).load(example)
-    (tmp_path / "params.yaml").write_text(json.dumps(content), encoding="utf-8")  # which is YAML too
-    found = load_study(tmp_path).search
-    assert found is not None
+    examples = re.findall(r"^```yaml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        content = read_yaml(ROOT / "params.yaml") | YAML(typ="safe", pure=True).load(example)
+        (tmp_path / "params.yaml").write_text(json.dumps(content), encoding="utf-8")  # which is YAML too
+        assert load_study(tmp_path).search
     assert all(f"| `{method}` |" in text for method in METHODS)
 
 

@@ -1,4 +1,4 @@
-"""Print a variant's full recipe: its own settings and everything that it inherits, and the verdicts on its tip."""
+"""Print a variant's full recipe, with everything that it inherits, and the verdicts on its tip."""
 
 from __future__ import annotations
 
