@@ -28,7 +28,6 @@ def small(params: Any) -> Any:
     params["search"] |= {"strategies": {"random": {"method": "random"}}, "trials": 1, "batch": 1, "seeds": 1, "refits": 1}
     params["search"]["claims"] = {}
     params["search"]["space"].pop("units")
-    params.pop("notes")  # which are about others
     return params
 
 
