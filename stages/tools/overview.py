@@ -24,7 +24,7 @@ from stages.lib.judging.planned import price_of
 from stages.lib.judging.price import MOST
 from stages.lib.judging.reported import STANDINGS, Comparison, collapsed_of
 from stages.lib.judging.tables import HEADLINES
-from stages.lib.judging.tuned import Twice, judged_twice, most_frequent
+from stages.lib.judging.tuned import Twice, judged_twice
 from stages.lib.judging.units import WORDS, unit_of
 from stages.lib.judging.verdicts import Verdict
 from stages.lib.markdown import LEFT, RIGHT, between_markers, cell, markers, one_line, table
@@ -183,7 +183,7 @@ def tuned_table(parts: Sequence[Results]) -> str:
     rows = []
     for each in tuned_claims(parts):
         verdicts = [f"**{row['verdict']}**, {each.unit.change(row['effect'])}" for row in (each.given, each.tuned)]
-        sides = " against ".join(f"`{name}` {most_frequent(found)}" for name, found in reversed(each.sides))
+        sides = " against ".join(f"`{name}` {found.most_common(1)[0][0]}" for name, found in reversed(each.sides))
         rows.append([cell(each.claim.says), *verdicts, sides])
     return table(("claim", "as given", "both sides tuned", "found most often"), rows, (LEFT, LEFT, LEFT, LEFT))
 

@@ -76,6 +76,7 @@ SCORES_OF_THREE = np.array([[0.8, 0.2], [0.4, 0.6], [0.0, 1.0]])
     [
         ("accuracy", "categorical_crossentropy", [1, 0, 0]),
         ("loss", "categorical_crossentropy", [-math.log(0.8), -math.log(0.4), -math.log(1e-7)]),
+        ("loss", "sparse_categorical_crossentropy", [-math.log(0.8), -math.log(0.4), -math.log(1e-7)]),
         ("loss", "mse", None),  # of the scores of two classes
         ("mae", "mse", [0.8, 0.4, 0]),
         ("mse_joint", "mse", [0.64, 0.16, 0]),

@@ -79,7 +79,7 @@ def row_values(name: str, predictions: np.ndarray, labels: np.ndarray, loss: str
         return np.asarray(errors[:, 0] ** 2 - errors[:, 1] ** 2)
     if name in ("mse_joint", "mse_deep"):
         return np.asarray(errors[:, int(name == "mse_deep")] ** 2)
-    if name == "loss" and loss == "categorical_crossentropy":
+    if name == "loss" and loss in ("categorical_crossentropy", "sparse_categorical_crossentropy"):
         return np.asarray(-np.log(np.clip(predictions[np.arange(len(labels)), labels.astype(int)], 1e-7, 1 - 1e-7)))
     if name == "loss" and loss == "mse" and predictions.shape[1] == 1:
         return np.asarray(errors[:, 0] ** 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ class Twice(NamedTuple):
     """A claim about variants, and the one of the same name about strategies that tune them.
 
     given, tuned: the rows of claims.csv.
-    sides: of each strategy, its name and the settings that its searches found, the most frequent first.
+    sides: of each strategy, its name, and how many of its searches found which settings.
     """
 
     name: str
@@ -23,7 +24,7 @@ class Twice(NamedTuple):
     unit: Unit
     given: Row
     tuned: Row
-    sides: Sequence[tuple[str, str]]
+    sides: Sequence[tuple[str, Counter[str]]]
 
 
 def judged_twice(study: Study, given: Outcome, tuned: Outcome, task: str) -> list[Twice]:
@@ -36,7 +37,7 @@ def judged_twice(study: Study, given: Outcome, tuned: Outcome, task: str) -> lis
             unit_of(given.claims[name].metric, task),
             given.verdicts[name],
             tuned.verdicts[name],
-            [(side, found_by(tuned, side)) for side in tuned.claims[name].variants],
+            [(side, Counter(tuned.found.get(side, []))) for side in tuned.claims[name].variants],
         )
         for name in names
     ]
@@ -56,16 +57,3 @@ def twins(study: Study) -> list[str]:
 
 def asked(claim: Claim) -> tuple[object, ...]:
     return claim.metric, claim.expect, claim.margin, claim.threshold
-
-
-def most_frequent(found: str) -> str:
-    """Of what `found_by` says, the settings that most searches found."""
-    return found.partition(" (")[0]
-
-
-def found_by(tuned: Outcome, strategy: str) -> str:
-    """What a strategy's searches found, such as `0.003 (7 of 10), 0.01 (3 of 10)`."""
-    found = tuned.found.get(strategy, [])
-    counts = {each: found.count(each) for each in found}
-    ordered = sorted(counts, key=lambda each: (-counts[each], found.index(each)))
-    return ", ".join(f"{each} ({counts[each]} of {len(found)})" if len(counts) > 1 else each for each in ordered)
