@@ -1,6 +1,6 @@
-"""How often verdicts are false, and how often claims are decided: today's rules against those at planned looks, simulated.
+"""How often verdicts are false, and how often claims are decided: plain rules against those at planned looks, simulated.
 
-    python -m benchmarks.verdicts              # the tables of docs/looks.md, between its markers: two minutes on one core
+    python -m benchmarks.verdicts              # the tables of docs/verdicts.md, between its markers: two minutes on one core
     python -m benchmarks.verdicts --all        # every population, expectation and effect, as CSV on standard output
 
 Run it at the checkout's root, in its environment. It is seeded, so it writes the same tables again.
@@ -13,7 +13,7 @@ Replicates are drawn from populations whose truth is known. A verdict is false i
     at_least (at_most mirrored)  supported: the value is at most the threshold; refuted: it is at least the threshold
 
 At the margin itself a verdict for either side counts as false. This is the hardest case: it is how often intervals miss the
-truth. The effect is what the verdict is about, a mean or a median. Where some networks collapse, today's rules speak of the
+truth. The effect is what the verdict is about, a mean or a median. Where some networks collapse, plain rules speak of the
 mean of all of them. The rules of planned looks speak of the median if one of the replicates collapsed, and else of the mean of
 networks that learn.
 """
@@ -38,7 +38,7 @@ from stages.lib.judging import looks, verdicts
 from stages.lib.markdown import LEFT, RIGHT, between_markers, markers, table
 from stages.lib.study.claims import Expect
 
-PAGE = Path("docs/looks.md")
+PAGE = Path("docs/verdicts.md")
 COMMAND = "python -m benchmarks.verdicts"
 ALPHA = 0.01
 MARGIN = 2.0
@@ -144,7 +144,7 @@ class Rule:
     about: str = "mean_of_learning"
 
 
-def todays_limits(samples: Samples, alpha: float) -> looks.Limits:
+def plain_limits(samples: Samples, alpha: float) -> looks.Limits:
     """verdicts.mean_interval and difference_interval, of many samples of finite values at once."""
     count = samples.groups[0].shape[-1]
     variances = [group.var(axis=-1, ddof=1) / count for group in samples.groups]
@@ -167,8 +167,8 @@ def median_limits(samples: Samples, alpha: float) -> looks.Limits:
 
 
 RULES = {
-    "today": Rule(todays_limits, planned=False, about="mean_of_all"),
-    "today, alpha divided": Rule(todays_limits, planned=True, about="mean_of_all"),
+    "plain": Rule(plain_limits, planned=False, about="mean_of_all"),
+    "plain, alpha divided": Rule(plain_limits, planned=True, about="mean_of_all"),
     "planned looks": Rule(planned_limits, planned=True),
     "median always": Rule(median_limits, planned=True, about="median_of_all"),
 }
@@ -276,7 +276,7 @@ SHOWN = [
     (rule, plan)
     for rule in RULES
     for plan in PLANS
-    if rule != "today, alpha divided" and (rule, plan) != ("median always", "5")
+    if rule != "plain, alpha divided" and (rule, plan) != ("median always", "5")
 ]
 """The columns of tables. No median is decided by 5 replicates."""
 HEADER = [f"{rule}: {plan}" for rule, plan in SHOWN]
@@ -304,7 +304,7 @@ def shares_table() -> str:
     """How often intervals of the difference of two shares miss it at most."""
     rows = [
         [title, *(percent(worst_share(count, interval)) for count in (5, 10, 20))]
-        for title, interval in (("today, Newcombe's", newcombes), ("planned looks, two exact ones", of_exact_ones))
+        for title, interval in (("plain, Newcombe's", newcombes), ("planned looks, two exact ones", of_exact_ones))
     ]
     return table(["missed, %", "5 each", "10 each", "20 each"], rows, [LEFT, RIGHT, RIGHT, RIGHT])
 

@@ -174,11 +174,11 @@ def test_an_interval_that_is_not_known_decides_nothing() -> None:
 # Simulations, smaller than those of the benchmark
 
 
-def test_the_simulation_of_todays_rules_is_todays_rules() -> None:
+def test_the_simulation_of_plain_rules_is_of_these() -> None:
     draw = np.random.default_rng(0)
     for count in (3, 5, 10):
         groups = [draw.normal(0, 1, (20, count)), draw.normal(1, 2, (20, count))]
-        found = benchmark.todays_limits(benchmark.Samples(groups, []), 0.01)
+        found = benchmark.plain_limits(benchmark.Samples(groups, []), 0.01)
         for row in range(20):
             one = verdicts.difference_interval(groups[0][row].tolist(), groups[1][row].tolist(), 0.99)
             assert (found.low[row], found.high[row]) == pytest.approx((one.low, one.high))
@@ -200,7 +200,7 @@ def test_false_verdicts_keep_to_one_percent(population: str) -> None:
 
 
 @pytest.mark.usefixtures("fewer_draws")
-def test_todays_rules_do_not_keep_to_it() -> None:
+def test_plain_rules_do_not_keep_to_it() -> None:
     for population in ("skewness 2 (exponential)", "10 % collapse", "whole epochs, nine of ten agree"):
-        found = [row for row in benchmark.simulate(2_000, populations=[population]) if row["rule"] == "today"]
+        found = [row for row in benchmark.simulate(2_000, populations=[population]) if row["rule"] == "plain"]
         assert max(float(str(row["false"])) for row in found) > 0.04

@@ -1,15 +1,17 @@
-"""The examples of docs/verdicts.md are made from a committed study's results."""
+"""The examples of docs/verdicts.md are made from the starter's committed results."""
 
 from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
+from benchmarks.verdicts import COMMAND
 from helpers.checkout import ROOT
 from helpers.study import study_with
 from stages.lib.cli import UserError
-from stages.lib.judging import verdicts
+from stages.lib.judging.looks import VERDICTS, decide
 from stages.lib.judging.verdicts import Verdict
 from stages.lib.markdown import cell, markers
 from stages.lib.study.claims import Claim
@@ -25,8 +27,9 @@ def test_the_examples_of_verdicts_are_not_stale() -> None:
 
 def test_every_number_about_verdicts_is_made() -> None:
     text = PAGE
-    for name in guide.parts(ROOT / guide.EXAMPLE):
-        start, end = map(re.escape, markers(name, guide.COMMAND))
+    made = {**dict.fromkeys(guide.PARTS, guide.COMMAND), "simulated": COMMAND}
+    for name, command in made.items():
+        start, end = map(re.escape, markers(name, command))
         text, count = re.subn(rf"{start}.*?{end}", "", text, flags=re.DOTALL)
         assert count == 1
     assert re.findall(r"\d+", text) == []
@@ -37,7 +40,7 @@ def test_the_worked_example_is_what_the_evaluate_stage_found() -> None:
     name = text.split("`")[1]
     rows = (ROOT / guide.EXAMPLE / "metrics" / "claims.csv").read_text().splitlines()
     row = dict(zip(rows[0].split(","), next(each for each in rows if each.startswith(f"{name},")).split(","), strict=True))
-    low, high = map(float, re.findall(r"to both sides: (\S+) to (\S+)\.\n", text)[0])
+    low, high = map(float, re.findall(r"So the interval is (\S+) to (\S+)\. ", text)[0])
     assert (low, high) == pytest.approx((float(row["low"]), float(row["high"])), rel=2e-3, abs=1e-5)
     assert f"**{row['verdict']}**" in text
 
@@ -55,9 +58,8 @@ def test_a_reason_suits_each_verdict() -> None:
     said = {}
     for expect, changes in claims.items():
         claim = study_with({"claims": {"noise_hurts": {"expect": expect, **changes}}}).claims["noise_hurts"]
-        said[expect] = [
-            reason(claim, verdicts._by_interval(*interval, claim.expect, claim.margin, 0)) for interval in intervals
-        ]
+        codes = [int(decide(np.array(low), np.array(high), claim.expect, claim.margin)) for low, high in intervals]
+        said[expect] = [reason(claim, VERDICTS[code]) for code in codes]
     assert ["expected direction" in each for each in said["higher"]] == [True, False, False, False]
     assert ["expected direction" in each for each in said["lower"]] == [False, True, False, False]
     assert ["within the margin, between" in each for each in said["same"]] == [False, False, True, False]
@@ -66,5 +68,5 @@ def test_a_reason_suits_each_verdict() -> None:
 
 
 def test_a_page_without_a_marker_is_refused() -> None:
-    with pytest.raises(UserError, match=r"^docs/verdicts\.md: the markers '<!-- rules: "):
-        guide.filled(PAGE.replace("<!-- rules:", "<!-- rule:"), guide.parts(ROOT / guide.EXAMPLE))
+    with pytest.raises(UserError, match=r"^docs/verdicts\.md: the markers '<!-- looks: "):
+        guide.filled(PAGE.replace("<!-- looks:", "<!-- look:"), guide.parts(ROOT / guide.EXAMPLE))
