@@ -113,7 +113,7 @@ def verify(folder: Path, count: int, seed: int, claim: str | None = None, trials
     check_task(study, prepared.task)
     jobs = jobs_of(study, prepared)
     if study.looks:  # results say how many replicates were needed
-        jobs = [job for job in jobs if (job.variant, str(job.seed)) in committed]
+        jobs = [job for job in jobs if (job.variant, f"seed {job.seed}") in committed]
     jobs = jobs_of_claim(study, jobs, claim) if claim else draw(jobs, count, seed)
     how = f"which {claim} is judged by" if claim else f"drawn with --seed {seed}"
     print(f"{len(jobs)} replicates, {how}: {'; '.join(map(str, jobs))}", flush=True)
