@@ -51,7 +51,7 @@ def effect_cell(side: Side, claim: str) -> str:
     if row is None:
         return ""
     interval = (
-        ("no interval" if row["low"] == NO_END else "by rank")
+        ("no interval" if row["low"] == NO_END else "of the median" if row.get("by") == "median" else "by rank")
         if math.isnan(finite(row["low"]))
         else f"{figure(row['low'])} to {figure(row['high'])}"
     )

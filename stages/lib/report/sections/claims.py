@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.lib.judging.planned import price_of
+from stages.lib.judging.planned import NO_END, price_of
 from stages.lib.judging.price import MOST
 from stages.lib.judging.units import Unit, short_number, unit_of
 from stages.lib.judging.verdicts import FEWEST
@@ -90,7 +90,7 @@ def expectation(claim: Claim, unit: Unit) -> str:
 
 def verdict_sentences(row: Mapping[Any, Any]) -> list[str]:
     """Whether the claim of this row of claims.csv holds."""
-    has_interval = not math.isnan(finite(row["low"]))
+    has_interval = not math.isnan(finite(row["low"])) or (row.get("by") == "median" and row["low"] != NO_END)
     said = [(HOLDS if has_interval else HOLDS_BY_RANK)[row["verdict"]]]
     if int(row["replicates"]) < FEWEST:
         said = [f"Fewer than {FEWEST} replicates decide nothing."]
