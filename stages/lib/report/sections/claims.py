@@ -161,7 +161,8 @@ def _rows_sentence(results: Results, claim: Claim, row: Mapping[Any, Any]) -> li
     if row["on_other_rows"] == row["verdict"]:
         return [f"It holds for other test rows like these, too: {interval} is the interval for other seeds and other rows."]
     if row["on_other_rows"] != "inconclusive":
-        return [f"For other test rows like these it is {row['on_other_rows']}: {interval} is the interval for other seeds and rows."]
+        weaker = f"For other test rows like these it is {row['on_other_rows']}"
+        return [f"{weaker}: {interval} is the interval for other seeds and other rows."]
     return [f"It holds on these test rows: {interval}, the interval for other seeds and other rows, does not decide."]
 
 
