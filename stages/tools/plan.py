@@ -53,7 +53,7 @@ def show_plan(study: Study, folder: Path) -> None:
     except FileNotFoundError:
         timed = {}
     cache = ReplicateCache.of_user()
-    looks = Looks(study, jobs, prepared, own_metrics(study, folder)) if study.looks and prepared and jobs else None
+    looks = Looks(study, jobs, prepared, own_metrics(study, folder)) if prepared and jobs else None
     if looks:
         from_cache(looks, lambda key: cache.get(key, lambda note: print(f"plan: {note}", file=sys.stderr)))
         jobs = looks.needed()

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from stages.lib.judging.verdicts import FEWEST, FEWEST_RANKED, Judgement, judge
+from stages.lib.judging.verdicts import FEWEST, Judged, judge
 from stages.lib.study.metrics import is_share
 
 BEYOND, WITHIN, UNDECIDED = "beyond noise", "within noise", "undecided"
@@ -32,8 +32,8 @@ class Change:
     confidence: float
 
     @cached_property
-    def judgement(self) -> Judgement:
-        return judge([self.before, self.after], "higher", 0.0, None, self.confidence, is_share(self.metric))
+    def judged(self) -> Judged:
+        return judge([self.before, self.after], "higher", 0.0, None, 1 - self.confidence, share=is_share(self.metric))
 
     @cached_property
     def means(self) -> tuple[float, float]:
@@ -52,22 +52,9 @@ class Change:
         return all(before == after for before, after in zip(self.before, self.after, strict=False))
 
     @property
-    def by_rank(self) -> bool:
-        return math.isnan(self.judgement.low)
-
-    @property
-    def apart(self) -> bool:
-        return self.rose or max(self.after) < min(self.before)
-
-    @property
-    def rose(self) -> bool:
-        """Whether every value is above every one before."""
-        return min(self.after) > max(self.before)
-
-    @property
     def mark(self) -> str:
-        """Beyond noise if the interval leaves zero out or, without an interval, if the groups lie apart."""
+        """Beyond noise if the interval leaves zero out; undecided if there are too few replicates for an interval."""
         fewest = min(len(self.before), len(self.after))
-        if fewest < FEWEST or (self.by_rank and self.apart and fewest < FEWEST_RANKED):
+        if fewest < FEWEST or (self.judged.by == "median" and math.isinf(self.judged.low) and math.isinf(self.judged.high)):
             return UNDECIDED
-        return BEYOND if self.judgement.verdict in ("supported", "refuted") else WITHIN
+        return BEYOND if self.judged.verdict in ("supported", "refuted") else WITHIN

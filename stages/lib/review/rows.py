@@ -12,14 +12,14 @@ from stages.lib.judging.claims import judge_claims
 from stages.lib.judging.planned import NO_END
 from stages.lib.judging.units import WORDS
 from stages.lib.markdown import code, escape
-from stages.lib.review.changes import Change
+from stages.lib.review.changes import UNDECIDED, Change
 from stages.lib.review.differences import effect_changes, is_prose, listed, parameter_changes, verdict_changes
 from stages.lib.review.pairs import Pair, gained, lost
 from stages.lib.review.sides import FIGURES, Side
 from stages.lib.study.metrics import finite, round_or_word
 from stages.lib.study.strict_yaml import flattened
 
-DECISIVE = ("compare", "variant", "metric", "expect", "threshold", "margin", "seeds")
+DECISIVE = ("compare", "variant", "metric", "expect", "threshold", "margin")
 """The keys of a claim that can change its verdict although no replicate changed."""
 ALTERED = ("says", *DECISIVE, "exploratory")
 """The keys of a claim that say what is claimed."""
@@ -50,11 +50,7 @@ def effect_cell(side: Side, claim: str) -> str:
     row = side.outcome.verdicts.get(claim)
     if row is None:
         return ""
-    interval = (
-        ("no interval" if row["low"] == NO_END else "by rank")
-        if math.isnan(finite(row["low"]))
-        else f"{figure(row['low'])} to {figure(row['high'])}"
-    )
+    interval = "no interval" if row["low"] == NO_END else f"{figure(row['low'])} to {figure(row['high'])}"
     return f"{figure(row['effect'])} ({interval})"
 
 
@@ -113,11 +109,8 @@ def effect_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
 
 
 def change_row(study: str, change: Change) -> Row:
-    if change.by_rank:
-        difference = f"by rank: {'they overlap' if not change.apart else 'all higher' if change.rose else 'all lower'}"
-    else:
-        interval = f"{figure(change.judgement.low)} to {figure(change.judgement.high)}"
-        difference = f"{figure(change.judgement.effect)} ({interval})"
+    effect, low, high = (figure(round_or_word(change.metric, value, 9)) for value in change.judged[1:4])
+    difference = f"{effect} ({f'{low} to {high}' if change.mark != UNDECIDED else 'no interval'})"
     means = [figure(round_or_word(change.metric, mean), 5) for mean in change.means]
     sizes = dict.fromkeys((len(change.before), len(change.after)))
     seeds = " → ".join(map(str, sizes))
