@@ -13,7 +13,7 @@ import pytest
 from helpers.study import study_with, write_params
 from stages.lib.cli import UserError
 from stages.lib.judging import planned
-from stages.lib.judging.claims import COLUMNS, judge_claims, table_at_one_look
+from stages.lib.judging.claims import COLUMNS, judge_claims, judge_once
 from stages.lib.study.claims import Claim
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import merged
@@ -154,7 +154,7 @@ def test_too_few_replicates_for_a_median_have_no_interval() -> None:
 
 def test_strategies_are_looked_at_once() -> None:
     claim = study_with().claims["noise_hurts"]
-    found = table_at_one_look({"better": claim}, {"better": [around(0.9, 6), around(0.2, 6)]}, {"better": []}, 0.99)
+    found = judge_once({"better": claim}, {"better": [around(0.9, 6), around(0.2, 6)]}, {"better": []}, 0.99)
     assert [found.loc[0, name] for name in ["verdict", "decided_after"]] == ["supported", "6"]
 
 
