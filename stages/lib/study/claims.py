@@ -88,8 +88,7 @@ class Statistics(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
     """Confidence of every interval."""
     looks: Annotated[tuple[Look, ...], Field(strict=False, min_length=1, max_length=10)] | None = None
-    """Replicates after which undecided claims are judged, such as `[5, 10, 20]`. Without it claims are judged once, by
-    replicates.seeds."""
+    """Replicates after which undecided claims are judged, such as `[5, 10, 20]`. Default: once, after replicates.seeds."""
 
     @field_validator("looks")
     @classmethod
