@@ -110,7 +110,7 @@ def verify(folder: Path, count: int, seed: int, claim: str | None = None, trials
     exact = not reasons
     prepared = read_prepared(folder / "data" / "prepared")
     check_task(study, prepared.task)
-    needed = [job for job in jobs_of(study, prepared) if (job.variant, str(job.seed)) in committed]
+    needed = [job for job in jobs_of(study, prepared) if (job.variant, f"seed {job.seed}") in committed]
     jobs = jobs_of_claim(study, needed, claim) if claim else draw(needed, count, seed)
     how = f"which {claim} is judged by" if claim else f"drawn with --seed {seed}"
     print(f"{len(jobs)} replicates, {how}: {'; '.join(map(str, jobs))}", flush=True)

@@ -14,7 +14,7 @@ from stages.lib.judging.price import chance_by_mean, chance_by_median, seeds_nee
 from stages.lib.judging.replicates import COLLAPSED
 from stages.lib.judging.wider import k_fold_factor, seeds_and_rows_limits, spread_out
 from stages.lib.study.claims import Claim
-from stages.lib.study.metrics import higher_is_better, is_share, metric_of, rank_value, round_or_word
+from stages.lib.study.metrics import higher_is_better, is_fraction, is_share, rank_value, round_or_word
 from stages.lib.study.settings import Study
 
 OF_ROWS = ["rows_low", "rows_high", "on_other_rows"]
@@ -120,7 +120,7 @@ def shares_networks(study: Study, variants: Sequence[str]) -> bool:
 
 def bounds_of(metric: str, difference: bool) -> tuple[float, float]:
     """The smallest and the largest value that a metric can have, or the difference of two."""
-    if metric_of(metric).quantity != "accuracy":
+    if not is_fraction(metric):
         return -math.inf, math.inf
     low, high = (0.0 if higher_is_better(metric) else -1.0), 1.0
     return (low - high, high - low) if difference else (low, high)

@@ -15,6 +15,8 @@ from stages.lib.study.metrics import is_share
 BEYOND, WITHIN, UNDECIDED = "beyond noise", "within noise", "undecided"
 SMALLEST = 1e-9
 """Means that differ by less are the same: metrics have five decimals, and sums round."""
+FEWEST_APART = 5
+"""Replicates of each side that lie wholly apart by chance with a probability of 2 / C(10, 5) = 0.008."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,24 @@ class Change:
         return all(before == after for before, after in zip(self.before, self.after, strict=False))
 
     @property
+    def by_rank(self) -> bool:
+        """Whether a mean says nothing."""
+        return self.judged.by == "median"
+
+    @property
+    def apart(self) -> bool:
+        return self.rose or max(self.after) < min(self.before)
+
+    @property
+    def rose(self) -> bool:
+        """Whether every value is above every one before."""
+        return min(self.after) > max(self.before)
+
+    @property
     def mark(self) -> str:
-        """Beyond noise if the interval leaves zero out; undecided if there are too few replicates for an interval."""
+        """Beyond noise if the interval leaves zero out or, where a mean says nothing, if the sides lie apart."""
         fewest = min(len(self.before), len(self.after))
-        if fewest < FEWEST or (self.judged.by == "median" and math.isinf(self.judged.low) and math.isinf(self.judged.high)):
+        if fewest < FEWEST or (self.by_rank and self.apart and fewest < FEWEST_APART):
             return UNDECIDED
-        return BEYOND if self.judged.verdict in ("supported", "refuted") else WITHIN
+        beyond = self.apart if self.by_rank else self.judged.verdict in ("supported", "refuted")
+        return BEYOND if beyond else WITHIN

@@ -12,7 +12,7 @@ from stages.lib.judging.claims import judge_claims
 from stages.lib.judging.planned import NO_END
 from stages.lib.judging.units import WORDS
 from stages.lib.markdown import code, escape
-from stages.lib.review.changes import UNDECIDED, Change
+from stages.lib.review.changes import Change
 from stages.lib.review.differences import effect_changes, is_prose, listed, parameter_changes, verdict_changes
 from stages.lib.review.pairs import Pair, gained, lost
 from stages.lib.review.sides import FIGURES, Side
@@ -109,8 +109,12 @@ def effect_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
 
 
 def change_row(study: str, change: Change) -> Row:
-    effect, low, high = (figure(round_or_word(change.metric, value, 9)) for value in change.judged[1:4])
-    difference = f"{effect} ({f'{low} to {high}' if change.mark != UNDECIDED else 'no interval'})"
+    if change.by_rank:
+        difference = f"by rank: {'they overlap' if not change.apart else 'all higher' if change.rose else 'all lower'}"
+    elif change.judged.low < change.judged.high:
+        difference = f"{figure(change.judged.effect)} ({figure(change.judged.low)} to {figure(change.judged.high)})"
+    else:
+        difference = f"{figure(change.judged.effect)} (no interval)"
     means = [figure(round_or_word(change.metric, mean), 5) for mean in change.means]
     sizes = dict.fromkeys((len(change.before), len(change.after)))
     seeds = " → ".join(map(str, sizes))
