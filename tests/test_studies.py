@@ -235,7 +235,7 @@ LABELS = ("train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte")
 ROWS = (60_000, 10_000)
 DISTRICTS = 400
 LIMITS = {"rows": 200, "epochs": 1, "seeds": 1}
-SMALL_SEARCH = {"trials": 3, "batch": 2, "folds": 2}
+SMALL_SEARCH = {"trials": 3, "batch": 2, "folds": 2, "seeds": 2, "refits": 1}
 ALTERED = "fashion"
 
 

@@ -70,6 +70,19 @@ def test_the_replicates_of_a_claim_are_trained_again(run: Path, capsys: pytest.C
 
 
 @pytest.mark.usefixtures("as_before")
+def test_where_looks_are_planned_those_that_were_needed_are_trained_again(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_params(run, {"statistics": {"looks": [3, 5]}})
+    path = run / "metrics" / "replicates.csv"
+    pd.read_csv(path).assign(collapsed=0).to_csv(path, index=False)
+    verify(run, 99, 0)
+    told = capsys.readouterr().out
+    assert "9 replicates, drawn with --seed 0: " in told
+    assert "seed 3" not in told
+
+
+@pytest.mark.usefixtures("as_before")
 def test_other_variables_are_named_and_allow_for_a_tolerance(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,6 +103,13 @@ class Study(Section):
         self._networks = networks
         return self
 
+    @property
+    def repeats_a_source(self) -> bool:
+        """Whether something is reported by the source, or marked as not in it."""
+        claims = [*self.claims.values(), *(self.search.claims.values() if self.search else ())]
+        variants = self.variants.values()
+        return any(each.reported or each.ours for each in variants) or any(each.reported or each.ours for each in claims)
+
     @cached_property
     def recipes(self) -> dict[str, Recipe]:
         """Variant -> its full recipe, in the order of the file."""

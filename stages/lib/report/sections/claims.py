@@ -154,7 +154,8 @@ def _rows_sentence(results: Results, claim: Claim, row: Mapping[Any, Any]) -> li
 
 
 ABOUT = {
-    "median": "It is about the median of single runs, or of their differences seed by seed: a mean says nothing here.",
+    "median": "It is about the median of single runs, or of their differences seed by seed, since a network collapsed or"
+    " diverged, a level was not reached, or all replicates agree.",
     "share": "It is about a share of runs.",
 }
 
