@@ -82,7 +82,7 @@ def train_study(
     equal = f", {shared} the same as others" if shared else ""
     done = f"{totals.trained} replicates trained, {totals.cached} from the cache{equal}, in {wall:.1f} s"
     print(f"train: {done}", file=sys.stderr, flush=True)
-    if study.claims:
+    if study.claims and looks.more_than_one:
         print(f"train: {looks.summary()}", file=sys.stderr, flush=True)
     return {
         "replicates": timings,

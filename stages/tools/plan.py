@@ -60,8 +60,8 @@ def show_plan(study: Study, folder: Path) -> None:
     plans = plan.plan(study, jobs, cache.seconds, timed)
     workers = cluster.worker_count(sum(each.to_train for each in plans))
     print(*plan.lines(plans, workers), sep="\n")
-    if looks:
-        print(*due_lines(looks, plans, max(workers, 1)), sep="\n")
+    for line in due_lines(looks, plans, max(workers, 1)) if looks else ():
+        print(line)
     if study.search:
         searched = plan.plan_search(study, study.search, plans, jobs, prepared)
         if prepared and not environment.scheduler():

@@ -58,6 +58,11 @@ class Looks:
         self.wanted = {variant: len(self.study.first_seeds(variant)) for variant in self.study.variants}
         self._labels: Mapping[str, np.ndarray] = {split: y for split, (_, y) in self.prepared.splits.items()}
 
+    @property
+    def more_than_one(self) -> bool:
+        """Whether claims are looked at more than once."""
+        return len(self.study.looks) > 1
+
     def needed(self) -> list[Job]:
         """The jobs of the looks so far, in the order of params.yaml."""
         return [job for job in self.jobs if job.seed < self.wanted[job.variant]]
@@ -67,10 +72,13 @@ class Looks:
         return [job for job in self.needed() if (job.variant, job.seed) not in self.rows]
 
     def add(self, job: Job, result: Result) -> None:
-        """Measure a replicate that was trained."""
-        replicate = replicates.parse(result.files)
-        asked = (self.study, job.variant, job.seed, replicate, self._labels, self.prepared.task, self.functions)
-        self.rows[job.variant, job.seed] = replicates.measure(*asked)
+        """Measure a replicate that was trained, if what it measures may decide whether others are needed."""
+        measured: dict[str, float] = {}
+        if self.more_than_one:
+            replicate = replicates.parse(result.files)
+            asked = (self.study, job.variant, job.seed, replicate, self._labels, self.prepared.task, self.functions)
+            measured = replicates.measure(*asked)
+        self.rows[job.variant, job.seed] = measured
 
     def progress(self) -> dict[str, Progress]:
         """Claim -> how far it has come. Claims about time are left out: what is trained must not depend on durations."""
@@ -81,7 +89,7 @@ class Looks:
     def due(self) -> list[Due]:
         """The looks that are due, the cheapest first."""
         found = []
-        for name, progress in self.progress().items():
+        for name, progress in self.progress().items() if self.more_than_one else ():
             if progress.next is not None:
                 variants = self.study.claims[name].variants
                 needed = [job for job in self.jobs if job.variant in variants and job.seed < progress.next]
@@ -123,7 +131,7 @@ def from_cache(looks: Looks, cached: Callable[[str], Result | None]) -> None:
 def due_lines(looks: Looks, plans: Sequence[Plan], workers: int) -> Iterator[str]:
     """What the looks that are due would cost, the cheapest first, after what has to be trained before."""
     seconds = {each.variant: each.seconds for each in plans}
-    if looks.missing() and not looks.due() and looks.study.claims and len(looks.study.looks) > 1:
+    if looks.missing() and not looks.due() and looks.study.claims and looks.more_than_one:
         yield "claims are judged after that; what is still undecided then needs more replicates"
     for due in looks.due():
         own = [seconds[job.variant] for job in due.jobs]
