@@ -137,7 +137,8 @@ def ends_of(metric: str, values: np.ndarray, alpha: float) -> dict[str, float | 
 def on_other_rows(study: Study, claim: Claim, found: Progress, per_row: PerRow) -> dict[str, Any]:
     """The columns OF_ROWS, at the look that decided or was the last; empty for medians, shares, folds and other metrics.
 
-    The interval is no narrower than that of the seeds alone, so a verdict may become inconclusive, and never another one.
+    The interval is no narrower than that of the seeds alone. So a verdict may become inconclusive, or refuted where it was
+    equivalent, which says less.
     """
     folded = any(study.recipes[variant].k_fold for variant in claim.variants)
     scores = [per_row(claim, variant, found.replicates) for variant in claim.variants] if not folded else [None]

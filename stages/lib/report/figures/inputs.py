@@ -17,7 +17,6 @@ from stages.lib.report.figures.style import (
     GREY,
     ORANGE,
     PANEL_TITLE,
-    SIZE,
     STYLED,
     WIDTH,
     grid,
@@ -55,8 +54,7 @@ def view_samples(
     for i, (view, row) in enumerate(images.items()):
         low, high = limits[view]
         y = height - top - (i + 1) * (side + gap) + gap
-        size = SIZE * min(1.0, 18 / len(view))  # so many bold letters fit beside the images
-        figure.text(0.1 / WIDTH, (y + side / 2 + 0.03) / height, view, va="bottom", weight="bold", fontsize=size)
+        figure.text(0.1 / WIDTH, (y + side / 2 + 0.03) / height, view, va="bottom", weight="bold")
         extremes = with_minus(f"black {low + 0.0:.3g}, white {high:.3g}")
         figure.text(0.1 / WIDTH, (y + side / 2 - 0.03) / height, extremes, va="top", fontsize=7.5, color=GREY)
         for j, image in enumerate(row):

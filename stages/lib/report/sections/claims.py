@@ -150,6 +150,9 @@ def _rows_sentence(results: Results, claim: Claim, row: Mapping[Any, Any]) -> li
     interval = unit_of(claim.metric, results.task).interval(row["rows_low"], row["rows_high"])
     if row["on_other_rows"] == row["verdict"]:
         return [f"It holds for other test rows like these, too: {interval} is the interval for other seeds and other rows."]
+    if row["on_other_rows"] != "inconclusive":
+        weaker = f"For other test rows like these it is {row['on_other_rows']}"
+        return [f"{weaker}: {interval} is the interval for other seeds and other rows."]
     return [f"It holds on these test rows: {interval}, the interval for other seeds and other rows, does not decide."]
 
 
