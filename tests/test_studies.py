@@ -122,7 +122,7 @@ SEVERAL = {
     "keras_demo": {"adam"},
     "digits_workflow": {"conv_3_slim"},
     "fashion": {"alpha_dropout"},
-    "performance": {"adam_rate_0_0001"},
+    "performance": {"adam_rate_0_0001", "wide_start"},
     "housing": {"source_winner", "wide_of_five", "wide_deep", "wide_deep_class", "wide_deep_inputs"},
     "titanic": {"wide_deep"},
     "tuned": {"sgd", "deep_selu"},
