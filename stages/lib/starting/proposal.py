@@ -26,6 +26,10 @@ WIDE = 100
 """Inputs from which the hidden layer is larger."""
 
 
+LOOKS = [5, 10, 20]
+"""Replicates after which the claim is judged, as long as it is undecided."""
+
+
 class Idea(NamedTuple):
     """A variant by what it changes of the baseline, and what one may try it for."""
 
@@ -67,7 +71,7 @@ def propose(name: str, dataset: Dataset, given: Parts, source: str) -> dict[str,
         },
         "replicates": {"seeds": 5},
         "limits": {},
-        "statistics": {},
+        "statistics": {"looks": LOOKS},
         "variants": {
             "baseline": {"tip": "One hidden layer and scaled inputs are a sound start.", "view": next(iter(views))},
             **{idea.name: {"tip": idea.tip, "extends": "baseline", **idea.changes} for idea in ideas},
