@@ -1,11 +1,14 @@
 """A plain Keras script to compare with: one replicate after the other, `fit` with Keras's default settings.
 
-It trains the replicates of a study, and needs its data/prepared: `python -m benchmarks.plain [STUDY]`. The study's networks
-must have one input and one output, and their training no weights, smoothing or augmentation.
+It trains the replicates that the train stage has trained, by data/timings.json, and needs data/prepared: `python -m
+benchmarks.plain [STUDY]`. The study's networks must have one input and one output, and their training no weights, smoothing or
+augmentation.
 """
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,12 +59,19 @@ def train(recipe: Recipe, fitted: views.FittedView, prepared: Prepared, seed: in
     return scores
 
 
+def trained_seeds(folder: Path) -> dict[str, list[int]]:
+    """Variant -> the seeds that the train stage found to be needed."""
+    timings = json.loads((folder / "data" / "timings.json").read_text(encoding="utf-8"))["replicates"]
+    return {variant: sorted(map(int, seeds)) for variant, seeds in timings.items()}
+
+
 def main() -> None:
     folder = arguments(__doc__).parse_args().study
     study = load_study(folder)
     prepared = read_prepared(folder / "data" / "prepared")
-    for name, recipe in study.recipes.items():
-        for seed in study.seeds(name):
+    for name, seeds in trained_seeds(folder).items():
+        recipe = study.recipes[name]
+        for seed in seeds:
             scores = train(recipe, prepared.views[study.view_of(name)], prepared, seed)
             print(name, seed, *(f"{score:.4f}" for score in scores), flush=True)
 

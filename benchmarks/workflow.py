@@ -29,12 +29,13 @@ from dask.system import cpu_count
 from ruamel.yaml import YAML
 from threadpoolctl import threadpool_limits
 
+from benchmarks.plain import trained_seeds
 from stages.lib import markdown
 from stages.lib.cli import arguments
 from stages.lib.data.prepared import read_prepared
 from stages.lib.study.load import load_study
 from stages.lib.study.places import STARTER, target_of
-from stages.lib.training import networks
+from stages.lib.training import networks, views
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -99,11 +100,13 @@ def of_study(folder: Path) -> int:
     """Multiply-adds of training every replicate for all of its epochs."""
     study = load_study(folder)
     prepared = read_prepared(folder / "data" / "prepared")
-    rows, *input_shape = prepared.splits["train"][0].shape
     total = 0
-    for name, recipe in study.recipes.items():
+    for name, seeds in trained_seeds(folder).items():
+        view = prepared.views[study.view_of(name)]
+        recipe = views.resolved(study.recipes[name], view)
+        rows, *input_shape = views.inputs_of(recipe, view, prepared.splits, 0)["train"][0].shape
         _, trained = multiply_adds(networks.build(recipe.model, tuple(input_shape), prepared.outputs, seed=0))
-        total += len(study.seeds(name)) * recipe.train.epochs * rows * trained
+        total += len(seeds) * recipe.train.epochs * rows * trained
     return total
 
 
