@@ -383,4 +383,4 @@ def test_replicates_are_those_of_the_cluster_s_processor(monkeypatch: pytest.Mon
 def test_a_recipe_is_the_same_after_its_journey() -> None:
     for folder in [ROOT, *sorted(path.parent for path in ROOT.glob("studies/*/params.yaml"))]:
         for recipe in load_study(folder).recipes.values():
-            assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+            assert Recipe.from_wire(json.loads(json.dumps(recipe.wire))) == recipe
