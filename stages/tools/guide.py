@@ -1,4 +1,4 @@
-"""Write the worked examples of docs/verdicts.md from the results of the starter study.
+"""Write the worked examples of docs/verdicts.md from the results of the fashion study.
 
 Reads its params.yaml, metrics/claims.csv and metrics/replicates.csv. Every number of the page stands between two markers and is
 made here, by guide.md.j2, or by benchmarks/verdicts.py. A test fails if one is out of date, or stands elsewhere.
@@ -25,12 +25,12 @@ from stages.lib.judging.verdicts import CLOSE, Verdict
 from stages.lib.markdown import between_markers, cell, markers
 from stages.lib.study.load import load_study
 from stages.lib.study.metrics import finite, round_or_word
-from stages.lib.study.places import STARTER
+from stages.lib.study.places import FOLDER
 from stages.lib.study.settings import Study
 from stages.lib.templates import render
 
 PAGE = Path("docs/verdicts.md")
-EXAMPLE = STARTER
+EXAMPLE = FOLDER / "fashion"
 TEMPLATE = Path(__file__).with_name("guide.md.j2")
 PARTS = ("worked", "one_of_each", "close", "by_median", "looks")
 COMMAND = "python -m stages.tools guide"
@@ -85,13 +85,13 @@ def worked_example(study: Study, rows: Sequence[Row], replicates: pd.DataFrame) 
 
 
 def examples(study: Study, rows: Sequence[Row]) -> dict[str, Row | None]:
-    """For each verdict a claim with an interval. One that compares two variants and is not close comes first."""
+    """For each verdict a claim with both ends of an interval. One that compares two variants and is not close comes first."""
 
     def order(row: Row) -> bool:
         claim = study.claims[row["claim"]]
         return not (claim.compare and claim.margin and not row["close"])
 
-    judged = sorted((row for row in rows if not math.isnan(row["low"])), key=order)
+    judged = sorted((row for row in rows if not math.isnan(row["low"] + row["high"])), key=order)
     return {verdict: next((row for row in judged if row["verdict"] == verdict), None) for verdict in get_args(Verdict)}
 
 

@@ -1,4 +1,4 @@
-"""The examples of docs/verdicts.md are made from the starter's committed results."""
+"""The examples of docs/verdicts.md are made from a committed study's results."""
 
 from __future__ import annotations
 
