@@ -769,6 +769,14 @@ def test_a_variant_trains_on_its_own_view_or_its_nearest_ancestor_s() -> None:
     assert study.recipes["child"].view == study.views["noisy"]
 
 
+def test_a_study_repeats_a_source_if_something_is_reported_or_marked_as_ours() -> None:
+    claims = {"noise_hurts": {"reported": None, "ours": False}}
+    own = study_with({"claims": claims, "variants": {name: {"reported": {}, "ours": False} for name in ("plain", "noisy")}})
+    assert not own.repeats_a_source
+    assert study_with({"claims": {"noise_hurts": {"ours": True}}}).repeats_a_source
+    assert study_with({"variants": {"plain": {"reported": {"test_accuracy": 0.9}}}}).repeats_a_source
+
+
 def test_a_claim_adds_seeds_to_its_own_variants_alone() -> None:
     study = study_with({"claims": {"noise_hurts": {"seeds": 7}}})
     assert [len(study.seeds(name)) for name in ("plain", "noisy", "dropped")] == [7, 7, 3]

@@ -24,8 +24,6 @@ IMAGE = 8
 """Pixels of the shorter side from which a convolution makes sense."""
 WIDE = 100
 """Inputs from which the hidden layer is larger."""
-
-
 LOOKS = [5, 10, 20]
 """Replicates after which the claim is judged, as long as it is undecided."""
 
