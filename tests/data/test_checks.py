@@ -211,7 +211,7 @@ def test_classes_that_nothing_can_learn_are_named() -> None:
         "data.split: class a (9 in train, 3 in test), b (9 in train, 3 in test): few rows"
     ]
     several = doubts({"train": many, "test": many}, list("abcdefg"))
-    assert several == ["data.split: class c, d, e and 2 more classes: no row"]
+    assert several == ["data.split: class c, d, e and 2 more: no row"]
 
 
 @pytest.mark.parametrize("first", [0, 1])

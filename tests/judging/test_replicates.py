@@ -213,7 +213,19 @@ def test_the_accuracy_on_rows_whose_labels_are_not_known_is_that_which_training_
 
 def test_a_loss_that_was_not_finite_at_any_epoch_has_diverged() -> None:
     for losses, diverged in (([1.0, 2.0], 0), ([1.0, math.nan], 1), ([math.inf, 1.0], 1), ([1.0, -math.inf], 1)):
-        assert replicates.from_history("diverged", history(loss=losses)) == diverged
+        assert replicates.diverged(history(loss=losses), PREDICTIONS["test"], LABELS["test"], "classification") == diverged
+
+
+@pytest.mark.parametrize(("error", "diverged"), [(900.0, False), (1100.0, True), (1e19, True), (math.inf, True)])
+def test_errors_a_million_times_those_of_a_constant_have_diverged(error: float, diverged: bool) -> None:
+    """The targets have a variance of 1, so a constant's root mean squared error is 1, and 1,000 is the limit."""
+    targets = np.array([-1.0, 1.0, -1.0, 1.0])
+    predictions = (targets + error)[:, None]
+    replicate = Replicate(
+        history(loss=[5.0], mae=[1.0]), {name: {"loss": 5.0, "mae": 1.0} for name in SCORES}, {"test": predictions}
+    )
+    measured = replicates.metrics(replicate, {"test": targets}, "regression", ["diverged"])
+    assert measured["diverged"] == diverged
 
 
 def test_roughness_is_the_mean_step_of_the_validation_loss_after_the_fifth_epoch() -> None:

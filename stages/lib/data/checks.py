@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.lib.cli import SettingError
+from stages.lib.cli import SettingError, first_of
 from stages.lib.data.parts import NO_LABEL, Parts, Rows
 from stages.lib.study.rows import View
 from stages.lib.study.settings import Study
@@ -84,10 +84,8 @@ def _check_view(view: View, parts: Parts) -> None:
     columns = {column.name: column for column in parts.columns}
     missing = [each["name"] for each in described(parts) if each["missing"]]
     if missing and view.missing is None:
-        names = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        wrong = (
-            f"values are missing in {names}; set median, mean, most_frequent or a number, or data.incomplete_rows: leave_out"
-        )
+        ways = "set median, mean, most_frequent or a number, or data.incomplete_rows: leave_out"
+        wrong = f"values are missing in {first_of(missing, 5)}; {ways}"
         raise SettingError(wrong, "missing")
     for key, off in (("invert", False), ("test_noise", 0.0), ("fit_on", "train")):
         if getattr(view, key) != off:
@@ -141,8 +139,7 @@ def doubts(
             few.append(f"{name} ({', '.join(f'{count} in {split}' for split, count in found.items())})")
     for names, what in ((nowhere, "no row"), (untaught, "no training row, so nothing can learn it"), (few, "few rows")):
         if names:
-            more = f" and {len(names) - 3} more classes" if len(names) > 3 else ""
-            yield f"data.split: class {', '.join(names[:3])}{more}: {what}"
+            yield f"data.split: class {first_of(names, 3)}: {what}"
     parts = Parts.of(given)
     for number, column in enumerate(parts.columns):
         if column.kind == "number":

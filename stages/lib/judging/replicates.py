@@ -33,6 +33,9 @@ from stages.lib.training import views
 
 COLLAPSED = "collapsed"
 """The metric that says which networks are no better than a constant."""
+DIVERGED = "diverged"
+FAR = 1e6
+"""Squared errors that are so many times those of a constant are those of weights that grew without bound."""
 HISTORY, SCORES, PREDICTIONS = FILES = ("history.csv", "scores.json", "predictions.npz")
 LAYERS = "diagnostics.csv"
 """Written if `replicates.diagnostics` is on."""
@@ -151,6 +154,8 @@ def metrics(
     for name in extra:
         if name == COLLAPSED:
             result[name] = float(collapsed(predictions["test"], labels["test"], task))
+        elif name == DIVERGED:
+            result[name] = float(diverged(history, predictions["test"], labels["test"], task))
         elif metric_of(name).of_predictions:
             result[name] = of_predictions(name, predictions, true)
         elif of_layers(name):
@@ -195,8 +200,6 @@ def from_history(name: str, history: pd.DataFrame) -> float:
     if match := EPOCHS_TO.fullmatch(name):
         reached = history[match[2]].to_numpy() >= float(match[1])
         return float(reached.argmax() + 1) if reached.any() else math.inf
-    if name == "diverged":
-        return float(not np.isfinite(history["loss"]).all())
     if name == "val_loss_roughness":
         changes = history["val_loss"].diff().abs().iloc[5:]
         return float(changes.mean(skipna=False)) if len(changes) else math.nan
@@ -258,6 +261,16 @@ def collapsed(predictions: np.ndarray, labels: np.ndarray, task: str) -> bool:
     if task == "classification":
         return accuracy(predictions, labels) <= float(np.unique(labels, return_counts=True)[1].max()) / len(labels)
     return mean_squared_errors(predictions, labels)[0] >= float(np.var(labels.astype(np.float64)))
+
+
+def diverged(history: pd.DataFrame, predictions: np.ndarray, labels: np.ndarray, task: str) -> bool:
+    """Whether the loss of an epoch is not finite or, in a regression, squared errors are FAR above those of a constant.
+
+    A network may end before its loss overflows: one of ours ends with 2e19, where a constant has 1.3.
+    """
+    if not np.isfinite(history["loss"]).all() or not np.isfinite(predictions).all():
+        return True
+    return task == "regression" and mean_squared_errors(predictions, labels)[0] > FAR * float(np.var(labels.astype(np.float64)))
 
 
 def mean_absolute_error(predictions: np.ndarray, targets: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stages.lib.judging.replicates import gradient_ratio
+from stages.lib.judging.replicates import DIVERGED, gradient_ratio
 from stages.lib.judging.units import finite_column, significant
 from stages.lib.study.metrics import finite
 from stages.lib.study.recipe import Recipe
@@ -100,11 +100,12 @@ def evidence_of(
     """
     recipe, own = study.recipes[variant], replicates[replicates["variant"] == variant]
     table = diagnostics[diagnostics["variant"] == variant]
+    lost = finite_column(own[DIVERGED]) if DIVERGED in own else np.isnan(finite_column(own["train_loss"]))
     return Evidence(
         updates=updates_of_an_epoch(recipe, rows),
         epochs=float(np.mean(finite_column(own["epochs"]))),
         planned=recipe.train.epochs,
-        diverged=int(np.isnan(finite_column(own["train_loss"])).sum()),
+        diverged=int(lost.sum()),
         replicates=len(own),
         **(_of_layers(table) if len(table) else {}),  # type: ignore[arg-type]  # by name
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from stages.lib.cli import first_of
 from stages.lib.markdown import code
 from stages.lib.review.pairs import Pair, gained, lost
 from stages.lib.review.sides import Side
@@ -82,8 +83,7 @@ def effect_changes(pair: Pair) -> list[tuple[str, str]]:
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:
-    known = [code(name) for name in names]
-    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
+    return first_of([code(name) for name in names], most)
 
 
 def notes_of(pair: Pair) -> list[str]:

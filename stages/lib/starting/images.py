@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from statistics import median
 from typing import Any, NamedTuple
 
-from stages.lib.cli import UserError
+from stages.lib.cli import UserError, first_of
 from stages.lib.data.archives import ArchiveError, is_clutter, open_archive
 from stages.lib.data.readers.images import FORMATS, GREY, ORIENTATION, UNREADABLE
 from stages.lib.starting.answers import Answers, Seen
@@ -52,11 +52,10 @@ def look_at_images(path: Path, answers: Answers) -> Seen:
     if size:
         options.setdefault("size", size)
     classes = sorted(layout.counts, key=_naturally)
-    listed = ", ".join(f"{name} {layout.counts[name]}" for name in classes[:12])
-    more = f" and {len(classes) - 12} more" if len(classes) > 12 else ""
+    listed = first_of([f"{name} {layout.counts[name]}" for name in classes], 12)
     seen = Seen("classification", options, class_names=classes)
     seen.said.append(f"images: {_sizes_said(sizes)}, {_colours_said(grey)}")
-    seen.said.append(f"classification: {len(classes)} classes with their images: {listed}{more}")
+    seen.said.append(f"classification: {len(classes)} classes with their images: {listed}")
     if "size" in options:
         seen.said.append(
             f"made alike: {options['size'][1]} x {options['size'][0]} pixels; --reader size=[HEIGHT,WIDTH] for others"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.lib.cli import UserError
+from stages.lib.cli import UserError, first_of
 from stages.lib.data.checks import counts_rows
 from stages.lib.data.readers import columns as cells_of
 from stages.lib.data.readers.table import Table, position_of
@@ -90,11 +90,6 @@ def _pixels(features: pd.DataFrame, options: dict[str, Any]) -> int:
     return side if pixels.min() >= 0 and 16 <= pixels.max() <= 255 else 0
 
 
-def _listed(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
-
-
 def _sort_out(frame: pd.DataFrame, target: int, options: dict[str, Any]) -> list[str]:
     """Add the columns of categories and dates, and those to leave out, to the reader's settings. Returns what to say of it."""
     chosen = {each for key in ("categories", "dates", "leave_out") for each in options.get(key, ())}
@@ -112,7 +107,7 @@ def _sort_out(frame: pd.DataFrame, target: int, options: dict[str, Any]) -> list
             options[key] = [*options.get(key, ()), number if name == "" else name]
         if why:
             left_out.setdefault(why, []).append(_called(name))
-    said = [f"left out: {_listed(columns)}, {why}" for why, columns in left_out.items()]
+    said = [f"left out: {first_of(columns, MOST_NAMED)}, {why}" for why, columns in left_out.items()]
     if words and "missing" not in options:
         options["missing"] = [*cells_of.MISSING, *dict.fromkeys(words)]
         said.append(f"missing: {', '.join(map(repr, dict.fromkeys(words)))} among numbers")
@@ -144,8 +139,7 @@ def _target(names: list[Any], path: Path, answers: Answers) -> int:
         if len(likely) == 1:
             return names.index(likely[0])
         positions = "by its position from 0, or -1 for the last" if isinstance(names[0], int) else "by its name"
-        listed = ", ".join(map(str, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-        question = f"{path}: which of its columns is to be predicted: {listed}?"
+        question = f"{path}: which of its columns is to be predicted: {first_of(names, 20)}?"
         given = answers.ask(question, [str(name) for name in names], f"--target, {positions}.")
     is_number = str(given) not in names and re.fullmatch(r"-?\d+", str(given))
     return position_of(int(given) if is_number else str(given), names, path)
@@ -223,8 +217,8 @@ def described(columns: Sequence[Any], missing: Sequence[int], rows: int) -> list
         named = [column for column in columns if column.kind == kind]
         if named:
             texts = [f"{column.name} ({len(column.values)} values)" if kind == "category" else column.name for column in named]
-            lines.append(f"{words}: {_listed(texts)}")
+            lines.append(f"{words}: {first_of(texts, MOST_NAMED)}")
     if columns and any(missing):
         absent = [f"{column.name} in {number}" for column, number in zip(columns, missing, strict=True) if number]
-        lines.append(f"missing: {_listed(absent)} of {rows} rows")
+        lines.append(f"missing: {first_of(absent, MOST_NAMED)} of {rows} rows")
     return lines

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.lib.cli import UserError
+from stages.lib.cli import UserError, first_of
 from stages.lib.data.readers import columns as cells_of
 from stages.lib.data.readers.text import is_text
 from stages.lib.starting.answers import Answers, Seen, Task
@@ -77,5 +77,4 @@ def _name_classes(seen: Seen, present: pd.Series[Any], name: str) -> None:
 def _classes(name: str, counts: dict[str, int]) -> str:
     """The classes and their rows in a line."""
     listed = [f"{label} {count}" for label, count in counts.items()]
-    more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
-    return f"classification: {name}, {len(listed)} classes with their rows: {', '.join(listed[:12])}{more}"
+    return f"classification: {name}, {len(listed)} classes with their rows: {first_of(listed, 12)}"

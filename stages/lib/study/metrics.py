@@ -102,7 +102,12 @@ METRICS = {
         needs_validation=True,
         on_demand=True,
     ),
-    "diverged": Metric("1 if the loss of any epoch is not a finite number, else 0", "share", on_demand=True),
+    "diverged": Metric(
+        "1 if the loss of any epoch is not a finite number or, in a regression, the squared errors on the test rows are more "
+        "than a million times a constant's, else 0",
+        "share",
+        on_demand=True,
+    ),
     "collapsed": Metric(
         "1 if the predictions of the test rows are no better than a constant's or not finite, else 0", "share", on_demand=True
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from stages.lib.cli import SettingError
+from stages.lib.cli import SettingError, first_of
 from stages.lib.study import space
 from stages.lib.study.recipe import OWN, Recipe
 from stages.lib.study.settings import Study
@@ -86,8 +86,7 @@ def doubts(study: Study, task: str, outputs: int) -> Iterator[str]:
         if doubt := _doubt(recipe.train.loss, _output(recipe), task, outputs):
             said.setdefault(doubt, []).append(name)
     for doubt, names in said.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        yield f"variants.{names[0]}{more}: {doubt}; it trains, if that is what you mean"
+        yield f"variants.{first_of(names, 1)}: {doubt}; it trains, if that is what you mean"
 
 
 def _doubt(loss: str, output: str, task: str, outputs: int) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
-from stages.lib.cli import SettingError, UserError
+from stages.lib.cli import SettingError, UserError, first_of
 from stages.lib.data.archives import Archive, ArchiveError, is_clutter, open_archive
 from stages.lib.data.readers.raw import Part, Raw, Reader
 from stages.lib.study.metrics import Task
@@ -165,14 +165,9 @@ def _unknown_folders(others: Mapping[str, str], classes: Collection[str]) -> str
     if same := [name for name in classes if name.casefold() == _composed(first).casefold()]:
         return f"folder {first!r} is class {same[0]!r} in other letters; write class_names as the folders are"
     if len(others) > 1:
-        return f"{len(others)} folders are no class: {_some(list(others))}; known: {listed(classes, first)} (class_names)"
+        named = first_of([repr(name) for name in others], MOST_NAMED)
+        return f"{len(others)} folders are no class: {named}; known: {listed(classes, first)} (class_names)"
     return str(unknown("folder", first, classes, " (class_names)"))
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first names in quotes, and how many more there are."""
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(map(repr, names[:MOST_NAMED])) + more
 
 
 def _decode_all(archive: Archive, names: Sequence[str], looks: Looks, path: Path) -> np.ndarray:
