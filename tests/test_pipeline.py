@@ -12,6 +12,8 @@ from ruamel.yaml import YAML
 from helpers.checkout import Checkout, copy_tree, is_result
 from helpers.processes import entries, until
 
+pytestmark = pytest.mark.slow
+
 VARIANTS = ("baseline", "unscaled", "batch_4096", "rate_0_1")
 CLAIMS = ("scaling_helps", "huge_batch_learns_slower", "huge_batch_is_faster", "rate_0_1_hurts")
 
@@ -69,7 +71,6 @@ def test_a_second_repro_has_nothing_to_do(checkout: Checkout) -> None:
     assert checkout.run("git", "status", "--porcelain") == ""
 
 
-@pytest.mark.slow
 def test_a_cold_run_with_two_workers_changes_only_the_durations(checkout: Checkout, tmp_path: Path) -> None:
     checkout.run("git", "clone", "-q", ".", str(tmp_path / "second"))
     second = Checkout(tmp_path / "second", tmp_path / "cache")
@@ -109,7 +110,6 @@ def test_an_experiment_changes_what_inherits_the_knob_and_trains_nothing_else(ch
     assert checkout.json("metrics/metrics.json") == before
 
 
-@pytest.mark.slow
 def test_a_temporary_experiment_leaves_the_workspace_alone(checkout: Checkout) -> None:
     before = {path: path.read_bytes() for path in (checkout.folder / "metrics").rglob("*.csv")}
     output = checkout.run("dvc", "exp", "run", "--temp", "-n", "gentle", "-S", "train.learning_rate=0.0001")
@@ -124,11 +124,10 @@ def test_a_temporary_experiment_leaves_the_workspace_alone(checkout: Checkout) -
     ("change", "message"),
     [
         ("train.learning_rate=abc", "params.yaml: train.learning_rate: 'abc' must be a number greater than 0"),
-        pytest.param("train.batch_size=0", "params.yaml: train.batch_size: 0 must be", marks=pytest.mark.slow),
-        pytest.param(
+        ("train.batch_size=0", "params.yaml: train.batch_size: 0 must be"),
+        (
             "variants.baseline.view=scalled",
             "params.yaml: variants.baseline.view: unknown view 'scalled' (did you mean 'scaled'?",
-            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -141,7 +140,6 @@ def test_a_mistake_is_refused_before_anything_trains(checkout: Checkout, change:
     checkout.run("dvc", "checkout", "dvc.yaml")
 
 
-@pytest.mark.slow
 def test_a_run_whose_dvc_was_killed_goes_on(checkout: Checkout, tmp_path: Path) -> None:
     checkout.run("git", "clone", "-q", ".", str(tmp_path / "killed"))
     killed = Checkout(tmp_path / "killed", tmp_path / "cache")
@@ -154,7 +152,6 @@ def test_a_run_whose_dvc_was_killed_goes_on(checkout: Checkout, tmp_path: Path) 
     assert set(killed.run("git", "diff", "--name-only").split()) <= {"dvc.lock"}
 
 
-@pytest.mark.slow
 def test_two_repros_at_once_do_not_damage_each_other(checkout: Checkout, tmp_path: Path) -> None:
     checkout.run("git", "clone", "-q", ".", str(tmp_path / "twice"))
     twice = Checkout(tmp_path / "twice", tmp_path / "cache")

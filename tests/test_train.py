@@ -48,6 +48,7 @@ from stages.lib.study.settings import merged
 Study = Callable[..., Path]
 
 
+@pytest.mark.slow
 def test_two_workers_one_of_which_is_killed_and_the_user_s_keras_change_no_byte(
     small_study: Study, tmp_path: Path, expected: dict[str, str]
 ) -> None:
@@ -74,7 +75,8 @@ UNENDING: dict[str, Any] = {
 """Of the longer study: one replicate of `dropped` trains until it is stopped, beside the eight of the other variants."""
 
 
-@pytest.mark.parametrize("finished", [pytest.param(0, marks=pytest.mark.slow), 2, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("finished", [0, 2, 8])
 def test_a_killed_driver_leaves_no_worker_and_the_next_run_goes_on(
     small_study: Study, tmp_path: Path, expected: dict[str, str], finished: int
 ) -> None:
@@ -133,6 +135,7 @@ def test_a_stage_whose_dvc_was_killed_ends_by_itself(small_study: Study, tmp_pat
     assert len(orphans) >= 2  # the stage and its trainer
 
 
+@pytest.mark.slow
 def test_two_stages_of_one_study_take_turns(small_study: Study, tmp_path: Path) -> None:
     """The first one stands still until the second one waits."""
     study, cache = small_study({"limits": {"seeds": 1, "epochs": 1}}), tmp_path / "cache"

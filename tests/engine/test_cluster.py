@@ -68,6 +68,7 @@ def one_line(stderr: str) -> str:
     return stderr.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_workers_that_die_stop_and_join_change_no_byte(
     dask: Dask, address: str, tmp_path: Path, expected: dict[str, str]
 ) -> None:
