@@ -122,7 +122,7 @@ SEVERAL = {
     "keras_demo": {"adam"},
     "digits_workflow": {"conv_3_slim"},
     "fashion": {"alpha_dropout"},
-    "housing": {"wide_deep", "wide_deep_class", "wide_deep_inputs"},
+    "housing": {"wide_deep", "wide_deep_class", "wide_deep_inputs", "wide_of_five", "source_winner"},
     "titanic": {"wide_deep"},
     "tuned": {"sgd", "deep_selu"},
 }
