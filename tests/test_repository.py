@@ -48,7 +48,7 @@ def test_what_is_in_git_stays_small() -> None:
     for files in results.values():
         sizes = [path.stat().st_size for path in files]
         assert sum(sizes) < 2_000_000
-        assert max(sizes, default=0) < 300_000
+        assert max(sizes, default=0) < 400_000  # 1,900 trials of a search, in three panels each
 
 
 def test_the_lock_file_names_no_package_index() -> None:
