@@ -264,7 +264,7 @@ def collapsed(predictions: np.ndarray, labels: np.ndarray, task: str) -> bool:
 
 
 def diverged(history: pd.DataFrame, predictions: np.ndarray, labels: np.ndarray, task: str) -> bool:
-    """Whether the loss of an epoch is not finite or, in a regression, squared errors are FAR above those of a constant.
+    """Whether a loss or a prediction is not finite or, in a regression, squared errors are FAR times those of a constant.
 
     A network may end before its loss overflows: one of ours ends with 2e19, where a constant has 1.3.
     """

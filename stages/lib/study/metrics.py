@@ -103,8 +103,8 @@ METRICS = {
         on_demand=True,
     ),
     "diverged": Metric(
-        "1 if the loss of any epoch is not a finite number or, in a regression, the squared errors on the test rows are more "
-        "than a million times a constant's, else 0",
+        "1 if the loss of any epoch or a prediction is not a finite number or, in a regression, the squared errors on the test "
+        "rows are more than a million times a constant's, else 0",
         "share",
         on_demand=True,
     ),
