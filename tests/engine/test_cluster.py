@@ -14,11 +14,13 @@ import venv
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from distributed import Client, LocalCluster, Security
+from distributed.diagnostics import nvml
 
 from helpers.checkout import ROOT, environment_of, stage
 from helpers.dask import Dask
@@ -327,6 +329,19 @@ def test_without_a_cluster_nothing_listens_but_the_dashboards_on_loopback() -> N
     with cluster.workers(2, "tensorflow", print):
         connections = [one for one in psutil.Process().net_connections("inet") if one.laddr.port not in before]
         assert {one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
+
+
+def test_dask_does_not_ask_for_the_card_that_the_user_hides(monkeypatch: pytest.MonkeyPatch) -> None:
+    def card(index: int) -> int:
+        assert index >= 0, "Invalid Argument"
+        return index
+
+    one_card = {"nvmlInit": lambda: None, "nvmlDeviceGetCount": lambda: 1, "nvmlDeviceGetHandleByIndex": card}
+    monkeypatch.setattr(nvml, "pynvml", SimpleNamespace(**one_card))
+    monkeypatch.setenv(environment.CARDS, "-1")
+    monkeypatch.setattr(nvml, "NVML_STATE", nvml.NVMLState.UNINITIALIZED)
+    with cluster.workers(1, "tensorflow", print) as here:
+        assert here.limit == 1
 
 
 def test_a_task_that_fails_on_a_worker_is_said_with_its_reason() -> None:

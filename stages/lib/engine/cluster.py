@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
+import dask
 import psutil
 from dask.system import cpu_count
 from distributed import Client, LocalCluster
@@ -142,6 +143,8 @@ def workers(jobs: int, backend: str, say: Callable[[str], None]) -> Iterator[Wor
         else:
             limit = worker_count(jobs)
             cores = own_cores(limit)
+            # Else Dask asks for the card that CUDA_VISIBLE_DEVICES names. With -1, for none, it fails.
+            stack.enter_context(dask.config.set({"distributed.diagnostics.nvml": False}))
             cluster = stack.enter_context(_local_cluster(limit))
             client = stack.enter_context(Client(cluster))
             port = scheduler.identity(client)["services"]["dashboard"]
