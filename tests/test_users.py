@@ -128,7 +128,8 @@ def test_a_user_without_a_home_trains_in_a_checkout_of_root(place: Path, trained
     if os.geteuid() or not shutil.which("setpriv"):
         pytest.skip("only root can train as another user, with setpriv")
     user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", sys.executable]
-    reach = subprocess.run([*user, "-c", "import stages, keras"], cwd=ROOT, capture_output=True, text=True, check=False)
+    probe = "import subprocess, sys; import stages, keras; subprocess.run([sys.executable, '-c', ''], check=True)"
+    reach = subprocess.run([*user, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=False)
     if reach.returncode:
         pytest.skip("another user cannot reach the checkout or its Python")
     study = write_study(place / "study", {"limits": {"seeds": 1}})

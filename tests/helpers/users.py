@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ def another_user(place: Path) -> Iterator[None]:
     if os.geteuid():
         yield
         return
+    codecs.lookup("cp437")  # of zipfile: the other user may not be able to read this Python's files
     os.setegid(NOBODY)
     os.seteuid(NOBODY)
     try:
