@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from stages.lib.judging import looks
+from stages.lib.judging import verdicts
 from stages.lib.judging.price import chance_by_mean, chance_by_median, seeds_needed
 from stages.lib.study.claims import Expect
 
@@ -24,8 +24,8 @@ def test_as_many_replicates_decide_about_as_often(expect: Expect, effect: float)
         count = seeds_needed(wanted, chance)
         assert count is not None
         drawn = [draw.normal(group.mean(), group.std(ddof=1), (2_000, count)) for group in groups]
-        found = looks.limits(drawn, 0.01)
-        decided = float((looks.decide(found.low, found.high, expect, 0.5) > 0).mean())
+        found = verdicts.limits(drawn, 0.01)
+        decided = float((verdicts.decide(found.low, found.high, expect, 0.5) > 0).mean())
         assert decided == pytest.approx(wanted, abs=0.06)
 
 

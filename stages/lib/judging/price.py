@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import special, stats
 
-from stages.lib.judging.looks import FREEDOM, by_seed
+from stages.lib.judging.verdicts import FREEDOM, by_seed
 from stages.lib.study.claims import Expect
 
 MOST = 1000
