@@ -10,7 +10,11 @@ from stages.lib.engine import trainer
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 """Variables of glibc's allocator. Dask sets its own, which are made for data frames: they hand every freed megabyte back to the
 system. Page faults then take a third of the time of a step that XLA compiled."""
-CARDS = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+SHARED_CARDS = {
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
 """Variables for graphics cards. With the first two, several trainers can share a card: JAX and TensorFlow else take most of its
 memory each. The last is what PyTorch asks for before it multiplies matrices there deterministically."""
 HARDWARE = ("processor", "gpu")
@@ -32,7 +36,7 @@ def training_variables(backend: str) -> dict[str, str]:
 def trainer_variables(backend: str) -> dict[str, str | None]:
     """What is set for a trainer, or unset (None), wherever it runs. Variables that decide a result come from this process."""
     unset = dict.fromkeys(environment.DECISIVE)
-    return {**unset, **environment.decisive(), **MALLOC, **CARDS, **training_variables(backend)}
+    return {**unset, **environment.decisive(), **MALLOC, **SHARED_CARDS, **training_variables(backend)}
 
 
 def expected_report(backend: str, made_in: Mapping[str, object]) -> dict[str, object]:
