@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
+from rich.console import Console
 
 from stages.lib.cli import UserError
 from stages.lib.data.prepared import Prepared
@@ -106,12 +109,7 @@ def train_missing(
             progress.say(note)
         if missing:
             workers = start(len(missing), progress.say)
-
-            def tick(running: int) -> None:
-                progress.tick(running)
-                stop_when_orphaned()
-
-            for trained, result in dispatch.run(workers, missing, prepared, time_limit, tick):
+            for trained, result in dispatch.run(workers, missing, prepared, time_limit, progress.tick):
                 cache.put(trained.key, result, progress.say)
                 for job in same_key[trained.key]:
                     finish(job, result)
@@ -126,15 +124,31 @@ def train_missing(
 _PARENT = os.getppid()
 
 
-def stop_when_orphaned() -> None:
-    """Raises UserError if DVC, which started this stage, is gone: the next `dvc repro` starts a stage of its own."""
-    if "DVC_STAGE" in os.environ and os.getppid() != _PARENT:
-        raise UserError("dvc, which started this stage, is gone; run `dvc repro` to go on where this stopped")
+def _end_with_dvc(stage: str) -> None:
+    """End this process as soon as DVC, which started it, is gone, whatever it is doing.
+
+    The next `dvc repro` removes the stage's outputs before it starts a stage of its own. It fails on a file that appears there
+    in the meantime. What trains ends with this process; the next stage goes on from the replicates in the cache.
+    """
+
+    def watch() -> None:
+        while os.getppid() == _PARENT:
+            time.sleep(0.1)
+        try:
+            Console(stderr=True).show_cursor()  # a progress bar hides it
+            why = "dvc, which started this stage, is gone; run `dvc repro` to go on where this stopped"
+            print(f"{stage}: {why}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(1)
+
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
 def alone(lock: Path, stage: str = "train") -> Iterator[None]:
     """Hold the study's lock. Wait while another stage of this name holds it. The system frees the lock of a killed stage."""
+    _end_with_dvc(stage)
     lock.parent.mkdir(parents=True, exist_ok=True)
     file_lock = FileLock(lock)
     try:
@@ -142,12 +156,7 @@ def alone(lock: Path, stage: str = "train") -> Iterator[None]:
     except Timeout:
         waiting = f"{stage}: another {stage} stage of this study is running; waiting for it to end"
         print(waiting, file=sys.stderr, flush=True)
-        while not file_lock.is_locked:
-            stop_when_orphaned()
-            try:
-                file_lock.acquire(timeout=0.5)
-            except Timeout:
-                continue
+        file_lock.acquire()
     try:
         yield
     finally:
