@@ -329,7 +329,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
     for path in folder.glob("studies/*/params.yaml"):
         params = yaml.load(path)
         batch = params["train"]["batch_size"]
-        whole = FEW_ROWS // batch * batch  # a rest would be traced, too, which takes longer than training
+        whole = FEW_ROWS // batch * batch or FEW_ROWS  # a rest would be traced, too, which takes longer than training
         params.setdefault("limits", {}).update(LIMITS, rows=whole)
         params["replicates"]["jit_compile"] = False  # XLA takes longer to compile a network than that takes to train
         if "search" in params:

@@ -130,6 +130,7 @@ with runs.alone(pathlib.Path(sys.argv[1], "lock")):
 """
 
 
+@pytest.mark.parametrize("by_shell", [pytest.param(False, id="started directly"), pytest.param(True, id="by a shell")])
 @pytest.mark.parametrize(
     ("command", "processes"),
     [
@@ -138,16 +139,16 @@ with runs.alone(pathlib.Path(sys.argv[1], "lock")):
     ],
 )
 def test_a_stage_whose_dvc_was_killed_ends_at_once(
-    small_study: Study, tmp_path: Path, command: list[str], processes: int
+    small_study: Study, tmp_path: Path, command: list[str], processes: int, by_shell: bool
 ) -> None:
     """The next `dvc repro` fails if what this one leaves behind still writes into its outputs."""
     study, cache = small_study(ENDLESS), tmp_path / "cache"
-    script = "import subprocess, sys; subprocess.run(sys.argv[1:])"
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script, *command, str(study)], cwd=ROOT, env=environment_of(cache, DVC_STAGE="train")
-    )
-    until(lambda: list(study.rglob("*lock")) and len(psutil.Process(parent.pid).children(recursive=True)) >= processes)
-    orphans = psutil.Process(parent.pid).children(recursive=True)
+    shell = ["/bin/sh", "-c", '"$@"; true', "sh"] if by_shell else []  # `true` keeps the shell, whichever one it is
+    script = "import os, subprocess, sys; subprocess.run(sys.argv[1:], env={**os.environ, 'DVC_STAGE': 'train'})"
+    parent = subprocess.Popen([sys.executable, "-c", script, *shell, *command, str(study)], cwd=ROOT, env=environment_of(cache))
+    found = psutil.Process(parent.pid)
+    until(lambda: list(study.rglob("*lock")) and len(found.children(recursive=True)) >= processes + by_shell)
+    orphans = found.children(recursive=True)
     parent.kill()
     parent.wait()
     until(lambda: all(map(has_ended, orphans)))

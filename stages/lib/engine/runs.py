@@ -7,10 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 from filelock import FileLock, Timeout
 from rich.console import Console
 
@@ -121,18 +122,16 @@ def train_missing(
     return Totals(len(missing), len(jobs) - len(missing) - shared, most, seconds)
 
 
-_PARENT = os.getppid()
-
-
 def _end_with_dvc(stage: str) -> None:
     """End this process as soon as DVC, which started it, is gone, whatever it is doing.
 
     The next `dvc repro` removes the stage's outputs before it starts a stage of its own. It fails on a file that appears there
     in the meantime. What trains ends with this process; the next stage goes on from the replicates in the cache.
     """
+    dvc = _started_by()
 
-    def watch() -> None:
-        while os.getppid() == _PARENT:
+    def watch(dvc: psutil.Process) -> None:
+        while _is_alive(dvc):
             time.sleep(0.1)
         try:
             Console(stderr=True).show_cursor()  # a progress bar hides it
@@ -141,8 +140,23 @@ def _end_with_dvc(stage: str) -> None:
         finally:
             os._exit(1)
 
-    if "DVC_STAGE" in os.environ:
-        threading.Thread(target=watch, daemon=True).start()
+    if dvc:
+        threading.Thread(target=watch, args=[dvc], daemon=True).start()
+
+
+def _started_by() -> psutil.Process | None:
+    """The DVC that runs this stage: the nearest process above without the variable that DVC sets. A shell may be in between."""
+    with suppress(psutil.Error):
+        for process in psutil.Process().parents() if "DVC_STAGE" in os.environ else ():
+            if "DVC_STAGE" not in process.environ():
+                return process
+    return None
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 @contextmanager
