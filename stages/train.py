@@ -18,17 +18,15 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from stages.lib import environment
 from stages.lib.cli import arguments, one_line_errors
 from stages.lib.data.prepared import Prepared, read_prepared
 from stages.lib.engine import cluster, memory, runs
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import Job, jobs_of
 from stages.lib.engine.looks import Looks
-from stages.lib.environment import check_backend
+from stages.lib.environment import check_backend, scheduler
 from stages.lib.files import write_json
 from stages.lib.judging.own import own_metrics
 from stages.lib.judging.predictions import Function
@@ -42,11 +40,7 @@ SECTIONS = ("data", "model", "train", "views", "replicates", "limits", "variants
 
 
 def train_study(
-    study: Study,
-    prepared: Prepared,
-    folder: Path,
-    cache: ReplicateCache,
-    functions: Mapping[str, Function] = MappingProxyType({}),
+    study: Study, prepared: Prepared, folder: Path, cache: ReplicateCache, functions: Mapping[str, Function] | None = None
 ) -> dict[str, Any]:
     """Put every replicate that is needed into `folder` and return the timings. What the cache does not hold is trained.
 
@@ -54,11 +48,11 @@ def train_study(
     """
     started = time.perf_counter()
     jobs = jobs_of(study, prepared)
-    if not environment.scheduler():
+    if not scheduler():
         memory.check(study, prepared, cluster.worker_count(len(jobs)))
     shutil.rmtree(folder, ignore_errors=True)
     keep = study.replicates.keep_models
-    looks = Looks(study, jobs, prepared, functions)
+    looks = Looks(study, jobs, prepared, functions or {})
     timings: dict[str, dict[str, dict[str, float]]] = {variant: {} for variant in study.variants}
 
     def finish(job: Job, result: Result) -> None:
@@ -78,23 +72,11 @@ def train_study(
             looks.advance(max(1, *(each.workers for each in all_totals)))
     totals = runs.added(all_totals)
     wall = time.perf_counter() - started
-    shared = len(looks.rows) - totals.trained - totals.cached
-    equal = f", {shared} the same as others" if shared else ""
-    done = f"{totals.trained} replicates trained, {totals.cached} from the cache{equal}, in {wall:.1f} s"
-    print(f"train: {done}", file=sys.stderr, flush=True)
+    print(f"train: {totals.sentence(len(looks.rows), wall)}", file=sys.stderr, flush=True)
     if study.looks:
         print(f"train: {looks.summary()}", file=sys.stderr, flush=True)
-    return {
-        "replicates": timings,
-        "stage": {
-            "trained": totals.trained,
-            "cached": totals.cached,
-            "workers": totals.workers,
-            "seconds": round(wall, 3),
-            "busy": round(totals.seconds / (totals.workers * wall), 3) if totals.workers else None,
-        },
-        "environment": cluster.training_environment(study.replicates.backend),
-    }
+    environment = cluster.training_environment(study.replicates.backend)
+    return {"replicates": timings, "stage": totals.facts(wall), "environment": environment}
 
 
 def main() -> None:

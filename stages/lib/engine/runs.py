@@ -41,6 +41,22 @@ class Totals(NamedTuple):
     workers: int
     seconds: float
 
+    def facts(self, wall: float) -> dict[str, float | None]:
+        """What timings.json says of a stage that took `wall` seconds. `busy` is the share of them in which workers trained."""
+        return {
+            "trained": self.trained,
+            "cached": self.cached,
+            "workers": self.workers,
+            "seconds": round(wall, 3),
+            "busy": round(self.seconds / (self.workers * wall), 3) if self.workers else None,
+        }
+
+    def sentence(self, replicates: int, wall: float) -> str:
+        """The same for the user, of so many replicates. Some are the same as others, of variants that differ in name alone."""
+        shared = replicates - self.trained - self.cached
+        equal = f", {shared} the same as others" if shared else ""
+        return f"{self.trained} replicates trained, {self.cached} from the cache{equal}, in {wall:.1f} s"
+
 
 def added(totals: Sequence[Totals]) -> Totals:
     """The totals of several runs, one after the other, by the same workers."""
