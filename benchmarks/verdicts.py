@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from scipy import special, stats
 
 from stages.lib.cli import one_line_errors
 from stages.lib.files import write_text
-from stages.lib.judging import looks, verdicts
+from stages.lib.judging import verdicts
 from stages.lib.markdown import LEFT, RIGHT, between_markers, markers, table
 from stages.lib.study.claims import Expect
 
@@ -123,7 +124,7 @@ def truth_of(population: Population, variants: int, rng: np.random.Generator) ->
     drawn = sample(population, variants, (KNOWN, 1), rng)
     learning = [group[~marks].mean() for group, marks in zip(drawn.groups, drawn.collapsed, strict=True)]
     means = [group.mean() for group in drawn.groups]
-    median = float(np.median(looks.by_seed(drawn.groups)))
+    median = float(np.median(verdicts.by_seed(drawn.groups)))
     of_all, of_learning = (float(each[-1] - (each[0] if variants == 2 else 0.0)) for each in (means, learning))
     return Truth(of_all, of_learning, median)
 
@@ -139,13 +140,13 @@ class Rule:
     about: what of a Truth its means are about.
     """
 
-    limits: Callable[[Samples, float], looks.Limits]
+    limits: Callable[[Samples, float], verdicts.Limits]
     planned: bool
     about: str = "mean_of_learning"
 
 
-def plain_limits(samples: Samples, alpha: float) -> looks.Limits:
-    """verdicts.mean_interval and difference_interval, of many samples of finite values at once."""
+def plain_limits(samples: Samples, alpha: float) -> verdicts.Limits:
+    """Student's and Welch's intervals."""
     count = samples.groups[0].shape[-1]
     variances = [group.var(axis=-1, ddof=1) / count for group in samples.groups]
     means = [group.mean(axis=-1) for group in samples.groups]
@@ -154,16 +155,16 @@ def plain_limits(samples: Samples, alpha: float) -> looks.Limits:
     with np.errstate(invalid="ignore"):
         freedom = np.nan_to_num(variance**2 / np.sum([each**2 / (count - 1) for each in variances], axis=0), nan=1.0)
     reach = special.stdtrit(freedom, 1 - alpha / 2) * np.sqrt(variance)
-    return looks.Limits(estimate - reach, estimate + reach, np.zeros(estimate.shape, dtype=bool))
+    return verdicts.Limits(estimate - reach, estimate + reach, np.zeros(estimate.shape, dtype=bool))
 
 
-def planned_limits(samples: Samples, alpha: float) -> looks.Limits:
-    return looks.limits(samples.groups, alpha, samples.collapsed)
+def planned_limits(samples: Samples, alpha: float) -> verdicts.Limits:
+    return verdicts.limits(samples.groups, alpha, samples.collapsed)
 
 
-def median_limits(samples: Samples, alpha: float) -> looks.Limits:
-    low, high = looks.median_limits(looks.by_seed(samples.groups), alpha)
-    return looks.Limits(low, high, np.ones(low.shape, dtype=bool))
+def median_limits(samples: Samples, alpha: float) -> verdicts.Limits:
+    low, high = verdicts.median_limits(verdicts.by_seed(samples.groups), alpha)
+    return verdicts.Limits(low, high, np.ones(low.shape, dtype=bool))
 
 
 RULES = {
@@ -180,14 +181,14 @@ RULES = {
 def false_verdicts(codes: np.ndarray, truth: np.ndarray, typical: np.ndarray, expect: Expect, limit: float) -> np.ndarray:
     """Whether each verdict is false; at the limit itself, each is.
 
-    codes: positions in looks.VERDICTS. truth: the true effect that each verdict is about; limit: the margin or the threshold.
+    codes: positions in VERDICTS. truth: the true effect that each verdict is about; limit: the margin or the threshold.
     typical: whether that is a median. A median can lie at the limit exactly and with it many values, so then the words count.
     """
     if expect in ("lower", "at_most"):
         truth, limit = -truth, -limit if expect == "at_most" else limit
     near = 1e-6 * (1 + abs(limit))
     closed = np.where(typical, -near, near)  # of statements that are true at the limit, by docs/verdicts.md
-    supported, refuted, equivalent = (codes == looks.VERDICTS.index(each) for each in ("supported", "refuted", "equivalent"))
+    supported, refuted, equivalent = (codes == verdicts.VERDICTS.index(each) for each in ("supported", "refuted", "equivalent"))
     beyond = np.abs(truth) >= limit - closed
     if expect == "same":
         return np.asarray((supported & beyond) | (refuted & (np.abs(truth) <= limit + near)))
@@ -195,7 +196,7 @@ def false_verdicts(codes: np.ndarray, truth: np.ndarray, typical: np.ndarray, ex
     return np.asarray((supported & below) | (refuted & (truth >= limit - near)) | (equivalent & beyond))
 
 
-def judged(found: Sequence[looks.Limits], moved: float, expect: Expect, limit: float) -> tuple[np.ndarray, np.ndarray]:
+def judged(found: Sequence[verdicts.Limits], moved: float, expect: Expect, limit: float) -> tuple[np.ndarray, np.ndarray]:
     """The verdicts at the first look that decides, and whether each is about a median.
 
     found: the intervals of each look. moved: what is added to every replicate of the last variant, and so to its intervals.
@@ -204,7 +205,7 @@ def judged(found: Sequence[looks.Limits], moved: float, expect: Expect, limit: f
     codes = np.zeros(found[0].low.shape, dtype=int)
     typical = np.zeros(codes.shape, dtype=bool)
     for each in found:
-        now = looks.decide(each.low + moved, each.high + moved, expect, margin, threshold)
+        now = verdicts.decide(each.low + moved, each.high + moved, expect, margin, threshold)
         typical = np.where(codes == 0, each.typical, typical)
         codes = np.where(codes == 0, now, codes)
     return codes, typical
@@ -238,12 +239,15 @@ Ends = Callable[[Sequence[Sequence[float]]], tuple[float, float]]
 
 
 def newcombes(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
-    interval = verdicts.share_difference_interval(groups[0], groups[1], 1 - ALPHA)
-    return interval.low, interval.high
+    """R. G. Newcombe's method 10 (Statistics in Medicine 17, 1998), of Clopper and Pearson's intervals in place of Wilson's."""
+    a, b = (verdicts.share_interval(group, 1 - ALPHA) for group in groups)
+    low = b.mean - a.mean - math.hypot(b.mean - b.low, a.high - a.mean)
+    high = b.mean - a.mean + math.hypot(b.high - b.mean, a.mean - a.low)
+    return max(low, -1.0), min(high, 1.0)
 
 
 def of_exact_ones(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
-    _, low, high, _ = looks.share_limits(groups, ALPHA)
+    _, low, high, _ = verdicts.share_limits(groups, ALPHA)
     return low, high
 
 

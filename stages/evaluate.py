@@ -48,7 +48,7 @@ def evaluate(study: Study, prepared: Prepared, folder: Path) -> None:
     labels = {split: y for split, (_, y) in prepared.splits.items()}
     by_variant, histories = tables.measure_replicates(study, runs, labels, task, own_metrics(study, folder))
     replicates = pd.concat(by_variant.values())
-    summary = tables.summary_of(by_variant, study.statistics.confidence, study.looks is not None)
+    summary = tables.summary_of(by_variant, study.statistics.confidence)
     judged = [name for name, claim in study.claims.items() if not claim.about_time]
     claims = judge_claims(study, replicates, judged, tables.per_row(study, runs, labels))
     written = {"claims": claims, "summary": summary, "replicates": replicates, "curves": tables.curves_of(histories)}

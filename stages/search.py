@@ -37,9 +37,8 @@ SECTIONS = ("data", "model", "train", "views", "replicates", "limits", "variants
 def write_found(study: Study, search: Search, found: Found, metrics: Path) -> None:
     """Write the tables and search.json."""
     confidence = study.statistics.confidence
-    planned = study.looks is not None
-    winners = results.winners_table(search, found, confidence, planned)
-    claims = results.judge_strategies(search, results.scores_of(search, found), confidence, planned)
+    winners = results.winners_table(search, found, confidence)
+    claims = results.judge_strategies(search, results.scores_of(search, found), confidence)
     shares = results.importance(search, found.trials)
     tables = {
         "trials": results.trials_table(search, found.trials),

@@ -8,7 +8,7 @@ Reads data/prepared and params.yaml. Writes data/timings.json, and into data/run
 * best.weights.h5 and logs/, if train.best_checkpoint and train.tensorboard are on.
 
 A replicate that was trained before, here or in another checkout, comes from the user's cache. So an interrupted run goes on
-where it stopped. Where looks are planned, a claim is judged after each, and only what undecided claims need is trained.
+where it stopped. Claims are judged at each look, and only what undecided claims need is trained.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from stages.lib.study.load import check_task, load_study
 from stages.lib.study.settings import Study
 from stages.lib.training.result import Result
 
-SECTIONS = ("data", "model", "train", "views", "replicates", "limits", "variants", "claims")
-"""The sections of params.yaml that this stage depends on, by dvc.yaml; where looks are planned, also `statistics`."""
+SECTIONS = ("data", "model", "train", "views", "replicates", "limits", "variants", "claims", "statistics")
+"""The sections of params.yaml that this stage depends on, by dvc.yaml."""
 
 
 def train_study(
@@ -44,7 +44,7 @@ def train_study(
 ) -> dict[str, Any]:
     """Put every replicate that is needed into `folder` and return the timings. What the cache does not hold is trained.
 
-    functions: the study's own metrics, by which claims are judged where looks are planned.
+    functions: the study's own metrics, by which claims are judged.
     """
     started = time.perf_counter()
     jobs = jobs_of(study, prepared)
@@ -73,7 +73,7 @@ def train_study(
     totals = runs.added(all_totals)
     wall = time.perf_counter() - started
     print(f"train: {totals.sentence(len(looks.rows), wall)}", file=sys.stderr, flush=True)
-    if study.looks:
+    if study.claims and looks.more_than_one:
         print(f"train: {looks.summary()}", file=sys.stderr, flush=True)
     environment = cluster.training_environment(study.replicates.backend)
     return {"replicates": timings, "stage": totals.facts(wall), "environment": environment}
@@ -87,14 +87,12 @@ def main() -> None:
         own.check_pipeline(folder)
         check_backend(study.replicates.backend)
         data = folder / "data"
-        sections = (*SECTIONS, "statistics") if study.looks else SECTIONS
-        with runs.alone(data / ".train.lock"), runs.unchanged(study, folder, sections):
+        with runs.alone(data / ".train.lock"), runs.unchanged(study, folder, SECTIONS):
             prepared = read_prepared(data / "prepared")
             check_task(study, prepared.task)
             for doubt in sense.doubts(study, prepared.task, prepared.outputs):
                 print(f"train: {folder / 'params.yaml'}: {doubt}", file=sys.stderr, flush=True)
-            functions = own_metrics(study, folder) if study.looks else {}
-            timings = train_study(study, prepared, data / "runs", ReplicateCache.of_user(), functions)
+            timings = train_study(study, prepared, data / "runs", ReplicateCache.of_user(), own_metrics(study, folder))
             write_json(data / "timings.json", timings)
 
 

@@ -19,7 +19,7 @@ from stages import evaluate
 from stages.lib.data.prepared import Prepared, write_prepared
 from stages.lib.files import arrays_to_bytes, write_bytes, write_json
 from stages.lib.judging import tables
-from stages.lib.judging.verdicts import mean_interval
+from stages.lib.judging.verdicts import mean_limits
 from stages.lib.study.settings import merged
 
 ROWS = 10
@@ -33,6 +33,9 @@ BETTER = {
     "expect": "higher",
     "margin": 0.1,
 }
+SEEDS = 8
+"""A median is decided by as many."""
+REPLICATES = {**SMALL["replicates"], "seeds": SEEDS}
 VARIANTS = {
     "good": {"tip": "Learns.", "view": "scaled"},
     "bad": {"tip": "Does not.", "extends": "good", "model": {"hidden": [1]}},
@@ -70,7 +73,7 @@ def write_run(
 
 
 class Made:
-    """A study's folder with two variants: `good` has 9, 10, 9, 10, ... of ten test rows right, `bad` 5, 4, 5, 4, ..."""
+    """A study's folder with two variants: `good` has 9, 10, 9, 10, ... of ten test rows right, `bad` 7, 6, 7, 6, ..."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -80,12 +83,12 @@ class Made:
         facts = {"task": "classification", "class_names": ["even", "odd"], "splits": {}}
         write_prepared(Prepared(splits, {}, facts), folder / "data" / "prepared")
         write_json(folder / "data" / "timings.json", {"environment": ENVIRONMENT})
-        for seed in range(3):
+        for seed in range(SEEDS):
             self.run("good", seed, 9 + seed % 2)
-            self.run("bad", seed, 5 - seed % 2)
+            self.run("bad", seed, 7 - seed % 2)
 
     def write(self, **changes: Any) -> None:
-        content = {**SMALL, "variants": VARIANTS, "claims": {}}
+        content = {**SMALL, "variants": VARIANTS, "claims": {}, "replicates": REPLICATES}
         text = json.dumps({**content, **changes})  # which is YAML too
         (self.folder / "params.yaml").write_text(text, encoding="utf-8")
 
@@ -126,7 +129,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 
 
 def test_a_claim_may_judge_a_metric_of_predictions_and_one_of_the_study_s_own(made: Made) -> None:
-    """The classes have five rows each; 9, 10 and 9 of ten are right, and 5, 4 and 5."""
+    """The classes have five rows each; 9 or 10 of ten are right, and 7 or 6."""
     (made.folder / "metrics.py").write_text('def wrong(labels, predictions):\n    """Rows."""\n    return 10.0\n')
     claims = {
         "balanced": {**BETTER, "metric": "test_balanced_accuracy"},
@@ -164,22 +167,22 @@ def test_rows_of_one_class_leave_a_metric_undefined_and_say_so(made: Made) -> No
 
 
 def test_metrics_hold_a_headline_for_each_variant_and_a_verdict_for_each_claim(made: Made) -> None:
-    """Means of 9, 10, 9 and of 5, 4, 5 of ten; the tables are sorted and rounded."""
+    """Means of 9, 10, 9, ... and of 7, 6, 7, ... of ten; the tables are sorted and rounded."""
     made.evaluate()
     assert made.text("metrics.json") == (
         "{\n"
         '  "claims": {\n'
         '    "better": {\n'
-        '      "effect": 0.46667,\n'
+        '      "effect": 0.3,\n'
         '      "verdict": "supported"\n'
         "    }\n"
         "  },\n"
         '  "variants": {\n'
         '    "bad": {\n'
-        '      "test_accuracy": 0.46667\n'
+        '      "test_accuracy": 0.65\n'
         "    },\n"
         '    "good": {\n'
-        '      "test_accuracy": 0.93333\n'
+        '      "test_accuracy": 0.95\n'
         "    }\n"
         "  }\n"
         "}\n"
@@ -187,32 +190,33 @@ def test_metrics_hold_a_headline_for_each_variant_and_a_verdict_for_each_claim(m
 
 
 def test_claims_show_the_interval_and_what_was_expected(made: Made) -> None:
-    """Both groups have a deviation of 0.1 / sqrt(3), so 4 degrees of freedom: 4.60409 * sqrt(2 / 3 / 300) at 99 %."""
+    """Both groups have a variance of 0.02 / 7, so 14 degrees of freedom, of which half count: 3.49948 * sqrt(0.04 / 56)."""
     made.evaluate()
-    assert made.text("claims.csv").splitlines() == [
-        "claim,verdict,effect,low,high,close,replicates,metric,expect,threshold,margin",
-        "better,supported,0.46667,0.24963,0.68371,False,3,test_accuracy,higher,,0.1",
-    ]
+    names = ["verdict", "effect", "low", "high", "close", "replicates", "by", "decided_after"]
+    row = made.table("claims").iloc[0]
+    assert row[names].tolist() == ["supported", 0.3, 0.20647, 0.39353, False, 8, "mean", 8]
+    assert (row["metric"], row["expect"], row["margin"]) == ("test_accuracy", "higher", 0.1)
 
 
 def test_the_summary_has_every_metric_of_every_variant_in_the_order_of_the_file(made: Made) -> None:
     made.evaluate()
     summary = made.table("summary")
     assert list(summary["variant"].unique()) == ["good", "bad"]
-    assert set(summary["replicates"]) == {3}
-    interval = mean_interval([0.9, 1.0, 0.9], 0.99)
-    assert made.summary("good", "test_accuracy") == pytest.approx([0.93333, 0.05774, interval.low, interval.high], abs=1e-5)
-    assert made.summary("bad", "train_accuracy") == [0.75, 0, 0.75, 0.75]
+    assert set(summary["replicates"]) == {SEEDS}
+    low, high = map(float, mean_limits([np.array([0.9, 1.0] * 4)], 0.01))
+    measured = [float(cell) for cell in made.summary("good", "test_accuracy")]
+    assert measured == pytest.approx([0.95, 0.05345, low, min(high, 1.0)], abs=1e-5)
+    assert made.summary("bad", "train_accuracy") == [0.75, 0.0, "none", "none"]
 
 
 def test_replicates_are_listed_by_variant_and_seed(made: Made) -> None:
     made.evaluate()
     replicates = made.table("replicates")
     assert replicates[["variant", "seed"]].to_numpy().tolist() == [
-        [name, seed] for name in ("good", "bad") for seed in range(3)
+        [name, seed] for name in ("good", "bad") for seed in range(SEEDS)
     ]
-    assert replicates["test_accuracy"].tolist() == [0.9, 1.0, 0.9, 0.5, 0.4, 0.5]
-    assert replicates["generalization_gap"].tolist() == pytest.approx([-0.15, -0.25, -0.15, 0.25, 0.35, 0.25])
+    assert replicates["test_accuracy"].tolist() == [0.9, 1.0] * 4 + [0.7, 0.6] * 4
+    assert replicates["generalization_gap"].tolist() == pytest.approx([-0.15, -0.25] * 4 + [0.05, 0.15] * 4)
 
 
 def test_curves_are_over_the_replicates_that_were_still_training(made: Made) -> None:
@@ -221,22 +225,22 @@ def test_curves_are_over_the_replicates_that_were_still_training(made: Made) -> 
     made.evaluate()
     columns = ["variant", "epoch", "replicates", "accuracy_mean", "accuracy_min", "accuracy_max"]
     assert made.table("curves")[columns].to_numpy().tolist() == [
-        ["good", 1, 3, 0.5, 0.25, 0.75],
-        ["good", 2, 2, 0.75, 0.5, 1.0],
-        ["bad", 1, 3, 0.5, 0.5, 0.5],
-        ["bad", 2, 3, 1.0, 1.0, 1.0],
+        ["good", 1, 8, 0.5, 0.25, 0.75],
+        ["good", 2, 7, 0.92857, 0.5, 1.0],
+        ["bad", 1, 8, 0.5, 0.5, 0.5],
+        ["bad", 2, 8, 1.0, 1.0, 1.0],
     ]
 
 
 def test_confusion_counts_the_test_rows_of_all_replicates(made: Made) -> None:
-    """`bad` has its first 5, 4 and 5 of the labels 0, 1, 0, 1, ... right: 3 + 2 + 3 of 15 zeros, 2 + 2 + 2 of 15 ones."""
+    """`bad` has its first 7 or 6 of the labels 0, 1, 0, 1, ... right: 4 or 3 of 5 zeros, 3 of 5 ones."""
     made.evaluate()
     assert made.text("confusion.csv").splitlines() == [
         "variant,class,accuracy,even,odd",
-        "good,even,1.0,15,0",
-        "good,odd,0.86667,2,13",
-        "bad,even,0.53333,8,7",
-        "bad,odd,0.4,9,6",
+        "good,even,1.0,40,0",
+        "good,odd,0.9,4,36",
+        "bad,even,0.7,28,12",
+        "bad,odd,0.6,16,24",
     ]
 
 
@@ -261,16 +265,15 @@ def test_metrics_that_claims_or_the_source_name_become_columns(made: Made) -> No
     made.write(claims={"first": first}, variants=reported)
     made.evaluate()
     replicates = made.table("replicates")
-    assert replicates["accuracy_after_epoch_1"].tolist() == [0.5] * 6
-    assert replicates["epochs_to_0.9_accuracy"].tolist() == [2] * 6
+    assert replicates["accuracy_after_epoch_1"].tolist() == [0.5] * 2 * SEEDS
+    assert replicates["epochs_to_0.9_accuracy"].tolist() == [2] * 2 * SEEDS
 
 
 # What diverged, or was never reached
 
 
 def test_what_diverged_says_so_and_loses(made: Made) -> None:
-    made.write(claims={"better": BETTER}, replicates={**SMALL["replicates"], "seeds": 5})
-    for seed in range(5):
+    for seed in range(SEEDS):
         made.run("good", seed, 9)
         made.run("bad", seed, 0, loss=math.nan, predictions=np.full((ROWS, 2), np.nan, np.float32))
     made.evaluate()
@@ -280,46 +283,45 @@ def test_what_diverged_says_so_and_loses(made: Made) -> None:
     }
     for metric in ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "generalization_gap", "best_val_loss"):
         assert made.summary("bad", metric) == ["diverged"] * 4
-    assert made.text("claims.csv").splitlines()[1].startswith("better,supported,diverged,diverged,diverged,False,5,")
-    assert made.table("replicates")["test_accuracy"].isna().tolist() == [False] * 5 + [True] * 5
+    assert made.text("claims.csv").splitlines()[1].startswith("better,supported,diverged,diverged,diverged,False,8,")
+    assert made.table("replicates")["test_accuracy"].isna().tolist() == [False] * SEEDS + [True] * SEEDS
 
 
-def test_one_replicate_that_diverged_leaves_no_mean_and_no_verdict(made: Made) -> None:
+def test_one_replicate_that_diverged_leaves_no_mean(made: Made) -> None:
     made.run("bad", 1, 0, loss=math.nan, predictions=np.full((ROWS, 2), np.nan, np.float32))
     made.evaluate()
     assert made.metrics()["variants"]["bad"]["test_accuracy"] == "diverged"
-    assert made.metrics()["claims"]["better"]["verdict"] == "inconclusive"
+    row = made.table("claims").iloc[0]
+    assert (row["verdict"], row["by"]) == ("supported", "median")
 
 
 def test_a_level_that_was_never_reached_says_so_and_loses(made: Made) -> None:
     slower = {**BETTER, "metric": "epochs_to_0.9_accuracy", "compare": ["good", "bad"], "margin": 0.0}
-    made.write(claims={"slower": slower}, replicates={**SMALL["replicates"], "seeds": 5})
-    for seed in range(5):
+    made.write(claims={"slower": slower})
+    for seed in range(SEEDS):
         made.run("good", seed, 9)
         made.run("bad", seed, 5, accuracies=(0.5, 0.6, 0.7))
     made.evaluate()
     assert made.metrics()["claims"]["slower"] == {"verdict": "supported", "effect": "never"}
     assert made.summary("bad", "epochs_to_0.9_accuracy") == ["never"] * 4
-    assert made.summary("good", "epochs_to_0.9_accuracy") == ["2.0", "0.0", "2.0", "2.0"]
+    assert made.summary("good", "epochs_to_0.9_accuracy") == ["2.0", "0.0", "none", "none"]
 
 
 # Which replicates decide
 
 
-def test_a_claim_with_more_seeds_moves_no_other_verdict(made: Made) -> None:
-    """The replicates that only the second claim asks for are quite different."""
-    made.evaluate()
-    before = made.text("claims.csv").splitlines()
-    made.write(claims={"better": BETTER, "still_better": {**BETTER, "seeds": 6}})
-    for seed in range(3, 6):
+def test_a_later_look_moves_no_verdict_of_an_earlier_one(made: Made) -> None:
+    """The replicates of the second look are quite different. Only the undecided claim has them."""
+    much = {**BETTER, "margin": 0.25}
+    made.write(claims={"better": BETTER, "much_better": much}, statistics={"looks": [6, 8]})
+    for seed in range(6, 8):
         made.run("good", seed, 1)
         made.run("bad", seed, 10)
     made.evaluate()
-    after = made.text("claims.csv").splitlines()
-    assert after[:2] == before
-    assert after[2].startswith("still_better,inconclusive,")
-    assert made.metrics()["claims"]["still_better"]["effect"] == pytest.approx((2.8 + 0.3 - 1.4 - 3.0) / 6, abs=1e-5)
-    assert len(made.table("replicates")) == 12
+    claims = made.table("claims")
+    assert claims["replicates"].tolist() == [6, 8]
+    assert claims["verdict"].tolist() == ["supported", "inconclusive"]
+    assert claims.loc[0, "effect"] == 0.3
 
 
 def test_a_claim_about_time_is_in_no_tracked_table(made: Made) -> None:
@@ -340,7 +342,7 @@ def test_a_study_without_claims_still_has_tables_with_headers(made: Made) -> Non
 
 def test_an_effect_that_rounds_to_nothing_has_no_sign(made: Made) -> None:
     made.write(claims={"same": {**BETTER, "expect": "same", "compare": ["good", "bad"], "metric": "train_loss"}})
-    for seed in range(3):
+    for seed in range(SEEDS):
         made.run("good", seed, 9, loss=0.2500001)
     made.evaluate()
     assert '"effect": 0.0,' in made.text("metrics.json")
@@ -355,9 +357,10 @@ def test_a_variant_whose_loss_was_not_finite_says_how_often(made: Made) -> None:
     for seed in range(2):
         made.run("bad", seed, 0, loss=math.nan, predictions=np.full((ROWS, 2), np.nan, np.float32))
     made.evaluate()
-    assert made.table("replicates")["diverged"].tolist() == [0, 0, 0, 1, 1, 0]
-    assert made.metrics()["claims"]["fails"] == {"verdict": "inconclusive", "effect": 0.66667}
-    made.run("bad", 2, 0, loss=math.inf, predictions=np.full((ROWS, 2), np.nan, np.float32))
+    assert made.table("replicates")["diverged"].tolist() == [0] * 8 + [1, 1] + [0] * 6
+    assert made.metrics()["claims"]["fails"] == {"verdict": "inconclusive", "effect": 0.25}
+    for seed in range(2, SEEDS):
+        made.run("bad", seed, 0, loss=math.inf, predictions=np.full((ROWS, 2), np.nan, np.float32))
     made.evaluate()
     assert made.metrics()["claims"]["fails"] == {"verdict": "supported", "effect": 1.0}
 
@@ -379,14 +382,14 @@ def test_a_variant_with_held_out_rows_has_metrics_that_the_other_lacks(made: Mad
     smooth = {"says": "It is smooth.", "variant": "good", "metric": "val_loss_roughness", "expect": "at_most", "threshold": 1}
     held = merged(VARIANTS, {"good": {"train": {"validation_rows": 5}}, "bad": {"train": {"validation_rows": 0}}})
     without_validation(made, claims={"better": BETTER, "smooth": smooth}, variants=held)
-    for seed in range(3):
+    for seed in range(SEEDS):
         made.run("good", seed, 9, accuracies=(0.5,) * 7, validation=5)
-        made.run("bad", seed, 5, validation=None)
+        made.run("bad", seed, 7, validation=None)
     made.evaluate()
     replicates = made.table("replicates")
-    assert replicates["val_accuracy"].fillna(-1).tolist() == [0.75] * 3 + [-1] * 3
-    assert replicates["test_accuracy"].tolist() == [0.9] * 3 + [0.5] * 3
-    assert made.summary("good", "val_accuracy")[0] == 0.75
+    assert replicates["val_accuracy"].fillna(-1).tolist() == [0.75] * SEEDS + [-1] * SEEDS
+    assert replicates["test_accuracy"].tolist() == [0.9] * SEEDS + [0.7] * SEEDS
+    assert float(made.summary("good", "val_accuracy")[0]) == 0.75
     only_good = {"val_loss", "val_accuracy", "best_val_loss", "best_val_accuracy", "best_epoch", "best_val_minus_test_accuracy"}
     metrics = {name: set(table["metric"]) for name, table in made.table("summary").groupby("variant")}
     assert metrics["good"] - metrics["bad"] == only_good | {"val_loss_roughness"}
@@ -397,7 +400,7 @@ def test_a_variant_with_held_out_rows_has_metrics_that_the_other_lacks(made: Mad
 
 
 def test_a_variant_with_folds_is_judged_by_all_of_them(made: Made) -> None:
-    """Whose validation rows are others than the split's, and of another number: four folds, against three seeds of `bad`."""
+    """Whose validation rows are others than the split's, and of another number: four folds, against eight seeds of `bad`."""
     folds = {"folds": 2, "repeats": 2, "seed": 0}
     folded = merged(VARIANTS, {"good": {"k_fold": True}, "bad": {"k_fold": False}})
     data = {**SMALL["data"], "k_fold": folds}
@@ -409,10 +412,10 @@ def test_a_variant_with_folds_is_judged_by_all_of_them(made: Made) -> None:
         write_bytes(path, arrays_to_bytes({"validation": rows, "test": predictions_with(10 if fold == 3 else 6)}))
     made.evaluate()
     replicates = made.table("replicates")
-    assert replicates["variant"].tolist() == ["good"] * 4 + ["bad"] * 3
-    assert replicates["val_accuracy"].tolist() == [0.75] * 4 + [0.5] * 3
-    assert made.metrics()["claims"]["better"]["effect"] == pytest.approx(0.7 - 1.4 / 3, abs=1e-5)
-    assert made.table("claims")["replicates"].tolist() == [3]
+    assert replicates["variant"].tolist() == ["good"] * 4 + ["bad"] * SEEDS
+    assert replicates["val_accuracy"].tolist() == [0.75] * 4 + [0.5] * SEEDS
+    assert made.metrics()["claims"]["better"]["effect"] == pytest.approx(0.7 - 0.65, abs=1e-5)
+    assert made.table("claims")["replicates"].tolist() == [4]
 
 
 # Gradients, weights and activations
@@ -429,15 +432,15 @@ def write_diagnostics(made: Made, variant: str, seed: int, *lines: str) -> None:
 def test_a_claim_may_judge_what_was_measured_of_the_layers(metric: str, made: Made) -> None:
     """The first layer's gradient is a tenth of the output layer's in good, and a hundredth in bad; so are its updates."""
     for variant, first in (("good", 0.1), ("bad", 0.01)):
-        for seed in range(3):
+        for seed in range(SEEDS):
             start = (f"0,hidden_1,1,{first + seed / 1000},,0,", "0,outputs,1,1,,0,")
             write_diagnostics(made, variant, seed, *start, f"1,hidden_1,1,1,{first + seed / 1000},0,", "1,outputs,1,1,1,0,")
-    replicates = {**SMALL["replicates"], "diagnostics": True}
+    replicates = {**REPLICATES, "diagnostics": True}
     made.write(claims={"flows": {**BETTER, "metric": metric, "margin": 0.01}}, replicates=replicates)
     made.evaluate()
     row = made.table("claims").iloc[0]
     assert row["verdict"] == "supported"
-    ratios = [0.1, 0.101, 0.102, 0.01, 0.011, 0.012]
+    ratios = [first + seed / 1000 for first in (0.1, 0.01) for seed in range(SEEDS)]
     assert made.table("replicates")[metric].tolist() == pytest.approx([math.log10(ratio) for ratio in ratios], abs=1e-5)
 
 
@@ -517,7 +520,7 @@ def regression(made: Made, **changes: Any) -> None:
     write_prepared(Prepared(splits, {}, {"task": "regression", "class_names": [], "splits": {}}), prepared)
     (prepared / "validation.npz").unlink()
     for variant, error in (("good", 0.5), ("bad", -2.0)):
-        for seed in range(3):
+        for seed in range(SEEDS):
             write_regression(made, variant, seed, (TARGETS + error)[:, None])
 
 
@@ -528,7 +531,7 @@ def test_a_regression_is_measured_by_its_errors(made: Made) -> None:
         "variants": {"good": {"test_loss": 0.25}, "bad": {"test_loss": 4.0}},
         "claims": {"closer": {"verdict": "supported", "effect": -1.5}},
     }
-    assert made.summary("bad", "test_rmse") == [2, 0, 2, 2]
+    assert made.summary("bad", "test_rmse") == [2.0, 0.0, "none", "none"]
     assert "confusion.csv" not in made.tables()
     made.write(claims={"better": BETTER})
     assert made.refusal() == (
@@ -537,16 +540,17 @@ def test_a_regression_is_measured_by_its_errors(made: Made) -> None:
 
 
 def test_residuals_are_by_tenths_of_the_targets_over_the_replicates_that_did_not_diverge(made: Made) -> None:
-    """The first tenth of 0 to 20 has three rows, the others two; `good` is off by 0.5 in two replicates, by -1.5 in one."""
+    """The first tenth of 0 to 20 has three rows, the others two; `good` is off by 0.5 in six replicates, by -1.5 in two."""
     regression(made)
-    write_regression(made, "good", 1, (TARGETS - 1.5)[:, None])
+    for seed in (1, 2):
+        write_regression(made, "good", seed, (TARGETS - 1.5)[:, None])
     write_regression(made, "bad", 0, np.full((len(TARGETS), 1), np.nan))
     made.evaluate()
     lines = made.text("residuals.csv").splitlines()
-    assert lines[:3] == ["variant,tenth,target,prediction,mae", "good,1,1.0,0.83333,0.83333", "good,2,3.5,3.33333,0.83333"]
-    assert lines[10:13] == ["good,10,19.5,19.33333,0.83333", "bad,1,1.0,-1.0,2.0", "bad,2,3.5,1.5,2.0"]
+    assert lines[:3] == ["variant,tenth,target,prediction,mae", "good,1,1.0,1.0,0.75", "good,2,3.5,3.5,0.75"]
+    assert lines[10:13] == ["good,10,19.5,19.5,0.75", "bad,1,1.0,-1.0,2.0", "bad,2,3.5,1.5,2.0"]
     assert len(lines) == 21
-    for seed in range(3):
+    for seed in range(SEEDS):
         write_regression(made, "bad", seed, np.full((len(TARGETS), 1), np.inf))
     made.evaluate()
     assert made.text("residuals.csv").splitlines()[11:13] == ["bad,1,1.0,,", "bad,2,3.5,,"]
@@ -554,7 +558,7 @@ def test_residuals_are_by_tenths_of_the_targets_over_the_replicates_that_did_not
 
 def test_fewer_test_rows_than_tenths_are_shown_one_by_one(made: Made) -> None:
     for variant in VARIANTS:
-        for seed in range(3):
+        for seed in range(SEEDS):
             path = made.folder / "data" / "runs" / variant / str(seed) / "predictions.npz"
             write_bytes(path, arrays_to_bytes({"test": TARGETS[:4, None] + 1}))
     table = tables.residuals_of(evaluate.load_study(made.folder), made.folder / "data" / "runs", TARGETS[:4])
@@ -568,11 +572,11 @@ def test_two_outputs_of_one_variant_alone_can_be_judged(made: Made) -> None:
     claim = {"says": "Joint.", "variant": "good", "metric": "test_mse_joint_minus_deep", "expect": "at_most", "threshold": 0.0}
     variants = merged(VARIANTS, {"good": {"model": two}, "bad": {"model": {"wide_deep": {"auxiliary_output": False}}}})
     regression(made, claims={"joint": claim}, variants=variants)
-    for seed in range(3):
+    for seed in range(SEEDS):
         write_regression(made, "good", seed, np.stack([TARGETS + 0.5, TARGETS - 1.0], axis=1))
     made.evaluate()
     assert made.metrics()["claims"]["joint"] == {"verdict": "supported", "effect": -0.75}
-    assert made.table("replicates")["test_mse_deep"].fillna(-1).tolist() == [1.0] * 3 + [-1] * 3
+    assert made.table("replicates")["test_mse_deep"].fillna(-1).tolist() == [1.0] * SEEDS + [-1] * SEEDS
     residuals = made.table("residuals").set_index("variant").loc["good"]
     assert (residuals["prediction"] - residuals["target"]).tolist() == pytest.approx([0.5] * 10)
 

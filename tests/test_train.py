@@ -69,7 +69,7 @@ def test_two_workers_one_of_which_is_killed_and_the_user_s_keras_change_no_byte(
 UNENDING: dict[str, Any] = {
     "train": LONGER["train"],
     "replicates": {"seeds": 1, "time_limit": PATIENCE},
-    "claims": {"noise_hurts": {"seeds": 4}},
+    "statistics": {"looks": [4]},
     "variants": {"dropped": {"train": ENDLESS["train"]}},
 }
 """Of the longer study: one replicate of `dropped` trains until it is stopped, beside the eight of the other variants."""
@@ -237,7 +237,7 @@ def test_what_is_edited_while_it_trains_is_not_taken_for_trained(
     folder = small_study()
     study = train.load_study(folder)
     with runs.unchanged(study, folder, train.SECTIONS):
-        small_study({"statistics": {"confidence": 0.9}})  # of no concern to this stage
+        small_study({"errata": ["A slip."]})  # of no concern to this stage
     edited = pytest.raises(UserError, match=r"params\.yaml: train, views: edited while this trained; `dvc repro` again")
     with edited, runs.unchanged(study, folder, train.SECTIONS):
         small_study({"train": {"epochs": 4}, "views": {"scaled": {"invert": True}}})

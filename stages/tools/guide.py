@@ -19,9 +19,8 @@ from scipy import stats
 from stages.lib.cli import UserError, arguments, one_line_errors, written_by
 from stages.lib.files import write_text
 from stages.lib.judging.claims import values_of
-from stages.lib.judging.looks import FREEDOM, mean_limits
 from stages.lib.judging.planned import alpha_of
-from stages.lib.judging.verdicts import CLOSE, Verdict
+from stages.lib.judging.verdicts import CLOSE, FREEDOM, Verdict, mean_limits
 from stages.lib.markdown import between_markers, cell, markers
 from stages.lib.study.load import load_study
 from stages.lib.study.metrics import finite, round_or_word

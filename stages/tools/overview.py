@@ -17,8 +17,7 @@ from typing import get_args
 from stages.lib.cli import UserError, arguments, one_line_errors
 from stages.lib.data.catalogue import CATALOGUE, load_catalogue, pick
 from stages.lib.files import write_text
-from stages.lib.judging.claims import values_of
-from stages.lib.judging.multiplicity import Together, chance_at_looks, chance_of, together
+from stages.lib.judging.multiplicity import Together, chance_of, together
 from stages.lib.judging.outcome import Outcome, of_strategies, of_variants
 from stages.lib.judging.planned import price_of
 from stages.lib.judging.price import MOST
@@ -105,8 +104,8 @@ class Results:
         return {name: rows[name] for name, claim in claims if name in rows and not claim.about_time}
 
     def price(self, name: str) -> str:
-        """How many replicates of each variant would probably decide an inconclusive claim, if looks are planned."""
-        if self.outcome.kind != "variant" or not self.study.looks or self.state(name) != "inconclusive":
+        """How many replicates of each variant would probably decide an inconclusive claim."""
+        if self.outcome.kind != "variant" or self.state(name) != "inconclusive":
             return ""
         replicates = self.outcome.replicates.rename(columns={"name": "variant"})
         price = price_of(self.study, self.outcome.claims[name], replicates)
@@ -249,11 +248,7 @@ def judged_together(parts: Iterable[Results]) -> Together:
             claim = part.outcome.claims[name]
             if any(part.outcome.values(variant, claim.metric) is None for variant in claim.variants):
                 continue  # its replicates are not there
-            if part.study.looks:
-                chance = chance_at_looks(part.study, claim, replicates)
-            else:
-                chance = chance_of(claim, values_of(part.study, claim, replicates), part.study.statistics.confidence)
-            chances[f"{part.name}: {name}"] = chance
+            chances[f"{part.name}: {name}"] = chance_of(part.study, claim, replicates)
     return together(chances)
 
 

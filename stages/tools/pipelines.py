@@ -1,8 +1,8 @@
 """Write the dvc.yaml of every study from one template, or those of the studies that are named.
 
 Reads params.yaml and data/datasets.yaml. Pipelines differ in the tables of their task, and in whether there is a search, a
-folder of the study's own networks, or a file of its own metrics. Where looks are planned, verdicts decide what is trained, so
-the train stage depends on what judges.
+folder of the study's own networks, or a file of its own metrics. Verdicts decide what is trained, so the train stage depends on
+what judges.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ def pipeline(folder: Path, root: Path = Path()) -> str:
         search=study.search is not None,
         networks=(root / folder / FOLDER).is_dir(),
         own=(root / folder / own.FILE).is_file(),
-        looks=study.statistics.looks is not None,
         curves=[
             (f"{split} {quality}", f"{prefix}{quality}_mean", "variants", quality),
             ("Training loss", "loss_mean", "variants_log", "loss"),

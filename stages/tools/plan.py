@@ -53,15 +53,15 @@ def show_plan(study: Study, folder: Path) -> None:
     except FileNotFoundError:
         timed = {}
     cache = ReplicateCache.of_user()
-    looks = Looks(study, jobs, prepared, own_metrics(study, folder)) if study.looks and prepared and jobs else None
+    looks = Looks(study, jobs, prepared, own_metrics(study, folder)) if prepared and jobs else None
     if looks:
         from_cache(looks, lambda key: cache.get(key, lambda note: print(f"plan: {note}", file=sys.stderr)))
         jobs = looks.needed()
     plans = plan.plan(study, jobs, cache.seconds, timed)
     workers = cluster.worker_count(sum(each.to_train for each in plans))
     print(*plan.lines(plans, workers), sep="\n")
-    if looks:
-        print(*due_lines(looks, plans, max(workers, 1)), sep="\n")
+    for line in due_lines(looks, plans, max(workers, 1)) if looks else ():
+        print(line)
     if study.search:
         searched = plan.plan_search(study, study.search, plans, jobs, prepared)
         if prepared and not environment.scheduler():

@@ -29,7 +29,6 @@ from stages.lib.engine import cluster, runs
 from stages.lib.engine.cache import ReplicateCache
 from stages.lib.engine.jobs import Job, jobs_of
 from stages.lib.judging import replicates
-from stages.lib.judging.claims import replicates_of
 from stages.lib.judging.own import own_metrics
 from stages.lib.judging.repeated import Numbers, Run, committed_replicates, compare, differences
 from stages.lib.programs import dvc
@@ -57,7 +56,7 @@ def jobs_of_claim(study: Study, jobs: Sequence[Job], name: str) -> list[Job]:
     if name not in study.claims:
         raise UserError(f"--claim: {unknown('claim', name, study.claims)}")
     claim = study.claims[name]
-    return [job for job in jobs if job.variant in claim.variants and job.seed < replicates_of(study, claim, job.variant)]
+    return [job for job in jobs if job.variant in claim.variants]
 
 
 def train_replicates(
@@ -111,10 +110,8 @@ def verify(folder: Path, count: int, seed: int, claim: str | None = None, trials
     exact = not reasons
     prepared = read_prepared(folder / "data" / "prepared")
     check_task(study, prepared.task)
-    jobs = jobs_of(study, prepared)
-    if study.looks:  # results say how many replicates were needed
-        jobs = [job for job in jobs if (job.variant, f"seed {job.seed}") in committed]
-    jobs = jobs_of_claim(study, jobs, claim) if claim else draw(jobs, count, seed)
+    needed = [job for job in jobs_of(study, prepared) if (job.variant, f"seed {job.seed}") in committed]
+    jobs = jobs_of_claim(study, needed, claim) if claim else draw(needed, count, seed)
     how = f"which {claim} is judged by" if claim else f"drawn with --seed {seed}"
     print(f"{len(jobs)} replicates, {how}: {'; '.join(map(str, jobs))}", flush=True)
     for reason in reasons:

@@ -191,13 +191,14 @@ def test_a_plan_says_what_the_next_look_would_cost(
     assert not any("dropout_hurts" in line for line in after)
 
 
-def test_the_train_stage_of_a_study_with_looks_depends_on_what_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_train_stage_depends_on_what_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Picked:
         task = "classification"
 
     monkeypatch.setattr(pipelines, "pick", lambda *_: Picked)
-    for changes, expected in ((LOOKS, True), ({}, False)):
+    for changes in (LOOKS, {}):
         write_study(tmp_path / "study", changes)
         text = pipelines.pipeline(tmp_path / "study")
         stage = text[text.index("  train:\n") : text.index("  evaluate:\n")]
-        assert ("stages/lib/judging" in stage) == ("- statistics" in stage) == expected
+        assert "stages/lib/judging" in stage
+        assert "- statistics" in stage

@@ -30,7 +30,7 @@ def read(text: str) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
 
 
-def assert_same(made: pd.DataFrame, path: Path, numbers: list[str], planned: bool) -> None:
+def assert_same(made: pd.DataFrame, path: Path, numbers: list[str]) -> None:
     """All cells are the same text, but that numbers may differ in the last digit.
 
     Intervals for other rows are made from predictions, which are not in Git.
@@ -41,7 +41,7 @@ def assert_same(made: pd.DataFrame, path: Path, numbers: list[str], planned: boo
     pd.testing.assert_frame_equal(made[words], committed[words])
     for name in numbers:
         for ours, theirs in zip(made[name], committed[name], strict=True):
-            relative = SKEWED if planned and name in ENDS else None
+            relative = SKEWED if name in ENDS else None
             assert ours == theirs or float(ours) == pytest.approx(float(theirs), abs=LAST_DIGIT, rel=relative), path
 
 
@@ -51,7 +51,7 @@ def test_claims(folder: Path) -> None:
     replicates = pd.read_csv(folder / "metrics" / "replicates.csv")
     judged = [name for name, claim in study.claims.items() if not claim.about_time]
     made = claims.judge_claims(study, replicates, judged)
-    assert_same(made, folder / "metrics" / "claims.csv", ["effect", *ENDS], study.looks is not None)
+    assert_same(made, folder / "metrics" / "claims.csv", ["effect", *ENDS])
 
 
 @pytest.mark.parametrize("folder", STUDIES, ids=lambda folder: folder.name)
@@ -64,8 +64,8 @@ def test_summaries(folder: Path) -> None:
         str(variant): replicates.loc[replicates["variant"] == variant, ["variant", "seed", *metrics]]
         for variant, metrics in measured
     }
-    made = tables.summary_of(by_variant, study.statistics.confidence, study.looks is not None)
-    assert_same(made, path, ["mean", "sd", *ENDS], study.looks is not None)
+    made = tables.summary_of(by_variant, study.statistics.confidence)
+    assert_same(made, path, ["mean", "sd", *ENDS])
 
 
 @pytest.mark.parametrize("folder", SEARCHED, ids=lambda folder: folder.name)
@@ -78,5 +78,5 @@ def test_claims_about_strategies(folder: Path) -> None:
         str(name): {metric: [finite(cell) for cell in rows[metric]] for metric in asked if metric in rows}
         for name, rows in winners
     }
-    made = judge_strategies(study.search, scores, study.statistics.confidence, study.looks is not None)
-    assert_same(made, folder / "metrics" / "search" / "claims.csv", ["effect", *ENDS], study.looks is not None)
+    made = judge_strategies(study.search, scores, study.statistics.confidence)
+    assert_same(made, folder / "metrics" / "search" / "claims.csv", ["effect", *ENDS])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 import pytest
 
 from helpers.study import study_with
-from stages.lib.judging.multiplicity import chance_at_looks, chance_of, smallest_alpha, together
-from stages.lib.study.claims import Claim
+from stages.lib.judging.multiplicity import chance_of, smallest_alpha, together
 
 
 def test_procedures_by_hand() -> None:
@@ -26,16 +23,6 @@ def test_the_smallest_alpha_is_found() -> None:
     )
 
 
-def test_chances_by_hand() -> None:
-    """Mean 3, standard error sqrt(0.5), above 1: t = 2.828 with 4 degrees of freedom, one-sided 0.0237. By rank 1 / 2^5."""
-    claim = Claim(says="x", variant="a", metric="test_loss", expect="at_least", threshold=1.0)
-    assert chance_of(claim, [[1, 2, 3, 4, 5]], 0.9) == pytest.approx(0.0237, abs=1e-4)
-    assert chance_of(claim, [[1, 2, 3, 4, 5]], 0.99) == 1
-    assert chance_of(claim, [[math.inf] * 5], 0.99) == 1 / 32
-    pair = Claim(says="x", compare=("a", "b"), metric="test_loss", expect="higher")
-    assert chance_of(pair, [[1.0] * 5, [math.inf] * 5], 0.99) == 1 / 252
-
-
 def test_the_chances_of_all_looks_add_up() -> None:
     """All of 10 seeds on one side: 2 / 2^10 at one of three looks, so half of 3 * 2 / 2^10 to one side."""
     study = study_with({"statistics": {"looks": [5, 8, 10]}})
@@ -43,7 +30,7 @@ def test_the_chances_of_all_looks_add_up() -> None:
 
     def chance(count: int) -> float:
         values = [(name, seed, value) for name, value in (("plain", 1.0), ("noisy", 0.5)) for seed in range(count)]
-        return chance_at_looks(study, claim, pd.DataFrame(values, columns=["variant", "seed", claim.metric]))
+        return chance_of(study, claim, pd.DataFrame(values, columns=["variant", "seed", claim.metric]))
 
     assert chance(10) == pytest.approx(3 / 2**10, rel=2e-3)
     assert chance(8) == 1

@@ -13,7 +13,7 @@ import pytest
 from helpers.study import study_with, write_params
 from stages.lib.cli import UserError
 from stages.lib.judging import planned
-from stages.lib.judging.claims import COLUMNS, judge_claims, table_at_one_look
+from stages.lib.judging.claims import COLUMNS, judge_claims, judge_once
 from stages.lib.study.claims import Claim
 from stages.lib.study.load import load_study
 from stages.lib.study.settings import merged
@@ -142,7 +142,7 @@ def test_what_collapsed_is_judged_by_the_median() -> None:
     assert judge_claims(study, rows, ["noise_hurts"]).loc[0, "by"] == "mean"
     rows.loc[3, "collapsed"] = 1.0
     found = judge_claims(study, rows, ["noise_hurts"])
-    assert list(found.columns) == [*COLUMNS, *planned.ADDED]
+    assert list(found.columns) == COLUMNS
     assert [found.loc[0, name] for name in ["by", "verdict", "decided_after"]] == ["median", "supported", "10"]
 
 
@@ -154,7 +154,7 @@ def test_too_few_replicates_for_a_median_have_no_interval() -> None:
 
 def test_strategies_are_looked_at_once() -> None:
     claim = study_with().claims["noise_hurts"]
-    found = table_at_one_look({"better": claim}, {"better": [around(0.9, 6), around(0.2, 6)]}, {"better": []}, 0.99)
+    found = judge_once({"better": claim}, {"better": [around(0.9, 6), around(0.2, 6)]}, {"better": []}, 0.99)
     assert [found.loc[0, name] for name in ["verdict", "decided_after"]] == ["supported", "6"]
 
 
@@ -177,7 +177,6 @@ def test_an_undecided_claim_has_a_price() -> None:
         ({"statistics": {"looks": [5, 5]}}, r"statistics\.looks: \[5, 5\] must rise: "),
         ({"statistics": {"looks": []}}, r"statistics\.looks: "),
         ({"statistics": {"looks": [1, 5]}}, r"statistics\.looks\.0: "),
-        ({**LOOKS, "claims": {"noise_hurts": {"seeds": 5}}}, r"claims\.noise_hurts\.seeds: statistics\.looks says "),
     ],
 )
 def test_looks_that_go_wrong_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

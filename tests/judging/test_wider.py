@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stages.lib.judging import looks
+from stages.lib.judging import verdicts
 from stages.lib.judging.tables import row_values
 from stages.lib.judging.wider import k_fold_factor, seeds_and_rows_limits, spread_out
 
@@ -17,7 +17,7 @@ def test_rows_widen_an_interval_by_their_variance() -> None:
     """Replicates that agree on every row: only rows vary. 3 of 4 rows are correct: variance of the mean 0.25 / 4."""
     correct = np.array([[1.0, 1, 1, 0]] * 3)
     low, high = seeds_and_rows_limits([correct], 0.05)
-    alone = looks.mean_limits([np.array([1.0, 1, 1, 0])], 0.05)
+    alone = verdicts.mean_limits([np.array([1.0, 1, 1, 0])], 0.05)
     assert (low, high) == pytest.approx(tuple(map(float, alone)))
     assert seeds_and_rows_limits([correct, correct], 0.05) == (0, 0)
 

@@ -777,12 +777,16 @@ def test_a_study_repeats_a_source_if_something_is_reported_or_marked_as_ours() -
     assert study_with({"variants": {"plain": {"reported": {"test_accuracy": 0.9}}}}).repeats_a_source
 
 
-def test_a_claim_adds_seeds_to_its_own_variants_alone() -> None:
-    study = study_with({"claims": {"noise_hurts": {"seeds": 7}}})
+def test_looks_decide_how_often_variants_with_claims_are_trained() -> None:
+    study = study_with({"statistics": {"looks": [5, 7]}})
     assert [len(study.seeds(name)) for name in ("plain", "noisy", "dropped")] == [7, 7, 3]
-    assert study.claim_seeds(study.claims["noise_hurts"]) == 7
-    fewer = study_with({"claims": {"noise_hurts": {"seeds": 2}}})
-    assert len(fewer.seeds("plain")) == fewer.claim_seeds(fewer.claims["noise_hurts"]) == 3
+    assert [len(study.first_seeds(name)) for name in ("plain", "noisy", "dropped")] == [5, 5, 3]
+
+
+def test_without_looks_claims_are_judged_once_by_all_replicates() -> None:
+    study = study_with()
+    assert study.looks == (3,)
+    assert [study.seeds(name) for name in study.variants] == [study.first_seeds(name) for name in study.variants]
 
 
 K_FOLDED = {"data": {"k_fold": {"folds": 4, "repeats": 3, "seed": 0}}, "variants": {"plain": {"k_fold": True}}}
@@ -793,12 +797,6 @@ def test_a_variant_with_folds_has_one_replicate_for_each_and_hands_them_down() -
     assert [len(study.seeds(name)) for name in ("plain", "noisy", "dropped")] == [12, 12, 3]
     assert study.recipes["noisy"].k_fold == study.data.k_fold
     assert study.recipes["dropped"].k_fold is None
-
-
-def test_a_claim_cannot_ask_for_seeds_of_a_variant_with_folds(tmp_path: Path) -> None:
-    content = small(merged(K_FOLDED, {"claims": {"noise_hurts": {"seeds": 20}}}))
-    with pytest.raises(UserError, match=r"claims\.noise_hurts\.seeds: plain has 12 folds, no seeds$"):
-        load(tmp_path, content)
 
 
 SHARED = {
@@ -834,7 +832,7 @@ def test_limits_lower_and_never_raise() -> None:
     changes = merged(K_FOLDED, {"claims": {"noise_hurts": {"metric": "test_loss"}}, "variants": {"dropped": {"k_fold": False}}})
     study = study_with({**changes, "limits": {"rows": 10, "epochs": 2, "seeds": 1}})
     assert [len(study.seeds(name)) for name in study.variants] == [1, 1, 1]
-    assert study.claim_seeds(study.claims["noise_hurts"]) == 1
+    assert study.looks == (1,)
     assert {recipe.train.epochs for recipe in study.recipes.values()} == {2}
     high = study_with({**changes, "limits": {"rows": "none", "epochs": 1000, "seeds": 1000}})
     none = study_with(changes)

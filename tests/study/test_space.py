@@ -163,7 +163,6 @@ MISTAKES: dict[str, Mistake] = {
         "claims.clever_is_better.metric",
         ("val_accuracy and test_accuracy are",),
     ),
-    "claim_with_seeds": ({"claims.clever_is_better.seeds": 5}, "claims.clever_is_better.seeds", ("search.seeds",)),
     "claim_that_contradicts_itself": (
         {"claims.clever_is_better.expect": "at_least"},
         "claims.clever_is_better",

@@ -11,8 +11,7 @@ from benchmarks.verdicts import COMMAND
 from helpers.checkout import ROOT
 from helpers.study import study_with
 from stages.lib.cli import UserError
-from stages.lib.judging.looks import VERDICTS, decide
-from stages.lib.judging.verdicts import Verdict
+from stages.lib.judging.verdicts import VERDICTS, Verdict, decide
 from stages.lib.markdown import cell, markers
 from stages.lib.study.claims import Claim
 from stages.lib.templates import render

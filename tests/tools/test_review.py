@@ -34,8 +34,9 @@ from stages.tools import review
 
 FIVE: dict[str, Any] = {"replicates": {"seeds": 5}}
 GOOD, BAD = [0.95, 0.951, 0.952, 0.953, 0.954], [0.8, 0.801, 0.802, 0.803, 0.804]
-"""Test accuracies of five replicates; Welch's 99 % interval of a difference of two such is 0.00336 on either side."""
-LOW = [0.5] * 5
+"""Test accuracies of five replicates; the 99 % interval of a difference of two such is 0.0046 on either side."""
+AFTER_5 = "supported after 5 replicates"
+LOW = [0.5, 0.501, 0.502, 0.503, 0.504]
 NAN = float("nan")
 SEARCH: dict[str, Any] = {
     "variant": "plain",
@@ -210,15 +211,15 @@ def test_verdicts_come_first_then_metrics_with_their_intervals(checkout: Path) -
     assert headline(text) == "## 1 verdict changed, 2 of 6 metrics beyond noise"
     titles = re.findall("^### (.*)", text, flags=re.MULTILINE)
     assert titles == ["Verdicts changed", "Metrics changed", "How to reproduce"]
-    before, after = "-0.15 (-0.153 to -0.147)", "0 (-0.00336 to 0.00336)"
+    before, after = "-0.15 (-0.155 to -0.145)", "0 (-0.0046 to 0.0046)"
     assert rows(text, "Verdicts changed") == [
-        ["starter", "`noise_hurts`", "supported", "**inconclusive**", before, after],
+        ["starter", "`noise_hurts`", AFTER_5, "**inconclusive**", before, after],
     ]
     assert rows(text, "Metrics changed") == [
-        ["starter", "`noisy`", "`test_accuracy`", "0.802", "0.952", "0.15 (0.147 to 0.153)", BEYOND, "5"],
-        ["starter", "`noisy`", "`test_loss`", "0.198", "0.048", "-0.15 (-0.153 to -0.147)", BEYOND, "5"],
-        ["starter", "`dropped`", "`test_accuracy`", "0.952", "0.953", "0.001 (-0.00236 to 0.00436)", WITHIN, "5"],
-        ["starter", "`dropped`", "`test_loss`", "0.048", "0.047", "-0.001 (-0.00436 to 0.00236)", WITHIN, "5"],
+        ["starter", "`noisy`", "`test_accuracy`", "0.802", "0.952", "0.15 (0.145 to 0.155)", BEYOND, "5"],
+        ["starter", "`noisy`", "`test_loss`", "0.198", "0.048", "-0.15 (-0.155 to -0.145)", BEYOND, "5"],
+        ["starter", "`dropped`", "`test_accuracy`", "0.952", "0.953", "0.001 (-0.0036 to 0.0056)", WITHIN, "5"],
+        ["starter", "`dropped`", "`test_loss`", "0.048", "0.047", "-0.001 (-0.0056 to 0.0036)", WITHIN, "5"],
     ]
     assert "<details><summary>2 metrics within noise</summary>" in text
     assert "4 metrics changed. If all of it were noise, 0.04 of them would be beyond noise by chance." in text
@@ -243,9 +244,9 @@ SHARED = "eeds were only added or taken away, so both sides share replicates, an
 
 
 def test_a_constant_of_more_seeds_has_not_changed(checkout: Path) -> None:
-    measure(checkout, {"noisy": BAD, "plain": [NAN] * 5, "dropped": LOW})
+    measure(checkout, {"noisy": BAD, "plain": [NAN] * 5, "dropped": [0.5] * 5})
     commit(checkout)
-    measure(checkout, {"noisy": BAD, "plain": [NAN] * 7, "dropped": [*LOW, 0.5, 0.5]})
+    measure(checkout, {"noisy": BAD, "plain": [NAN] * 7, "dropped": [*[0.5] * 5, 0.5, 0.5]})
     text = review.review("HEAD")
     assert headline(text) == "## No verdicts changed, 0 of 6 metrics beyond noise"
     assert "Metrics changed" not in text
@@ -283,7 +284,9 @@ def test_a_claim_that_was_itself_changed_says_so(checkout: Path) -> None:
     edit(checkout, "expect: lower", "expect: higher")
     measure(checkout, {"noisy": BAD})
     verdicts = rows(review.review("main"), "Verdicts changed")
-    assert [row[1:4] for row in verdicts] == [["`noise_hurts`; its `expect` changed", "supported", "**refuted**"]]
+    assert [row[1:4] for row in verdicts] == [
+        ["`noise_hurts`; its `expect` changed", AFTER_5, "**refuted after 5 replicates**"]
+    ]
 
 
 def test_a_claim_that_is_altered_after_its_verdict_is_named_with_the_verdict_that_it_had_by_the_new_results(
@@ -297,14 +300,14 @@ def test_a_claim_that_is_altered_after_its_verdict_is_named_with_the_verdict_tha
     (row,) = rows(review.review("main"), "Claims altered after their results")
     assert row[1] == "`noise_hurts_a_lot` (was `noise_hurts`)"
     assert row[2].startswith("margin: ")
-    assert row[3:] == ["supported", "supported", "equivalent"]
+    assert row[3:] == [AFTER_5, "supported", "equivalent after 5 replicates"]
 
 
 def test_a_claim_whose_sentence_alone_changed_is_named(checkout: Path) -> None:
     says = load_study(checkout).claims["noise_hurts"].says
     edit(checkout, says, "Noise does harm.")
     (row,) = rows(review.review("main"), "Claims altered after their results")
-    assert row[2:] == [f"says: `{says}` → `Noise does harm.`", "supported", "supported", "supported"]
+    assert row[2:] == [f"says: `{says}` → `Noise does harm.`", AFTER_5, "supported", AFTER_5]
 
 
 def test_a_claim_that_had_no_verdict_may_still_be_altered(checkout: Path) -> None:
@@ -318,8 +321,8 @@ def test_a_claim_that_had_no_verdict_may_still_be_altered(checkout: Path) -> Non
 def test_an_effect_may_change_and_the_verdict_stay(checkout: Path) -> None:
     measure(checkout, {"noisy": LOW})
     text = review.review("main")
-    assert headline(text).startswith("## No verdicts changed, 2 of 6")
-    assert [row[1:3] for row in rows(text, "Effects changed")] == [["`noise_hurts`", "supported"]]
+    assert headline(text).startswith("## No verdicts changed, 2 of 6"), headline(text)
+    assert [row[1:3] for row in rows(text, "Effects changed")] == [["`noise_hurts`", AFTER_5]]
 
 
 def test_a_renamed_variant_is_the_one_with_the_same_recipe(checkout: Path) -> None:
@@ -353,12 +356,12 @@ def test_variants_and_claims_come_and_go(checkout: Path) -> None:
             "width_helps": {"says": "It @helps|.", "compare": ["plain", "wide"], "metric": "test_accuracy", "expect": "higher"}
         },
     }
-    add_study(checkout, changes, {"noisy": BAD, "wide": [0.99] * 5})
+    add_study(checkout, changes, {"noisy": BAD, "wide": [value + 0.04 for value in GOOD]})
     text = review.review("main")
-    wide = ["starter", "added", "`wide`", "`extends: plain, model.hidden: [64]`", "`test_accuracy` 0.99"]
+    wide = ["starter", "added", "`wide`", "`extends: plain, model.hidden: [64]`", "`test_accuracy` 0.992"]
     assert rows(text, "Variants") == [wide]
     row = rows(text, "Claims")[0]
-    assert row[:4] == ["starter", "added", "`width_helps`", "supported"]
+    assert row[:4] == ["starter", "added", "`width_helps`", AFTER_5]
     assert row[5] == "It &#64;helps\\|."
     assert "Parameters changed" not in text  # all of them are of the variant and the claim
     commit(checkout)
@@ -366,7 +369,7 @@ def test_variants_and_claims_come_and_go(checkout: Path) -> None:
     add_study(checkout, accuracies={"noisy": BAD})
     text = review.review("wider")
     assert [row[1:3] for row in rows(text, "Variants")] == [["removed", "`wide`"]]
-    assert [row[1:4] for row in rows(text, "Claims")] == [["removed", "`width_helps`", "supported"]]
+    assert [row[1:4] for row in rows(text, "Claims")] == [["removed", "`width_helps`", AFTER_5]]
 
 
 @pytest.fixture
@@ -391,16 +394,16 @@ def test_verdicts_and_scores_of_a_search_are_shown_as_others_are(searching: Path
     assert headline(text) == "## 1 verdict changed, 0 of 6 metrics and 2 of 6 scores of searches beyond noise"
     titles = re.findall("^### (.*)", text, flags=re.MULTILINE)
     assert titles == ["Verdicts changed", "Searches: scores changed", "Searches: winners", "How to reproduce"]
-    before, after = "-0.15 (-0.153 to -0.147)", "0.0195 (0.0161 to 0.0229)"
+    before, after = "-0.15 (-0.155 to -0.145)", "0.0195 (0.0149 to 0.0241)"
     assert rows(text, "Verdicts changed") == [
-        ["starter, search", "`learning_helps`", "refuted", "**supported**", before, after],
+        ["starter, search", "`learning_helps`", "refuted after 5 replicates", f"**{AFTER_5}**", before, after],
     ]
     name = "starter, search"
     assert rows(text, "Searches: scores changed") == [
-        [name, "`clever`", "`test_accuracy`", "0.401", "0.486", "0.085 (0.0833 to 0.0867)", BEYOND, "5"],
-        [name, "`clever`", "`val_accuracy`", "0.802", "0.972", "0.17 (0.167 to 0.173)", BEYOND, "5"],
-        [name, "`blind`", "`test_accuracy`", "0.476", "0.47625", "0.00025 (-0.00143 to 0.00193)", WITHIN, "5"],
-        [name, "`blind`", "`val_accuracy`", "0.952", "0.9525", "0.0005 (-0.00286 to 0.00386)", WITHIN, "5"],
+        [name, "`clever`", "`test_accuracy`", "0.401", "0.486", "0.085 (0.0827 to 0.0873)", BEYOND, "5"],
+        [name, "`clever`", "`val_accuracy`", "0.802", "0.972", "0.17 (0.165 to 0.175)", BEYOND, "5"],
+        [name, "`blind`", "`test_accuracy`", "0.476", "0.47625", "0.00025 (-0.00205 to 0.00255)", WITHIN, "5"],
+        [name, "`blind`", "`val_accuracy`", "0.952", "0.9525", "0.0005 (-0.0041 to 0.0051)", WITHIN, "5"],
     ]
     assert "4 scores changed. If all of it were noise, 0.04 of them" in text
     assert rows(text, "Searches: winners") == [
@@ -432,7 +435,9 @@ def test_a_search_may_come_and_go(checkout: Path) -> None:
         ["`clever`", "`method: tpe`", "`test_accuracy` 0.401, `val_accuracy` 0.802"],
     ]
     assert rows(text, "Searches: strategies") == [["starter, search", "added", *each] for each in strategies]
-    assert [row[:4] for row in rows(text, "Claims")] == [["starter, search", "added", "`learning_helps`", "refuted"]]
+    assert [row[:4] for row in rows(text, "Claims")] == [
+        ["starter, search", "added", "`learning_helps`", "refuted after 5 replicates"]
+    ]
     assert ["starter, search", "`settings.units`", "", "`16`"] in rows(text, "Searches: winners")
     assert ["starter", "`search.trials`", "", "`8`"] in rows(text, "Parameters changed")
     assert not [row for row in rows(text, "Parameters changed") if "strategies" in row[1] or "claims" in row[1]]
@@ -443,7 +448,9 @@ def test_a_search_may_come_and_go(checkout: Path) -> None:
     text = review.review("searched")
     assert "* `starter, search` was removed: 2 strategies, 1 claims.\n" in text
     assert rows(text, "Searches: strategies") == [["starter, search", "removed", *each] for each in strategies]
-    assert [row[:4] for row in rows(text, "Claims")] == [["starter, search", "removed", "`learning_helps`", "refuted"]]
+    assert [row[:4] for row in rows(text, "Claims")] == [
+        ["starter, search", "removed", "`learning_helps`", "refuted after 5 replicates"]
+    ]
 
 
 def test_strategies_come_and_go(searching: Path) -> None:
@@ -554,7 +561,7 @@ def test_a_study_is_measured_for_the_first_time(checkout: Path) -> None:
     text = review.review("main")
     assert "`fresh` has metrics for the first time" in text
     assert [row[:4] for row in rows(text, "Claims")] == [
-        ["fresh", "judged for the first time", "`noise_hurts`", "supported"],
+        ["fresh", "judged for the first time", "`noise_hurts`", AFTER_5],
     ]
     commit(checkout)
     (folder / "metrics" / "replicates.csv").unlink()
@@ -720,7 +727,7 @@ def test_a_base_with_fewer_columns_or_a_broken_file_is_compared(searching: Path)
     commit(searching)
     measure(searching, {"noisy": BAD})
     text = review.review("HEAD")
-    row = ["starter", "judged for the first time", "`noise_hurts`", "supported", "-0.15 (-0.153 to -0.147)"]
+    row = ["starter", "judged for the first time", "`noise_hurts`", AFTER_5, "-0.15 (-0.155 to -0.145)"]
     assert [each[:5] for each in rows(text, "Claims")] == [row]
     assert "0 of 6 metrics beyond noise" in headline(text)
 

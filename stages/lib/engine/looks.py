@@ -1,4 +1,4 @@
-"""Who trains what where claims are judged at planned looks: what undecided claims still need, the cheapest look first."""
+"""Who trains what: the replicates that undecided claims still need, the cheapest look first."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Looks:
     Which replicates a claim needs depends on its own ones alone. So all that is needed in the end is the same, in whatever
     order replicates are trained, and however often training was interrupted.
 
-    jobs: every replicate that the study could need, by `jobs_of`. Without planned looks all of them are needed.
+    jobs: every replicate that the study could need, by `jobs_of`.
     functions: the study's own metrics, by `own_metrics`.
     """
 
@@ -58,6 +58,11 @@ class Looks:
         self.wanted = {variant: len(self.study.first_seeds(variant)) for variant in self.study.variants}
         self._labels: Mapping[str, np.ndarray] = {split: y for split, (_, y) in self.prepared.splits.items()}
 
+    @property
+    def more_than_one(self) -> bool:
+        """Whether claims are looked at more than once."""
+        return len(self.study.looks) > 1
+
     def needed(self) -> list[Job]:
         """The jobs of the looks so far, in the order of params.yaml."""
         return [job for job in self.jobs if job.seed < self.wanted[job.variant]]
@@ -67,9 +72,9 @@ class Looks:
         return [job for job in self.needed() if (job.variant, job.seed) not in self.rows]
 
     def add(self, job: Job, result: Result) -> None:
-        """Measure a replicate that was trained. Without planned looks there is nothing to decide."""
+        """Measure a replicate that was trained, if what it measures may decide whether others are needed."""
         measured: dict[str, float] = {}
-        if self.study.looks:
+        if self.more_than_one:
             replicate = replicates.parse(result.files)
             asked = (self.study, job.variant, job.seed, replicate, self._labels, self.prepared.task, self.functions)
             measured = replicates.measure(*asked)
@@ -84,7 +89,7 @@ class Looks:
     def due(self) -> list[Due]:
         """The looks that are due, the cheapest first."""
         found = []
-        for name, progress in self.progress().items() if self.study.looks else ():
+        for name, progress in self.progress().items() if self.more_than_one else ():
             if progress.next is not None:
                 variants = self.study.claims[name].variants
                 needed = [job for job in self.jobs if job.variant in variants and job.seed < progress.next]
@@ -126,7 +131,7 @@ def from_cache(looks: Looks, cached: Callable[[str], Result | None]) -> None:
 def due_lines(looks: Looks, plans: Sequence[Plan], workers: int) -> Iterator[str]:
     """What the looks that are due would cost, the cheapest first, after what has to be trained before."""
     seconds = {each.variant: each.seconds for each in plans}
-    if looks.missing() and not looks.due():
+    if looks.missing() and not looks.due() and looks.study.claims and looks.more_than_one:
         yield "claims are judged after that; what is still undecided then needs more replicates"
     for due in looks.due():
         own = [seconds[job.variant] for job in due.jobs]

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from stages.lib.judging import planned
-from stages.lib.judging.verdicts import judge
 from stages.lib.study.claims import Claim
-from stages.lib.study.metrics import is_share
 from stages.lib.study.settings import Study
 
 SMALLEST = 1e-12
@@ -33,26 +30,11 @@ class Together(NamedTuple):
     falls: list[str]
 
 
-def chance_of(claim: Claim, groups: Sequence[Sequence[float]], confidence: float) -> float:
+def chance_of(study: Study, claim: Claim, replicates: pd.DataFrame) -> float:
     """The chance of replicates that speak for the claim's verdict as clearly, if it is false; 1 for an inconclusive one.
 
-    It is one-sided: half of the smallest 1 - confidence at which the verdict is the same. By rank it is the chance that groups
-    lie apart in this direction: 1 / C(n + m, n) of two groups, 1 / 2^n of one.
-    """
-
-    def verdict(alpha: float) -> str:
-        return judge(groups, claim.expect, claim.margin, claim.threshold, 1 - alpha, is_share(claim.metric)).verdict
-
-    if verdict(1 - confidence) == "inconclusive":
-        return 1.0
-    sizes = [len(group) for group in groups]
-    if not all(np.isfinite(group).all() for group in groups):
-        return 1 / math.comb(sum(sizes), sizes[0]) if len(groups) == 2 else 1 / 2 ** sizes[0]
-    return smallest_alpha(verdict, 1 - confidence) / 2
-
-
-def chance_at_looks(study: Study, claim: Claim, replicates: pd.DataFrame) -> float:
-    """The same at planned looks, whose chances add up: that of the look that decided, times the number of looks.
+    It is one-sided: half of the smallest alpha at which the look that decided finds the same verdict, times the number of
+    looks, as their chances add up.
 
     replicates: as in planned.progress_of.
     """

@@ -9,19 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from stages.lib.judging import looks
+from stages.lib.judging import verdicts
 from stages.lib.judging.price import chance_by_mean, chance_by_median, seeds_needed
 from stages.lib.judging.replicates import COLLAPSED
 from stages.lib.judging.wider import k_fold_factor, seeds_and_rows_limits, spread_out
 from stages.lib.study.claims import Claim
-from stages.lib.study.metrics import higher_is_better, is_share, metric_of, rank_value, round_or_word
+from stages.lib.study.metrics import higher_is_better, is_fraction, is_share, rank_value, round_or_word
 from stages.lib.study.settings import Study
 
 OF_ROWS = ["rows_low", "rows_high", "on_other_rows"]
 ADDED = ["by", "decided_after", *OF_ROWS]
-"""Columns of claims.csv that exist only where looks are planned: what the verdict is about, and after how many replicates it
-was found, which is empty if no look decided. Of means of test rows also the interval for other seeds and other rows together,
-and the verdict by it."""
+"""Columns of claims.csv: what the verdict is about, and after how many replicates it was found, which is empty if no look
+decided. Of means of test rows also the interval for other seeds and other rows together, and the verdict by it."""
 PerRow = Callable[[Claim, str, int], np.ndarray | None]
 """(claim, variant, number of seeds) -> what the claim's metric is the mean of, (seeds, test rows); None for other metrics."""
 NO_END = "none"
@@ -39,7 +38,7 @@ class Progress(NamedTuple):
 
     look: int
     replicates: int
-    judged: looks.Judged | None
+    judged: verdicts.Judged | None
     next: int | None
 
     @property
@@ -53,9 +52,8 @@ def plan_of(study: Study, claim: Claim) -> Sequence[int]:
     A claim about time is looked at once, since another run takes other times. So is one about folds alone, as their number is
     fixed.
     """
-    planned = study.looks or ()
     fixed = claim.about_time or all(study.recipes[variant].k_fold for variant in claim.variants)
-    return planned[:1] if fixed else planned
+    return study.looks[:1] if fixed else study.looks
 
 
 def alpha_of(study: Study, claim: Claim) -> float:
@@ -88,7 +86,7 @@ def rows_of(study: Study, variant: str, look: int, replicates: pd.DataFrame) -> 
     return own if study.recipes[variant].k_fold else own[own["seed"] < look]
 
 
-def judge(study: Study, claim: Claim, groups: Sequence[pd.DataFrame], alpha: float) -> looks.Judged:
+def judge(study: Study, claim: Claim, groups: Sequence[pd.DataFrame], alpha: float) -> verdicts.Judged:
     """The verdict of a claim by these rows of replicates of its variants."""
     values, collapsed = [], []
     for variant, rows in zip(claim.variants, groups, strict=True):
@@ -97,7 +95,7 @@ def judge(study: Study, claim: Claim, groups: Sequence[pd.DataFrame], alpha: flo
             own = spread_out(own, k_fold_factor(k_fold.folds, k_fold.repeats))
         values.append(own)
         collapsed.append([bool(mark) for mark in rows[COLLAPSED]] if COLLAPSED in rows else [False] * len(own))
-    return looks.judge(
+    return verdicts.judge(
         values,
         claim.expect,
         claim.margin,
@@ -122,7 +120,7 @@ def shares_networks(study: Study, variants: Sequence[str]) -> bool:
 
 def bounds_of(metric: str, difference: bool) -> tuple[float, float]:
     """The smallest and the largest value that a metric can have, or the difference of two."""
-    if metric_of(metric).quantity != "accuracy":
+    if not is_fraction(metric):
         return -math.inf, math.inf
     low, high = (0.0 if higher_is_better(metric) else -1.0), 1.0
     return (low - high, high - low) if difference else (low, high)
@@ -130,7 +128,7 @@ def bounds_of(metric: str, difference: bool) -> tuple[float, float]:
 
 def ends_of(metric: str, values: np.ndarray, alpha: float) -> dict[str, float | str]:
     """The ends of the interval of the mean of a variant's replicates, for a table: NO_END if they agree, or are too few."""
-    found = looks.limits([values], alpha, bounds=bounds_of(metric, difference=False))
+    found = verdicts.limits([values], alpha, bounds=bounds_of(metric, difference=False))
     if found.typical or math.isnan(float(found.low)):
         return {"low": NO_END, "high": NO_END}
     return {"low": round_or_word(metric, float(found.low)), "high": round_or_word(metric, float(found.high))}
@@ -153,9 +151,9 @@ def on_other_rows(study: Study, claim: Claim, found: Progress, per_row: PerRow) 
     low, high = min(low, found.judged.low), max(high, found.judged.high)
     bounds = bounds_of(claim.metric, len(claim.variants) == 2)
     low, high = max(low, bounds[0]), min(high, bounds[1])
-    code = int(looks.decide(np.asarray(low), np.asarray(high), claim.expect, claim.margin, claim.threshold or 0.0))
+    code = int(verdicts.decide(np.asarray(low), np.asarray(high), claim.expect, claim.margin, claim.threshold or 0.0))
     ends = (round_or_word(claim.metric, end) for end in (low, high))
-    return dict(zip(OF_ROWS, (*ends, looks.VERDICTS[code]), strict=True))
+    return dict(zip(OF_ROWS, (*ends, verdicts.VERDICTS[code]), strict=True))
 
 
 def judge_at_looks(
@@ -166,13 +164,13 @@ def judge_at_looks(
     for name in names:
         claim = study.claims[name]
         found = progress_of(study, claim, replicates)
-        judged = found.judged or looks.Judged("inconclusive", math.nan, math.nan, math.nan, False, "mean")
+        judged = found.judged or verdicts.Judged("inconclusive", math.nan, math.nan, math.nan, False, "mean")
         of_rows = on_other_rows(study, claim, found, per_row) if per_row else dict.fromkeys(OF_ROWS, "")
         rows.append(row_of(name, claim, judged, found.replicates) | of_rows)
     return rows
 
 
-def row_of(name: str, claim: Claim, judged: looks.Judged, replicates: int) -> dict[str, Any]:
+def row_of(name: str, claim: Claim, judged: verdicts.Judged, replicates: int) -> dict[str, Any]:
     """A row of claims.csv. Too few replicates for a median leave its interval without both ends: NO_END."""
     numbers = {end: round_or_word(claim.metric, getattr(judged, end)) for end in ("effect", "low", "high")}
     if math.isnan(judged.low) or (judged.low == -math.inf and judged.high == math.inf):

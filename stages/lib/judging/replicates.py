@@ -106,9 +106,7 @@ def measure(
 def metrics_on_demand(study: Study, variant: str) -> list[str]:
     """The metrics that only a claim or a reported number asks for, of this variant or of another, and that it can have."""
     listed = {each.measure for each in measures(study) if is_metric(each.measure) and on_demand(each.measure)}
-    named = {name for name in listed if not OWN.fullmatch(name)}
-    if study.looks:
-        named.add(COLLAPSED)
+    named = {COLLAPSED, *(name for name in listed if not OWN.fullmatch(name))}
     return sorted(name for name in named if study.has_validation(variant) or not needs_validation(name))
 
 

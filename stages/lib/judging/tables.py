@@ -11,9 +11,8 @@ import numpy as np
 import pandas as pd
 
 from stages.lib.files import read_arrays
-from stages.lib.judging import planned as planned_looks
 from stages.lib.judging import verdicts
-from stages.lib.judging.planned import PerRow
+from stages.lib.judging.planned import PerRow, ends_of
 from stages.lib.judging.predictions import Function
 from stages.lib.judging.replicates import LAYERS, PREDICTIONS, measure, predicted_classes, read
 from stages.lib.study.claims import Claim
@@ -34,7 +33,7 @@ def csv_text(table: pd.DataFrame) -> str:
 
 
 def trained_seeds(study: Study, runs: Path, variant: str) -> list[int]:
-    """The seeds of a variant that count: all or, where looks are planned, those that the train stage found to be needed."""
+    """The seeds of a variant that the train stage found to be needed."""
     seeds, first = study.seeds(variant), study.first_seeds(variant)
     return [seed for seed in seeds if seed in first or (runs / variant / str(seed)).is_dir()]
 
@@ -105,30 +104,29 @@ def measure_replicates(
     return tables, pd.concat(histories)
 
 
-def summary_of(tables: Mapping[str, pd.DataFrame], confidence: float, planned: bool = False) -> pd.DataFrame:
+def summary_of(tables: Mapping[str, pd.DataFrame], confidence: float) -> pd.DataFrame:
     """The mean, standard deviation and interval of every metric of every variant, over its replicates.
 
     If a value is not finite, the mean is the worst value, and a word stands for the others. A single value has no deviation: 0.
-
-    planned: whether looks are planned. Then intervals are by their rules: an accuracy's ends at 0 and 1, and values that agree
-        have none.
+    An accuracy's interval ends at 0 and 1, and values that agree have none.
     """
     rows = []
     for variant, table in tables.items():
         for metric in table.columns.drop(["variant", "seed"]):
             values = table[metric].to_numpy()
-            interval_of = verdicts.share_interval if is_share(metric) else verdicts.mean_interval
-            interval = interval_of(values.tolist(), confidence)
-            spread = {
-                "mean": rank_value(metric, interval.mean),
-                "sd": float(values.std(ddof=1)) if len(values) > 1 and np.isfinite(values).all() else interval.standard_error,
-                "low": interval.low,
-                "high": interval.high,
+            whole = np.isfinite(values).all()
+            spread: dict[str, float | str] = {
+                "mean": round_or_word(metric, rank_value(metric, float(values.mean()) if whole else math.nan)),
+                "sd": round_or_word(metric, float(values.std(ddof=min(1, len(values) - 1))) if whole else math.nan),
             }
-            rounded = {name: round_or_word(metric, number) for name, number in spread.items()}
-            if planned and not is_share(metric) and np.isfinite(values).all():
-                rounded |= planned_looks.ends_of(metric, values, 1 - confidence)
-            rows.append({"variant": variant, "metric": metric, "replicates": len(table), **rounded})
+            if is_share(metric):
+                share = verdicts.share_interval(values.tolist(), confidence)
+                spread |= {"low": round_or_word(metric, share.low), "high": round_or_word(metric, share.high)}
+            elif whole:
+                spread |= ends_of(metric, values, 1 - confidence)
+            else:
+                spread |= dict.fromkeys(("low", "high"), round_or_word(metric, math.nan))
+            rows.append({"variant": variant, "metric": metric, "replicates": len(table), **spread})
     return pd.DataFrame(rows)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.lib.judging.looks import FREEDOM, two_sided
+from stages.lib.judging.verdicts import FREEDOM, two_sided
 
 
 def seeds_and_rows_limits(groups: Sequence[np.ndarray], alpha: float) -> tuple[float, float]:

@@ -56,7 +56,7 @@ def claim_commands(study: Study, name: str, folder: Path) -> Commands:
         more = [*looks, 2 * looks[-1]]
         again = judging_again(folder, "statistics.looks", more[-1], "replicates", f"'[{','.join(map(str, more))}]'")
     else:
-        again = judging_again(folder, "replicates.seeds", 2 * study.claim_seeds(claim), "replicates")
+        again = judging_again(folder, "replicates.seeds", 2 * study.replicates.seeds, "replicates")
     return found + (again or [("judge it again", command_of("stages.evaluate", folder))])
 
 

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from stages.lib.judging.verdicts import FEWEST, FEWEST_RANKED
+from stages.lib.judging.verdicts import FEWEST
 from stages.lib.report import commands
 from stages.lib.report.document import MARKS, document
 from stages.lib.report.figures.claims import claim_strips
@@ -106,6 +106,5 @@ def page(
         fingerprint=hashlib.sha256(json.dumps(environment, sort_keys=True).encode()).hexdigest()[:12],
         meanings=metric_meanings(study, results.folder, results.headline),
         fewest=FEWEST,
-        fewest_ranked=FEWEST_RANKED,
         **variants.content(results),
     )

@@ -13,7 +13,6 @@ import pandas as pd
 
 from stages.lib.cli import UserError, written_by
 from stages.lib.judging.claims import COLUMNS, judge_claims, values_of
-from stages.lib.judging.planned import ADDED
 from stages.lib.judging.reported import Comparison, collapsed_of, single_runs
 from stages.lib.judging.tables import HEADLINES
 from stages.lib.judging.units import finite_column, unit_of
@@ -131,11 +130,9 @@ def with_groups(claims: pd.DataFrame, settings: Mapping[str, Claim]) -> pd.DataF
 
 def with_single_runs(study: Study, claims: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
     """The claims with their groups, and how many of how many single `runs` do not show what is claimed (`missed`)."""
-    columns = [*COLUMNS, *ADDED] if study.looks else COLUMNS
-    claims = with_groups(claims.reindex(columns=columns), study.claims)
-    looked = [int(count) if study.looks else None for count in claims["replicates"]]
-    named = [study.claims[name] for name in claims["claim"]]
-    counts = [single_runs(claim, values_of(study, claim, replicates, look)) for claim, look in zip(named, looked, strict=True)]
+    claims = with_groups(claims.reindex(columns=COLUMNS), study.claims)
+    looked = [(study.claims[name], int(look)) for name, look in zip(claims["claim"], claims["replicates"], strict=True)]
+    counts = [single_runs(claim, values_of(study, claim, replicates, look)) for claim, look in looked]
     return claims.assign(missed=[missed for missed, _ in counts], runs=[runs for _, runs in counts])
 
 

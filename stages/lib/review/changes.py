@@ -9,12 +9,14 @@ from functools import cached_property
 
 import numpy as np
 
-from stages.lib.judging.verdicts import FEWEST, FEWEST_RANKED, Judgement, judge
+from stages.lib.judging.verdicts import FEWEST, Judged, judge
 from stages.lib.study.metrics import is_share
 
 BEYOND, WITHIN, UNDECIDED = "beyond noise", "within noise", "undecided"
 SMALLEST = 1e-9
 """Means that differ by less are the same: metrics have five decimals, and sums round."""
+FEWEST_APART = 5
+"""Replicates of each side that lie wholly apart by chance with a probability of 2 / C(10, 5) = 0.008."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Change:
     confidence: float
 
     @cached_property
-    def judgement(self) -> Judgement:
-        return judge([self.before, self.after], "higher", 0.0, None, self.confidence, is_share(self.metric))
+    def judged(self) -> Judged:
+        return judge([self.before, self.after], "higher", 0.0, None, 1 - self.confidence, share=is_share(self.metric))
 
     @cached_property
     def means(self) -> tuple[float, float]:
@@ -53,7 +55,8 @@ class Change:
 
     @property
     def by_rank(self) -> bool:
-        return math.isnan(self.judgement.low)
+        """Whether a mean says nothing."""
+        return self.judged.by == "median"
 
     @property
     def apart(self) -> bool:
@@ -66,8 +69,9 @@ class Change:
 
     @property
     def mark(self) -> str:
-        """Beyond noise if the interval leaves zero out or, without an interval, if the groups lie apart."""
+        """Beyond noise if the interval leaves zero out or, where a mean says nothing, if the sides lie apart."""
         fewest = min(len(self.before), len(self.after))
-        if fewest < FEWEST or (self.by_rank and self.apart and fewest < FEWEST_RANKED):
+        if fewest < FEWEST or (self.by_rank and self.apart and fewest < FEWEST_APART):
             return UNDECIDED
-        return BEYOND if self.judgement.verdict in ("supported", "refuted") else WITHIN
+        beyond = self.apart if self.by_rank else self.judged.verdict in ("supported", "refuted")
+        return BEYOND if beyond else WITHIN

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.lib.judging.verdicts import FEWEST, FEWEST_RANKED
+from stages.lib.judging.verdicts import FEWEST
 from stages.lib.markdown import table
-from stages.lib.review.changes import BEYOND, UNDECIDED, WITHIN
+from stages.lib.review.changes import BEYOND, FEWEST_APART, UNDECIDED, WITHIN
 from stages.lib.review.differences import notes_of, verdict_changes
 from stages.lib.review.pairs import Pair
 from stages.lib.review.rows import (
@@ -76,9 +76,10 @@ def change_tables(title: str, text: str, what: tuple[str, str], header: str, pai
     changes = [(pair.name, change) for pair in pairs for change in pair.changes]
     levels = " or ".join(f"{level * 100:g} %" for level in sorted({pair.confidence for pair in pairs}))
     explained = (
-        f"{text}The difference is the head's mean over seeds minus the base's, with Welch's {levels} interval. It is {BEYOND} "
-        f"if the interval leaves zero out. A metric that diverged has no interval: all replicates of one side must then lie "
-        f"above all of the other, with {FEWEST_RANKED} or more on each. With fewer than {FEWEST} a metric is {UNDECIDED}. "
+        f"{text}The difference is the head's mean over seeds minus the base's, with its {levels} interval. It is {BEYOND} "
+        f"if the interval leaves zero out. A metric that diverged, or whose replicates agree, has none: all replicates of one "
+        f"side must then lie above all of the other, with {FEWEST_APART} or more on each. Fewer than {FEWEST} leave it "
+        f"{UNDECIDED}. "
         f"{counted(len(changes), what).capitalize()} changed. {chance(pairs)}"
     )
     first = [change_row(study, change) for study, change in changes if change.mark != WITHIN]

@@ -149,7 +149,7 @@ def claim_renames(base: Side, head: Side, names: Mapping[str, str], claims: Rena
     before, after = base.outcome.claims, head.outcome.claims
 
     def judged(claim: Claim, compared: Iterable[str]) -> tuple[object, ...]:
-        return (*compared, claim.metric, claim.expect, claim.threshold, claim.margin, claim.seeds)
+        return (*compared, claim.metric, claim.expect, claim.threshold, claim.margin)
 
     old = {name: judged(claim, (now.get(each, each) for each in claim.variants)) for name, claim in before.items()}
     new = {name: judged(claim, claim.variants) for name, claim in after.items()}

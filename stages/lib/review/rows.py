@@ -19,7 +19,7 @@ from stages.lib.review.sides import FIGURES, Side
 from stages.lib.study.metrics import finite, round_or_word
 from stages.lib.study.strict_yaml import flattened
 
-DECISIVE = ("compare", "variant", "metric", "expect", "threshold", "margin", "seeds")
+DECISIVE = ("compare", "variant", "metric", "expect", "threshold", "margin")
 """The keys of a claim that can change its verdict although no replicate changed."""
 ALTERED = ("says", *DECISIVE, "exploratory")
 """The keys of a claim that say what is claimed."""
@@ -50,11 +50,7 @@ def effect_cell(side: Side, claim: str) -> str:
     row = side.outcome.verdicts.get(claim)
     if row is None:
         return ""
-    interval = (
-        ("no interval" if row["low"] == NO_END else "of the median" if row.get("by") == "median" else "by rank")
-        if math.isnan(finite(row["low"]))
-        else f"{figure(row['low'])} to {figure(row['high'])}"
-    )
+    interval = "no interval" if row["low"] == NO_END else f"{figure(row['low'])} to {figure(row['high'])}"
     return f"{figure(row['effect'])} ({interval})"
 
 
@@ -115,9 +111,10 @@ def effect_rows(pairs: Iterable[Pair]) -> Iterator[Row]:
 def change_row(study: str, change: Change) -> Row:
     if change.by_rank:
         difference = f"by rank: {'they overlap' if not change.apart else 'all higher' if change.rose else 'all lower'}"
+    elif change.judged.low < change.judged.high:
+        difference = f"{figure(change.judged.effect)} ({figure(change.judged.low)} to {figure(change.judged.high)})"
     else:
-        interval = f"{figure(change.judgement.low)} to {figure(change.judgement.high)}"
-        difference = f"{figure(change.judgement.effect)} ({interval})"
+        difference = f"{figure(change.judged.effect)} (no interval)"
     means = [figure(round_or_word(change.metric, mean), 5) for mean in change.means]
     sizes = dict.fromkeys((len(change.before), len(change.after)))
     seeds = " → ".join(map(str, sizes))

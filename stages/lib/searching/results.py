@@ -91,11 +91,8 @@ def _settings_of(search: Search, row: Mapping[Hashable, str]) -> dict[str, Any]:
     return found
 
 
-def winners_table(search: Search, found: Found, confidence: float, planned: bool = False) -> pd.DataFrame:
-    """One row for each strategy and seed: its best trial, the interval of its score over the folds, and its refits.
-
-    planned: whether the study plans looks. Then the table also says which winners' networks collapsed.
-    """
+def winners_table(search: Search, found: Found, confidence: float) -> pd.DataFrame:
+    """One row for each strategy and seed: its best trial, the interval of its score over the folds, and its refits."""
     rows = []
     for trial, refits, collapsed in zip(found.winners, found.tested, found.collapsed, strict=True):
         interval = verdicts.mean_interval([trial.scores[fold] for fold in sorted(trial.scores)], confidence)
@@ -112,7 +109,7 @@ def winners_table(search: Search, found: Found, confidence: float, planned: bool
                 "epochs": refit_recipe(trial).train.epochs,
                 search.judged_by: round_or_word(search.judged_by, fmean(refits)),
                 **{f"refit_{number}": round_or_word(search.judged_by, value) for number, value in enumerate(refits)},
-                **({COLLAPSED: int(collapsed)} if planned else {}),
+                COLLAPSED: int(collapsed),
             }
         )
     return pd.DataFrame(rows)
@@ -129,24 +126,19 @@ def scores_of(search: Search, found: Found) -> Scores:
     return scores
 
 
-def judge_strategies(search: Search, scores: Scores, confidence: float, planned: bool = False) -> pd.DataFrame:
-    """One row for each claim, as in evaluate's claims.csv; the replicates of a strategy are its seeds.
-
-    planned: whether the study plans looks. Strategies are looked at once, by the same rules.
-    """
+def judge_strategies(search: Search, scores: Scores, confidence: float) -> pd.DataFrame:
+    """One row for each claim, as in evaluate's claims.csv; the replicates of a strategy are its seeds."""
     groups = {
         name: [[rank_value(claim.metric, value) for value in scores[each][claim.metric]] for each in claim.variants]
         for name, claim in search.claims.items()
     }
-    if planned:
-        collapsed = {
-            name: [[mark == 1 for mark in scores[each].get(COLLAPSED, ())] for each in claim.variants]
-            if claim.metric == search.judged_by  # which is of the refits
-            else []
-            for name, claim in search.claims.items()
-        }
-        return claims.table_at_one_look(search.claims, groups, collapsed, confidence)
-    return claims.table(search.claims, groups, confidence)
+    collapsed = {
+        name: [[mark == 1 for mark in scores[each].get(COLLAPSED, ())] for each in claim.variants]
+        if claim.metric == search.judged_by  # which is of the refits
+        else []
+        for name, claim in search.claims.items()
+    }
+    return claims.judge_once(search.claims, groups, collapsed, confidence)
 
 
 def importance(search: Search, trials: Iterable[Trial]) -> dict[str, float]:

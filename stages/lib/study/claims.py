@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from stages.lib.cli import SettingError, as_yaml
 from stages.lib.study.metrics import is_time
 from stages.lib.study.strict_yaml import TWO, Name, Section, one_of
-from stages.lib.study.values import Finite, Look, MetricName, Replications, check_share
+from stages.lib.study.values import Finite, Look, MetricName, check_share
 
 Expect = Literal["higher", "lower", "same", "at_least", "at_most"]
 ILLUSTRATIONS = (
@@ -38,8 +38,6 @@ class Claim(Section):
     """The bound of at_least and at_most."""
     margin: Annotated[Finite, Field(ge=0)] = 0.0
     """The smallest difference that counts."""
-    seeds: Replications | None = None
-    """Replicates that this claim needs, if that is more than replicates.seeds."""
     reported: str | None = None
     """What the source says."""
     ours: bool = False
@@ -90,7 +88,7 @@ class Statistics(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.99
     """Confidence of every interval."""
     looks: Annotated[tuple[Look, ...], Field(strict=False, min_length=1, max_length=10)] | None = None
-    """Replicates after which undecided claims are judged, such as `[5, 10, 20]`. Without it claims are judged once."""
+    """Replicates after which undecided claims are judged, such as `[5, 10, 20]`. Default: once, after replicates.seeds."""
 
     @field_validator("looks")
     @classmethod

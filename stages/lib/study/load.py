@@ -75,7 +75,6 @@ def load_study(folder: Path) -> Study:
             with at(*place):
                 own.check(measure, folder)
         _check_rows(study)
-        _check_looks(study)
         _check_size(study)
         if study.search:
             with at("search"):
@@ -129,20 +128,11 @@ def _check_measures(study: Study) -> None:
                 raise SettingError(f"{measure} needs wide_deep.auxiliary_output, which {name} has not", *place)
 
 
-def _check_looks(study: Study) -> None:
-    """Raises SettingError for a claim that asks for replicates of its own, where looks are planned."""
-    for name, claim in study.claims.items():
-        if claim.seeds and study.statistics.looks:
-            raise SettingError(
-                "statistics.looks says by how many replicates claims are judged; leave it out", "claims", name, "seeds"
-            )
-
-
 def _check_size(study: Study) -> None:
     """Raises SettingError for more replicates than anyone waits for."""
     replicates = sum(len(study.seeds(name)) for name in study.variants)
     if replicates > MOST_REPLICATES:
-        wrong = f"{replicates} replicates of {len(study.variants)} variants, with what claims and folds ask for"
+        wrong = f"{replicates} replicates of {len(study.variants)} variants, with what looks and folds ask for"
         raise SettingError(f"{wrong}; {MOST_REPLICATES} are the most", "replicates", "seeds")
 
 
@@ -161,8 +151,3 @@ def _check_rows(study: Study) -> None:
                 raise SettingError("needs data.k_fold: folds, repeats and seed", "k_fold")
             if recipe.train.validation_rows and study.data.sets_validation_apart:
                 raise SettingError("data.split sets validation rows apart already; set 0", "train", "validation_rows")
-    for name, claim in study.claims.items():
-        for variant in claim.variants:
-            if claim.seeds and (k_fold := study.recipes[variant].k_fold):
-                wrong = f"{variant} has {k_fold.folds * k_fold.repeats} folds, no seeds"
-                raise SettingError(wrong, "claims", name, "seeds")

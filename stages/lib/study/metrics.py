@@ -21,7 +21,7 @@ class Metric:
     tasks: the tasks in which it is measured.
     needs_validation: whether it is measured on validation rows.
     two_outputs: whether it needs a network with a second output, on its deep part.
-    on_demand: whether it is measured only if a claim or a reported number names it, or if looks are planned (collapsed).
+    on_demand: whether it is measured only if a claim or a reported number names it. `collapsed` always is.
     of_predictions: whether it is computed from predictions by scikit-learn, or by a function of the study.
     of_layers: whether it is computed from what `replicates.diagnostics` measures of the layers.
     judged_by: the metric on the test rows that judges the winner of a search for this metric, if one may search for it.

@@ -24,7 +24,7 @@ class Replicates(Section):
     """How often, and by what, everything is trained. No variant overrides it."""
 
     seeds: Replications = 5
-    """Replicates of each variant, seeds 0, 1, ... A claim, or `statistics.looks`, can ask for others."""
+    """Replicates of each variant, seeds 0, 1, ... Where `statistics.looks` are planned, of a variant without a claim."""
     backend: Backend = "tensorflow"
     """Keras's backend, which must be installed."""
     keep_models: Literal["first", "all", "none"] = "first"
@@ -123,36 +123,29 @@ class Study(Section):
         raise SettingError(f"is missing, here and in what it extends; known: {listed(self.views, variant)}", "view")
 
     def seeds(self, variant: str) -> range:
-        """The seeds that a variant is trained with: `replicates.seeds`, or more if a claim about it asks for more.
+        """The seeds that a variant is trained with at most: those of the last look or, without a claim, `replicates.seeds`.
 
-        With k-fold validation, there is one for each fold of each repeat. With planned looks these are the seeds of the last
-        look, and it depends on results how many of them are trained.
+        With k-fold validation, there is one for each fold of each repeat.
         """
         if k_fold := self.recipes[variant].k_fold:
             return range(min(k_fold.folds * k_fold.repeats, self.limits.seeds or sys.maxsize))
-        about = [claim for claim in self.claims.values() if variant in claim.variants]
-        if self.looks and about:
-            return range(self.looks[-1])
-        return range(max(self.claim_seeds(claim) for claim in [None, *about]))
+        return range(self.looks[-1] if self._claimed(variant) else self._limited(self.replicates.seeds))
 
     def first_seeds(self, variant: str) -> range:
-        """The seeds that are trained before any claim is judged: all, or those of the first planned look."""
-        seeds = self.seeds(variant)
-        claimed = any(variant in claim.variants for claim in self.claims.values())
-        return range(self.looks[0]) if self.looks and claimed and not self.recipes[variant].k_fold else seeds
+        """The seeds that are trained before any claim is judged: those of the first look, or all."""
+        looked_at = self._claimed(variant) and not self.recipes[variant].k_fold
+        return range(self.looks[0]) if looked_at else self.seeds(variant)
 
     @property
-    def looks(self) -> tuple[int, ...] | None:
-        """The planned looks, within the limit of replicates."""
-        looks, most = self.statistics.looks, self.limits.seeds or sys.maxsize
-        return tuple(dict.fromkeys(min(look, most) for look in looks)) if looks else None
+    def looks(self) -> tuple[int, ...]:
+        """Replicates after which claims are judged, within the limit of replicates: the planned looks, or one."""
+        return tuple(dict.fromkeys(map(self._limited, self.statistics.looks or (self.replicates.seeds,))))
 
-    def claim_seeds(self, claim: Claim | None) -> int:
-        """How many replicates of each of its variants a claim is judged by, whatever other claims ask for."""
-        if claim and self.looks:
-            return self.looks[-1]
-        asked = claim.seeds if claim and claim.seeds else 0
-        return min(max(self.replicates.seeds, asked), self.limits.seeds or sys.maxsize)
+    def _limited(self, replicates: int) -> int:
+        return min(replicates, self.limits.seeds or sys.maxsize)
+
+    def _claimed(self, variant: str) -> bool:
+        return any(variant in claim.variants for claim in self.claims.values())
 
     def has_validation(self, variant: str) -> bool:
         """Whether some rows are set apart to validate a variant on."""

@@ -168,8 +168,6 @@ def _check_claims(search: Search) -> None:
                 if strategy not in known:
                     raise unknown("strategy", strategy, known).below(claim.names_key)
             _check_measured(search, claim.metric, "metric")
-            if claim.seeds:
-                raise SettingError("a strategy has search.seeds; leave it out", "seeds")
 
 
 def _check_measured(search: Search, metric: str, *place: str) -> None:

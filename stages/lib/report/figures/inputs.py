@@ -17,6 +17,7 @@ from stages.lib.report.figures.style import (
     GREY,
     ORANGE,
     PANEL_TITLE,
+    SIZE,
     STYLED,
     WIDTH,
     grid,
@@ -54,7 +55,8 @@ def view_samples(
     for i, (view, row) in enumerate(images.items()):
         low, high = limits[view]
         y = height - top - (i + 1) * (side + gap) + gap
-        figure.text(0.1 / WIDTH, (y + side / 2 + 0.03) / height, view, va="bottom", weight="bold")
+        size = SIZE * min(1.0, 18 / len(view))  # so many bold letters fit beside the images
+        figure.text(0.1 / WIDTH, (y + side / 2 + 0.03) / height, view, va="bottom", weight="bold", fontsize=size)
         extremes = with_minus(f"black {low + 0.0:.3g}, white {high:.3g}")
         figure.text(0.1 / WIDTH, (y + side / 2 - 0.03) / height, extremes, va="top", fontsize=7.5, color=GREY)
         for j, image in enumerate(row):

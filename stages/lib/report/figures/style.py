@@ -25,6 +25,8 @@ from stages.lib.judging.units import short_number
 
 WIDTH = 9.375
 """Inches: 900 pixels, which a README shows unscaled."""
+SIZE = 8.5
+"""Of letters, in points."""
 GREY, PALE, BLUE, ORANGE, GREEN = "#666666", "#dfe7ee", "#0060a8", "#b84100", "#00735a"
 FAINT, EDGE, OTHERS, ZONE = "#eeeeee", "#999999", "#aaaaaa", "#8fa5b8"
 """Of grid lines, of axes and zero lines, of curves in the background, of the ends of a zone."""
@@ -39,7 +41,7 @@ STYLED = style.context(
         "default",
         {
             "font.family": "DejaVu Sans",  # ships with Matplotlib
-            "font.size": 8.5,
+            "font.size": SIZE,
             "axes.titlesize": 9.5,
             "axes.titlelocation": "left",
             "axes.titleweight": "bold",

@@ -243,7 +243,7 @@ def weight_updates(study: Study, prepared: Prepared) -> Illustrated:
     for y, ((size, epochs), (_, total)) in enumerate(found.items()):
         axes.barh(y, total, height=0.6, color=BLUE)
         axes.text(total * 1.08, y, f"{total:,}", va="center", color=GREY)
-        name = f"batch size {size:,}, {epochs} epochs"
+        name = f"batch size {size:,}, {epochs} epoch{'s' * (epochs != 1)}"
         axes.text(-0.01, y, name, transform=axes.get_yaxis_transform(), ha="right", va="center")
     axes.set(xscale="log", xlim=(1, 3 * max(total for _, total in found.values())), ylim=(len(found) - 0.5, -0.5), yticks=[])
     axes.set_xlabel("updates of the weights, on a logarithmic scale", color=GREY)

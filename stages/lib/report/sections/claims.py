@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,12 +63,6 @@ HOLDS = {
     "equivalent": "It does not hold here: any difference is within the margin.",
     "inconclusive": "These replicates do not decide: the interval allows both.",
 }
-HOLDS_BY_RANK = {
-    "supported": "It holds here: every replicate of one group is on the expected side of every replicate of the other.",
-    "refuted": "It does not hold here: every replicate of one group is on the wrong side of every replicate of the other.",
-    "inconclusive": "These replicates do not decide: some are not finite, and the groups overlap or are small.",
-}
-"""Without an interval."""
 
 
 def amount(value: float, factor: float, unit: str) -> str:
@@ -90,8 +83,7 @@ def expectation(claim: Claim, unit: Unit) -> str:
 
 def verdict_sentences(row: Mapping[Any, Any]) -> list[str]:
     """Whether the claim of this row of claims.csv holds."""
-    has_interval = not math.isnan(finite(row["low"])) or (row.get("by") == "median" and row["low"] != NO_END)
-    said = [(HOLDS if has_interval else HOLDS_BY_RANK)[row["verdict"]]]
+    said = [HOLDS[row["verdict"]] if row["low"] != NO_END else "These replicates are too few for an interval."]
     if int(row["replicates"]) < FEWEST:
         said = [f"Fewer than {FEWEST} replicates decide nothing."]
     if str(row["close"]) == "True":
@@ -131,12 +123,10 @@ def judged_claim(claim: Claim, row: Mapping[Any, Any], task: str) -> dict[str, A
 
 
 def look_sentences(results: Results, claim: Claim, row: Mapping[Any, Any], table: pd.DataFrame) -> list[str]:
-    """Where looks are planned: what the verdict is about, after how many replicates it was found, or what would decide.
+    """What the verdict is about, after how many replicates it was found, or what would decide.
 
     table: the replicates.
     """
-    if not results.study.looks:
-        return []
     said = [ABOUT[row["by"]]] if row["by"] in ABOUT else []
     if row["verdict"] != "inconclusive":
         said.append(f"It was decided at the look after {row['replicates']} replicates.")
@@ -145,8 +135,8 @@ def look_sentences(results: Results, claim: Claim, row: Mapping[Any, Any], table
     price = price_of(results.study, claim, table) or {}
     if (even := price.get(0.5)) and (likely := price.get(0.9)):
         said.append(
-            f"If the truth is what was measured, a look after {even:,} replicates decides with an even chance, and one after"
-            f" {likely:,} with a chance of 90 %."
+            f"If the truth is what was measured, a look after {even:,} replicates in all decides with an even chance,"
+            f" and one after {likely:,} with a chance of 90 %."
         )
     elif price:
         said.append(f"If the truth is what was measured, {MOST:,} replicates would not decide with an even chance.")

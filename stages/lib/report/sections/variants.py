@@ -12,7 +12,7 @@ from markupsafe import Markup
 from stages.lib.judging.forensics import of_study
 from stages.lib.judging.reported import STANDINGS, Comparison
 from stages.lib.judging.units import finite_column, significant, unit_of
-from stages.lib.judging.verdicts import difference_interval
+from stages.lib.judging.verdicts import limits
 from stages.lib.report.evidence import SMALL, Evidence, deep_variants
 from stages.lib.report.figures.claims import leaderboard_strips, ranked
 from stages.lib.report.figures.curves import compared_curves, curve_measures, curve_panels, kinds
@@ -70,16 +70,16 @@ def strips_of(results: Results) -> tuple[Markup, dict[str, Markup]]:
 
 
 def against_parent(results: Results, variant: str) -> str:
-    """The difference of the headline from the variant that it extends, with Welch's interval; empty if there is none."""
+    """The difference of the headline from the variant that it extends, with its interval; empty if there is none."""
     parent, metric = results.parents[variant], results.headline
     if not parent:
         return ""
-    before, after = (finite_column(results.rows_of(name)[metric]).tolist() for name in (parent, variant))
-    interval = difference_interval(before, after, results.study.statistics.confidence)
-    if math.isnan(interval.mean) or min(len(before), len(after)) < 2:
+    before, after = (finite_column(results.rows_of(name)[metric]) for name in (parent, variant))
+    found = limits([before, after], 1 - results.study.statistics.confidence)
+    if found.typical or math.isnan(float(found.low)):
         return ""
     unit = unit_of(metric, results.task)
-    return f"{unit.change(interval.mean)} {unit.interval(interval.low, interval.high)}"
+    return f"{unit.change(after.mean() - before.mean())} {unit.interval(float(found.low), float(found.high))}"
 
 
 def measured_variants(results: Results) -> dict[str, dict[str, Comparison]]:
