@@ -152,6 +152,7 @@ def test_a_stage_whose_dvc_was_killed_ends_at_once(
     parent.kill()
     parent.wait()
     until(lambda: all(map(has_ended, orphans)))
+    assert len(orphans) >= processes + by_shell
 
 
 @pytest.mark.slow
